@@ -1,0 +1,204 @@
+# moonwire. `make help` lists the targets.
+#
+# One rule set builds every variant, each in its own folder: VARIANT is empty (release, in build/),
+# asan, tsan, fuzz or lint (in build/VARIANT/). V=1 shows the commands.
+
+VARIANT ?=
+B       := build$(VARIANT:%=/%)
+PREFIX  ?= /usr/local
+Q       := $(if $(V),,@)
+CC      := gcc
+SRC     := $(wildcard src/*/*.c)
+HEADERS := $(wildcard src/*/*.h)
+CORE    := $(wildcard src/base/*.c src/protocol/*.c)
+LUA     := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
+
+# What Lua's ffi.cdef reads is what C includes.
+CDEF_HEADERS := $(wildcard src/protocol/http_head.h) $(wildcard src/script/api.h)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
+            -Wno-sign-conversion
+# LuaJIT raises errors through C frames: unwind tables must stay.
+COMMON   := -std=c11 -D_GNU_SOURCE -Isrc -g -fstack-protector-strong -fasynchronous-unwind-tables \
+            $(WARNINGS)
+FORTIFY  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+
+OPTIMISE       = -O2 $(FORTIFY) -flto=auto
+OPTIMISE_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+                 -fno-sanitize-recover=undefined
+OPTIMISE_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+OPTIMISE_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+                 -fno-sanitize-recover=undefined
+OPTIMISE_lint := -O2 $(FORTIFY) -Werror
+ifdef VARIANT
+OPTIMISE = $(OPTIMISE_$(VARIANT))
+endif
+ifeq ($(VARIANT),fuzz)
+CC := clang
+endif
+
+# Looked up when used: the packages may not be there yet when the Makefile is read.
+PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib)
+PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib)
+CFLAGS    ?=
+BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
+LDFLAGS   += -Wl,-z,relro,-z,now
+LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
+
+OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o
+CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
+SO_OBJ   := $(CORE:src/%.c=$(B)/so/%.o)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+##@ Build and run
+all: layers $(B)/moonwire $(B)/libmoonwire-core.so ## Build build/moonwire (release)
+
+run: ## Bring what is missing, build, and serve examples/chat
+	@tools/packages build
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	exec build/moonwire examples/chat/chat.lua
+
+$(B)/moonwire: $(OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -Wl,--export-dynamic-symbol='mw_*' -o $@.new $(OBJ) $(LIBS)
+	@tools/check-binary $@.new $(wildcard src/script/api.h)
+	@mv -f $@.new $@
+
+# The protocol code for the specs, which call it through the FFI.
+$(B)/libmoonwire-core.so: $(SO_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz
+
+$(B)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(BUILD) -fPIE -MMD -MP -c -o $@ $<
+
+$(B)/so/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(BUILD) -fno-lto -fPIC -MMD -MP -c -o $@ $<
+
+$(B)/obj/gen/embedded.o: $(B)/gen/embedded.c src/script/embedded.h
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(BUILD) -fPIE -c -o $@ $<
+
+# The list is its own prerequisite, so that a removed module is noticed too.
+$(B)/gen/embedded.c: tools/embed.lua $(CDEF_HEADERS) $(LUA) $(B)/gen/modules
+	@echo "  LUA   $@"
+	$(Q)luajit tools/embed.lua $@ $(CDEF_HEADERS) -- $(LUA)
+
+$(B)/gen/modules: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LUA)' | cmp -s - $@ || echo '$(LUA)' > $@
+
+-include $(OBJ:.o=.d) $(SO_OBJ:.o=.d)
+
+##@ Test
+SPECS ?= $(filter-out spec/browser/ spec/support/ spec/node_modules/,$(sort $(wildcard spec/*/)))
+BUSTED = busted --lua=luajit $(BUSTED_FLAGS)
+
+test: ## Bring what tests need, build, and run all specs (SPECS=spec/base for some)
+	@tools/packages build test
+	@$(MAKE) --no-print-directory -j$$(nproc) all spec/node_modules/.package-lock.json
+	$(BUSTED) $(SPECS)
+
+check: test lint layers ## test + lint + layers
+
+browser: ## Run the browser specs (headless Chromium)
+	@tools/packages build test browser
+	@$(MAKE) --no-print-directory -j$$(nproc) all spec/node_modules/.package-lock.json
+	$(BUSTED) spec/browser
+
+asan: ## Run the specs on a build with ASan and UBSan
+	@tools/packages build test
+	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=asan all spec/node_modules/.package-lock.json
+	tools/sanitized asan $(BUSTED) $(SPECS)
+
+tsan: ## Run the end-to-end specs on a build with TSan
+	@tools/packages build test
+	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/libmoonwire-core.so spec/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=tsan build/tsan/moonwire
+	tools/sanitized tsan $(BUSTED) $(or $(TSAN_SPECS),spec/server)
+
+spec/node_modules/.package-lock.json: spec/package.json spec/package-lock.json
+	cd spec && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+fresh-check: ## From nothing: the two commands in a new Debian 12 (needs root, debootstrap)
+	tools/fresh-check
+
+##@ Fuzz and measure
+FUZZ_SECONDS ?= 600
+FUZZERS      := $(patsubst fuzz/%.c,%,$(wildcard fuzz/*.c))
+
+fuzz: ## Run every fuzzer for FUZZ_SECONDS (600) each
+	@tools/packages build fuzz
+	@$(MAKE) --no-print-directory VARIANT=fuzz $(FUZZERS:%=fuzz-%)
+
+fuzz-%: $(B)/%
+	tools/fuzz $< $* $(FUZZ_SECONDS)
+
+$(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -lm
+
+BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+bench: all $(BENCHES) ## Measure against a raw TCP echo server
+	bench/run
+
+$(B)/bench/%: bench/%.c $(CORE_OBJ)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -fPIE -o $@ $< $(CORE_OBJ) $(LIBS)
+
+##@ Look after the code
+FORMATTED = $(wildcard src/*/*.[ch] fuzz/*.[ch] bench/*.[ch])
+
+format: ## Format the C code
+	clang-format -i $(FORMATTED)
+
+format-check: ## Fail if the C code is not formatted
+	@tools/packages lint
+	clang-format --dry-run -Werror $(FORMATTED)
+
+lint: ## luacheck, and a compile in which warnings are errors
+	@tools/packages build lint
+	luacheck -q lua spec examples tools
+	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=lint objects
+
+objects: $(OBJ)
+
+layers: ## Fail if an include breaks the direction of the layers
+	@luajit tools/layers.lua $(SRC) $(HEADERS)
+
+compile_commands: ## Write compile_commands.json for editors
+	@luajit tools/compile_commands.lua '$(CURDIR)' '$(CC) $(BUILD)' $(SRC) > compile_commands.json
+
+##@ Install
+SHARE = $(DESTDIR)$(PREFIX)/share
+
+install: all ## Install under PREFIX (/usr/local), below DESTDIR
+	install -D -m 755 build/moonwire $(DESTDIR)$(PREFIX)/bin/moonwire
+	for f in $$(find examples $(wildcard annotations) -type f); do \
+	    install -D -m 644 $$f $(SHARE)/moonwire/$$f || exit 1; done
+	$(if $(wildcard docs/moonwire.1),install -D -m 644 docs/moonwire.1 $(SHARE)/man/man1/moonwire.1)
+
+uninstall: ## Remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/moonwire $(SHARE)/man/man1/moonwire.1
+	rm -rf $(SHARE)/moonwire
+
+clean: ## Remove everything that was built
+	rm -rf build compile_commands.json
+
+help: ## This list
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
+	    /^[a-z_-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+FORCE:
+.PHONY: all run test check browser asan tsan fresh-check fuzz bench format format-check lint objects \
+        layers compile_commands install uninstall clean help FORCE

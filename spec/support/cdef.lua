@@ -1,0 +1,130 @@
+-- The C core for specs: declares the headers of src/base and src/protocol through the FFI and loads
+-- libmoonwire-core.so from the build under test (MOONWIRE_BUILD, default build).
+--
+--   local core = require "spec.support.cdef"
+--   core.C.frame_decode(frame, core.copy "\129\0", 2)
+
+local ffi = require "ffi"
+local posix_dirent = require "posix.dirent"
+
+local M = {}
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "*a"
+    file:close()
+    return text
+end
+
+-- What ffi.cdef understands of a header: no preprocessor, no _Atomic (the specs have one thread).
+local function declarations(text)
+    text = ("\n" .. text):gsub("\n#[^\n]*", "\n"):gsub("_Atomic%s+", "")
+    return (text:gsub("_Atomic%s*(%b())", function(inner)
+        return inner:sub(2, -2)
+    end))
+end
+
+-- The headers' texts, each after those it includes.
+local function in_order(paths)
+    local texts, seen = {}, {}
+    local function visit(path)
+        if seen[path] then
+            return
+        end
+        seen[path] = true
+        local text = read(path)
+        for included in text:gmatch '#include "([^"]+)"' do
+            visit("src/" .. included)
+        end
+        texts[#texts + 1] = { path = path, text = declarations(text) }
+    end
+    for _, path in ipairs(paths) do
+        visit(path)
+    end
+    return texts
+end
+
+local function headers(folder)
+    local paths = {}
+    for name in posix_dirent.files(folder) do
+        if name:find "%.h$" then
+            paths[#paths + 1] = folder .. "/" .. name
+        end
+    end
+    table.sort(paths)
+    return paths
+end
+
+ffi.cdef [[
+typedef long time_t;
+void *malloc(size_t size);
+void free(void *p);
+]]
+
+local paths = headers "src/base"
+for _, path in ipairs(headers "src/protocol") do
+    paths[#paths + 1] = path
+end
+for _, header in ipairs(in_order(paths)) do
+    local ok, problem = pcall(ffi.cdef, header.text)
+    if not ok then
+        error(header.path .. ": " .. problem, 0)
+    end
+end
+
+M.build = os.getenv "MOONWIRE_BUILD" or "build"
+local library = os.getenv "MOONWIRE_CORE" or M.build .. "/libmoonwire-core.so"
+M.C = ffi.load(library:sub(1, 1) == "/" and library or "./" .. library)
+
+-- A copy of a string in a block of its own and of exactly its size (uint8_t *), so that AddressSanitizer
+-- sees a read past its end. Freed with the last reference to it. For an array of char: copy(s, "char *").
+function M.copy(text, as)
+    local block = ffi.C.malloc(math.max(#text, 1))
+    assert(block ~= nil, "out of memory")
+    -- An empty input is one byte past the end of a block, where any read is wrong.
+    local at = ffi.cast("uint8_t *", block) + (#text == 0 and 1 or 0)
+    ffi.copy(at, text, #text)
+    local typed = ffi.cast(as or "uint8_t *", at)
+    return ffi.gc(typed, function()
+        ffi.C.free(block)
+    end)
+end
+
+-- The string in a buffer (struct buffer), or in the len bytes at a pointer.
+function M.string(from, len)
+    if len then
+        return len == 0 and "" or ffi.string(from, len)
+    end
+    return from.len == 0 and "" or ffi.string(from.data, from.len)
+end
+
+-- A zeroed struct that deinit (a C function that takes a pointer to it) cleans when it is collected.
+function M.new(name, deinit)
+    local value = ffi.new(name)
+    return deinit and ffi.gc(value, deinit) or value
+end
+
+-- Calls fn(pieces, how) with the bytes whole, byte by byte, and cut in two at every place. The result
+-- should not depend on it.
+function M.split(bytes, fn)
+    fn({ bytes }, "whole")
+    local single = {}
+    for i = 1, #bytes do
+        single[i] = bytes:sub(i, i)
+    end
+    fn(single, "byte by byte")
+    for at = 1, #bytes - 1 do
+        fn({ bytes:sub(1, at), bytes:sub(at + 1) }, "cut after byte " .. at)
+    end
+end
+
+-- The name of a failure ("ERR_PROTOCOL"), for messages that people read; other numbers as they are.
+local error_names = {
+    "ERR_MEMORY", "ERR_PROTOCOL", "ERR_UTF8", "ERR_TOO_BIG", "ERR_AGAIN", "ERR_CLOSED", "ERR_IO",
+    "ERR_INVALID", "ERR_LIMIT", "ERR_NOT_FOUND",
+}
+function M.name(code)
+    return code < 0 and error_names[-code] or code
+end
+
+return M

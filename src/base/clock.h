@@ -1,0 +1,11 @@
+/* Time. Only this file asks the system for it. */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+/* Milliseconds on the monotonic clock. */
+uint64_t clock_monotonic_ms(void);
+/* Seconds, and milliseconds, since the epoch. */
+time_t clock_wall_s(void);
+uint64_t clock_wall_ms(void);

@@ -1,0 +1,203 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
+
+int log_level_parse(const char *name, enum log_level *out)
+{
+    for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *out = (enum log_level)i;
+            return 0;
+        }
+    }
+    return ERR_INVALID;
+}
+
+/* Bytes of the UTF-8 character (RFC 3629 §4) that text begins with; 0 if it begins with none. */
+static size_t character_len(const uint8_t *text, size_t len)
+{
+    uint8_t first = text[0];
+    if (first < 0x80)
+        return 1;
+    size_t need = first >= 0xc2 && first <= 0xdf   ? 2
+                  : first >= 0xe0 && first <= 0xef ? 3
+                  : first >= 0xf0 && first <= 0xf4 ? 4
+                                                   : 0;
+    if (need == 0 || need > len)
+        return 0;
+    /* Not minimal, a surrogate, or past U+10FFFF: the second byte shows it. */
+    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    if (text[1] < low || text[1] > high)
+        return 0;
+    for (size_t i = 2; i < need; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return need;
+}
+
+/* C0, DEL and, in their two bytes of UTF-8, C1. */
+static bool is_control(const uint8_t *text, size_t len)
+{
+    return text[0] < 0x20 || text[0] == 0x7f || (len == 2 && text[0] == 0xc2 && text[1] < 0xa0);
+}
+
+static int append_control_text(struct buffer *line, const uint8_t *text, size_t len)
+{
+    switch (text[0]) {
+    case '\n':
+        return buffer_append(line, "\n    ", 5);
+    case '\r':
+        return buffer_append(line, "\\r", 2);
+    case '\t':
+        return buffer_append(line, "\\t", 2);
+    default:
+        return buffer_printf(line, "\\x%02x", len == 2 ? text[1] : text[0]);
+    }
+}
+
+static int append_text(struct buffer *line, const uint8_t *text, size_t len)
+{
+    int err = 0;
+    for (size_t at = 0; at < len && !err;) {
+        size_t n = character_len(text + at, len - at);
+        if (n == 0)
+            err = buffer_printf(line, "\\x%02x", text[at]);
+        else if (is_control(text + at, n))
+            err = append_control_text(line, text + at, n);
+        else
+            err = buffer_append(line, text + at, n);
+        /* The lines of Lua's tracebacks begin with a tab; ours are indented already. */
+        if (text[at] == '\n' && at + 1 < len && text[at + 1] == '\t')
+            n = 2;
+        at += n ? n : 1;
+    }
+    return err;
+}
+
+/* A JSON string's inside (RFC 8259 §7). */
+static int append_json(struct buffer *line, const uint8_t *text, size_t len)
+{
+    int err = 0;
+    for (size_t at = 0; at < len && !err;) {
+        size_t n = character_len(text + at, len - at);
+        if (n == 0)
+            err = buffer_printf(line, "\\ufffd");
+        else if (text[at] == '"' || text[at] == '\\')
+            err = buffer_printf(line, "\\%c", text[at]);
+        else if (text[at] == '\n')
+            err = buffer_append(line, "\\n", 2);
+        else if (is_control(text + at, n))
+            err = buffer_printf(line, "\\u%04x", n == 2 ? text[at + 1] : text[at]);
+        else
+            err = buffer_append(line, text + at, n);
+        at += n ? n : 1;
+    }
+    return err;
+}
+
+/* RFC 3339, in UTC. */
+static int append_time(struct buffer *line)
+{
+    uint64_t now_ms = clock_wall_ms();
+    time_t seconds = (time_t)(now_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    return buffer_printf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", utc.tm_year + 1900,
+                         utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                         (unsigned)(now_ms % 1000));
+}
+
+static int text_line(struct buffer *line, enum log_level level, const char *text, size_t len,
+                     const char *fields, size_t fields_len)
+{
+    int err = append_time(line);
+    if (!err)
+        err = buffer_printf(line, " %-5s ", level_names[level]);
+    if (!err)
+        err = append_text(line, (const uint8_t *)text, len);
+    if (!err && fields_len)
+        err = buffer_append(line, " ", 1);
+    if (!err)
+        err = buffer_append(line, fields, fields_len);
+    return err ? err : buffer_append(line, "\n", 1);
+}
+
+static int json_line(struct buffer *line, enum log_level level, const char *text, size_t len,
+                     const char *fields, size_t fields_len)
+{
+    int err = buffer_append(line, "{\"time\":\"", 9);
+    if (!err)
+        err = append_time(line);
+    if (!err)
+        err = buffer_printf(line, "\",\"level\":\"%s\",\"message\":\"", level_names[level]);
+    if (!err)
+        err = append_json(line, (const uint8_t *)text, len);
+    if (!err)
+        err = buffer_append(line, fields_len ? "\"," : "\"", fields_len ? 2 : 1);
+    if (!err)
+        err = buffer_append(line, fields, fields_len);
+    return err ? err : buffer_append(line, "}\n", 2);
+}
+
+/* One write, so that lines of several threads do not mix. The rest of one that was cut short (a full
+ * pipe that blocks, a signal) follows; what cannot be written is dropped: a log must not stop a
+ * server. */
+static void write_whole(int fd, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+void log_text(const struct log *log, enum log_level level, const char *text, size_t len,
+              const char *fields, size_t fields_len)
+{
+    if (level < log->level || level >= LOG_OFF)
+        return;
+    int saved_errno = errno; /* callers log on their way to reporting it */
+    struct buffer line = {0};
+    int err = log->json ? json_line(&line, level, text, len, fields, fields_len)
+                        : text_line(&line, level, text, len, fields, fields_len);
+    if (!err)
+        write_whole(log->fd, line.data, line.len);
+    buffer_deinit(&line);
+    errno = saved_errno;
+}
+
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+{
+    if (level < log->level || level >= LOG_OFF)
+        return;
+    int saved_errno = errno;
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    if (len >= 0) {
+        log_text(log, level, text, (size_t)len, "", 0);
+        free(text);
+    }
+    errno = saved_errno;
+}

@@ -1,0 +1,195 @@
+#include "base/map.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+enum { MAP_CAP_MIN = 8 };
+
+/* SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; one compression and
+ * three finalization rounds): without the seed nobody can choose keys that collide. */
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static uint64_t rotate(uint64_t x, unsigned bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+static void sip_round(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v0 = rotate(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v2 = rotate(s->v2, 32);
+}
+
+static void sip_word(struct sip *s, uint64_t word)
+{
+    s->v3 ^= word;
+    sip_round(s);
+    s->v0 ^= word;
+}
+
+static uint32_t hash_of(uint64_t seed, const void *key, size_t len)
+{
+    /* The map has room for one word of seed; the second half of the 128-bit key is made from it. */
+    uint64_t second = rotate(seed * 0x9e3779b97f4a7c15, 29);
+    struct sip s = {seed ^ 0x736f6d6570736575, second ^ 0x646f72616e646f6d,
+                    seed ^ 0x6c7967656e657261, second ^ 0x7465646279746573};
+    const uint8_t *at = key;
+    size_t left = len;
+    for (; left >= 8; at += 8, left -= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        sip_word(&s, word);
+    }
+    uint64_t last = (uint64_t)len << 56;
+    for (size_t i = 0; i < left; i++)
+        last |= (uint64_t)at[i] << (8 * i);
+    sip_word(&s, last);
+    s.v2 ^= 0xff;
+    sip_round(&s);
+    sip_round(&s);
+    sip_round(&s);
+    uint64_t hash = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+void map_init(struct map *m)
+{
+    *m = (struct map){0};
+    /* getrandom fails only on kernels without it; an address and a time are then the best there is. */
+    if (getrandom(&m->seed, sizeof(m->seed), 0) != sizeof(m->seed))
+        m->seed = (uint64_t)(uintptr_t)m ^ clock_monotonic_ms() << 32;
+}
+
+void map_deinit(struct map *m)
+{
+    for (size_t i = 0; i < m->cap; i++)
+        free(m->entries[i].key);
+    free(m->entries);
+    *m = (struct map){.seed = m->seed};
+}
+
+/* The entry of that key, or the free one where it would go. The table is never full. */
+static struct map_entry *find(const struct map *m, uint32_t hash, const void *key, size_t len)
+{
+    for (size_t i = hash;; i++) {
+        struct map_entry *e = &m->entries[i & (m->cap - 1)];
+        if (!e->key)
+            return e;
+        if (e->hash == hash && e->key_len == len && (len == 0 || memcmp(e->key, key, len) == 0))
+            return e;
+    }
+}
+
+void *map_get(const struct map *m, const void *key, size_t len)
+{
+    if (m->count == 0)
+        return NULL;
+    const struct map_entry *e = find(m, hash_of(m->seed, key, len), key, len);
+    return e->key ? e->value : NULL;
+}
+
+static int grow(struct map *m)
+{
+    size_t cap = m->cap ? m->cap * 2 : MAP_CAP_MIN;
+    struct map_entry *entries = calloc(cap, sizeof(*entries));
+    if (!entries)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < m->cap; i++) {
+        if (!m->entries[i].key)
+            continue;
+        size_t to = m->entries[i].hash & (cap - 1);
+        while (entries[to].key)
+            to = (to + 1) & (cap - 1);
+        entries[to] = m->entries[i];
+    }
+    free(m->entries);
+    m->entries = entries;
+    m->cap = cap;
+    return 0;
+}
+
+int map_put(struct map *m, const void *key, size_t len, void *value)
+{
+    assert(value);
+    if (len >= UINT32_MAX)
+        return ERR_MEMORY;
+    uint32_t hash = hash_of(m->seed, key, len);
+    struct map_entry *e = m->cap ? find(m, hash, key, len) : NULL;
+    if (e && e->key) {
+        e->value = value;
+        return 0;
+    }
+    /* At most three quarters full: probes stay short. */
+    if (m->count + 1 > m->cap / 4 * 3) {
+        int err = grow(m);
+        if (err)
+            return err;
+        e = find(m, hash, key, len);
+    }
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return ERR_MEMORY;
+    if (len)
+        memcpy(copy, key, len);
+    copy[len] = '\0';
+    *e = (struct map_entry){copy, (uint32_t)len, hash, value};
+    m->count++;
+    return 0;
+}
+
+/* Fills the hole at i with later entries of the same run, so that no probe ends too soon. (No marks
+ * of deletion: they would slow a table that lives long.) */
+static void close_hole(struct map *m, size_t i)
+{
+    size_t mask = m->cap - 1;
+    for (size_t next = (i + 1) & mask; m->entries[next].key; next = (next + 1) & mask) {
+        size_t home = m->entries[next].hash & mask;
+        /* It may move to i only if its home is not between the hole and where it is. */
+        if (((next - home) & mask) < ((next - i) & mask))
+            continue;
+        m->entries[i] = m->entries[next];
+        i = next;
+    }
+    m->entries[i] = (struct map_entry){0};
+}
+
+void *map_remove(struct map *m, const void *key, size_t len)
+{
+    if (m->count == 0)
+        return NULL;
+    struct map_entry *e = find(m, hash_of(m->seed, key, len), key, len);
+    if (!e->key)
+        return NULL;
+    void *value = e->value;
+    free(e->key);
+    close_hole(m, (size_t)(e - m->entries));
+    m->count--;
+    return value;
+}
+
+bool map_next(const struct map *m, size_t *at, struct map_entry *out)
+{
+    while (*at < m->cap) {
+        const struct map_entry *e = &m->entries[(*at)++];
+        if (e->key) {
+            *out = *e;
+            return true;
+        }
+    }
+    return false;
+}

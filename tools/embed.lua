@@ -1,0 +1,84 @@
+-- Turns the Lua modules into a C table of bytecode (src/script/embedded.h).
+--   luajit tools/embed.lua OUT.c HEADER… -- lua/MODULE.lua…
+-- The headers become the module "moonwire.cdef": their text, without preprocessor lines, for
+-- ffi.cdef, so that C and Lua read one declaration.
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "*a"
+    file:close()
+    return text
+end
+
+local function declarations(paths)
+    local lines = {}
+    for _, path in ipairs(paths) do
+        for line in read(path):gmatch "[^\n]*\n?" do
+            -- An empty line in its place keeps the line numbers of error messages.
+            lines[#lines + 1] = line:sub(1, 1) == "#" and "\n" or line
+        end
+    end
+    return table.concat(lines)
+end
+
+-- "lua/moonwire/dispatch.lua" is the module moonwire.dispatch, called @moonwire/dispatch.lua in
+-- tracebacks.
+local function module_of(path)
+    local inside = path:match "^lua/(.+)$"
+    assert(inside, path .. " is not under lua/")
+    return inside:gsub("%.lua$", ""):gsub("/", "."), "@" .. inside
+end
+
+local function bytes(code)
+    local out, line = {}, {}
+    for i = 1, #code do
+        line[#line + 1] = code:byte(i)
+        if #line == 24 or i == #code then
+            out[#out + 1] = "    " .. table.concat(line, ",") .. ","
+            line = {}
+        end
+    end
+    return table.concat(out, "\n")
+end
+
+local out_path, headers, modules, seen_dashes = arg[1], {}, {}, false
+for i = 2, #arg do
+    if arg[i] == "--" then
+        seen_dashes = true
+    else
+        table.insert(seen_dashes and modules or headers, arg[i])
+    end
+end
+
+local sources = {}
+for _, path in ipairs(modules) do
+    local name, chunk = module_of(path)
+    sources[#sources + 1] = { name = name, chunk = chunk, text = read(path) }
+end
+sources[#sources + 1] = {
+    name = "moonwire.cdef",
+    chunk = "@moonwire/cdef.lua",
+    text = ("return %q"):format(declarations(headers)),
+}
+
+local arrays, entries = {}, {}
+for i, source in ipairs(sources) do
+    local chunk, problem = loadstring(source.text, source.chunk)
+    if not chunk then
+        io.stderr:write(problem, "\n")
+        os.exit(1)
+    end
+    local code = string.dump(chunk)
+    arrays[i] = ("static const unsigned char module_%d[] = {\n%s\n};\n"):format(i, bytes(code))
+    entries[i] = ("    {%q, module_%d, sizeof(module_%d)},\n"):format(source.name, i, i)
+end
+
+local out = assert(io.open(out_path, "wb"))
+out:write(
+    "/* Written by tools/embed.lua. */\n#include \"script/embedded.h\"\n\n",
+    table.concat(arrays, "\n"),
+    "\nconst struct embedded_module embedded_modules[] = {\n",
+    table.concat(entries),
+    "    {NULL, NULL, 0},\n};\n"
+)
+assert(out:close())
