@@ -13,8 +13,8 @@ HEADERS := $(wildcard src/*/*.h)
 CORE    := $(wildcard src/base/*.c src/protocol/*.c)
 LUA     := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
 
-# What Lua's ffi.cdef reads is what C includes.
-CDEF_HEADERS := $(wildcard src/protocol/http_head.h) $(wildcard src/script/api.h)
+# What Lua's ffi.cdef reads is what C includes: this header, and those it includes.
+CDEF     := src/script/api.h
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
             -Wno-sign-conversion
@@ -64,7 +64,7 @@ run: ## Bring what is missing, build, and serve examples/chat
 $(B)/moonwire: $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -Wl,--export-dynamic-symbol='mw_*' -o $@.new $(OBJ) $(LIBS)
-	@tools/check-binary $@.new $(wildcard src/script/api.h)
+	@tools/check-binary $@.new $(CDEF)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.
@@ -88,9 +88,9 @@ $(B)/obj/gen/embedded.o: $(B)/gen/embedded.c src/script/embedded.h
 	$(Q)$(CC) $(BUILD) -fPIE -c -o $@ $<
 
 # The list is its own prerequisite, so that a removed module is noticed too.
-$(B)/gen/embedded.c: tools/embed.lua $(CDEF_HEADERS) $(LUA) $(B)/gen/modules
+$(B)/gen/embedded.c: tools/embed.lua $(HEADERS) $(LUA) $(B)/gen/modules
 	@echo "  LUA   $@"
-	$(Q)luajit tools/embed.lua $@ $(CDEF_HEADERS) -- $(LUA)
+	$(Q)luajit tools/embed.lua $@ $(CDEF) $(LUA)
 
 $(B)/gen/modules: FORCE
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 -- Turns the Lua modules into a C table of bytecode (src/script/embedded.h).
---   luajit tools/embed.lua OUT.c HEADER… -- lua/MODULE.lua…
--- The headers become the module "moonwire.cdef": their text, without preprocessor lines, for
--- ffi.cdef, so that C and Lua read one declaration.
+--   luajit tools/embed.lua OUT.c HEADER lua/MODULE.lua…
+-- The header, after those it includes, becomes the module "moonwire.cdef": their text, without
+-- preprocessor lines, for ffi.cdef, so that C and Lua read one declaration.
 
 local function read(path)
     local file = assert(io.open(path, "rb"))
@@ -10,15 +10,21 @@ local function read(path)
     return text
 end
 
-local function declarations(paths)
-    local lines = {}
-    for _, path in ipairs(paths) do
-        for line in read(path):gmatch "[^\n]*\n?" do
-            -- An empty line in its place keeps the line numbers of error messages.
-            lines[#lines + 1] = line:sub(1, 1) == "#" and "\n" or line
+-- The text of a header and, before it, of those of ours that it includes.
+local function declarations(path, lines, seen)
+    seen[path] = true
+    local text = read(path)
+    for included in text:gmatch '\n#include "([^"]+)"' do
+        if not seen["src/" .. included] then
+            declarations("src/" .. included, lines, seen)
         end
     end
-    return table.concat(lines)
+    for line in text:gmatch "[^\n]*\n?" do
+        if line:sub(1, 1) ~= "#" then
+            lines[#lines + 1] = line
+        end
+    end
+    return lines
 end
 
 -- "lua/moonwire/dispatch.lua" is the module moonwire.dispatch, called @moonwire/dispatch.lua in
@@ -41,24 +47,16 @@ local function bytes(code)
     return table.concat(out, "\n")
 end
 
-local out_path, headers, modules, seen_dashes = arg[1], {}, {}, false
-for i = 2, #arg do
-    if arg[i] == "--" then
-        seen_dashes = true
-    else
-        table.insert(seen_dashes and modules or headers, arg[i])
-    end
-end
-
+local out_path, header = arg[1], arg[2]
 local sources = {}
-for _, path in ipairs(modules) do
-    local name, chunk = module_of(path)
-    sources[#sources + 1] = { name = name, chunk = chunk, text = read(path) }
+for i = 3, #arg do
+    local name, chunk = module_of(arg[i])
+    sources[#sources + 1] = { name = name, chunk = chunk, text = read(arg[i]) }
 end
 sources[#sources + 1] = {
     name = "moonwire.cdef",
     chunk = "@moonwire/cdef.lua",
-    text = ("return %q"):format(declarations(headers)),
+    text = ("return %q"):format(table.concat(declarations(header, {}, {}))),
 }
 
 local arrays, entries = {}, {}

@@ -76,8 +76,8 @@ M.build = os.getenv "MOONWIRE_BUILD" or "build"
 local library = os.getenv "MOONWIRE_CORE" or M.build .. "/libmoonwire-core.so"
 M.C = ffi.load(library:sub(1, 1) == "/" and library or "./" .. library)
 
--- A copy of a string in a block of its own and of exactly its size (uint8_t *), so that AddressSanitizer
--- sees a read past its end. Freed with the last reference to it. For an array of char: copy(s, "char *").
+-- A copy of a string in a block of its own and of exactly its size (uint8_t *, or what as says), so
+-- that AddressSanitizer sees a read past its end. Freed with the last reference to it.
 function M.copy(text, as)
     local block = ffi.C.malloc(math.max(#text, 1))
     assert(block ~= nil, "out of memory")
@@ -98,14 +98,14 @@ function M.string(from, len)
     return from.len == 0 and "" or ffi.string(from.data, from.len)
 end
 
--- A zeroed struct that deinit (a C function that takes a pointer to it) cleans when it is collected.
+-- A zeroed struct, which deinit (a C function that takes its address) cleans when it is collected.
 function M.new(name, deinit)
     local value = ffi.new(name)
     return deinit and ffi.gc(value, deinit) or value
 end
 
--- Calls fn(pieces, how) with the bytes whole, byte by byte, and cut in two at every place. The result
--- should not depend on it.
+-- Calls fn(pieces, how) with the bytes whole, byte by byte, and cut in two at every place. The
+-- result should not depend on it.
 function M.split(bytes, fn)
     fn({ bytes }, "whole")
     local single = {}
