@@ -1,0 +1,62 @@
+/* One connection's bytes, whether TCP, a unix socket or TLS. Everything is non-blocking.
+ *
+ * Writing has one rule, the same for plain and TLS: after a write that took less than was offered
+ * (ERR_AGAIN included), the next write must begin with the rest of what was partly taken. The bytes
+ * of a unit (a frame, a response) of which nothing was taken may be put after others: TLS keeps to
+ * that too, although it has encrypted more than it reports (see tls_writev). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct tls_session; /* one TLS connection, transport/tls.h */
+
+struct transport {
+    int fd;
+    struct tls_session *tls; /* NULL: plain TCP or a unix socket */
+};
+
+/* TLS decrypts everything that one recv() brings in one call if the buffer has this many bytes;
+ * into smaller ones it reads record by record, with two system calls for each. */
+enum { TRANSPORT_READ_BYTES = 65536 };
+
+/* Bytes read (> 0); 0: the peer ended its side (FIN or, on TLS, close_notify); ERR_AGAIN; ERR_IO: a
+ * reset or a TLS failure, see transport_error. Uses all of into[0..len) as scratch space, also
+ * beyond the bytes returned. */
+long transport_read(struct transport *t, void *into, size_t len)
+    __attribute__((warn_unused_result));
+
+/* Bytes taken (> 0, maybe fewer than len); ERR_AGAIN; ERR_CLOSED: the peer takes no more (EPIPE,
+ * ECONNRESET); ERR_IO. 0 only for len 0. */
+long transport_write(struct transport *t, const void *data, size_t len)
+    __attribute__((warn_unused_result));
+/* The same, gathered; more than IOV_MAX pieces are taken partly. TLS packs small pieces into
+ * records of up to 16 KiB. */
+long transport_writev(struct transport *t, const struct iovec *iov, int count)
+    __attribute__((warn_unused_result));
+/* The same for a regular file: sends up to len bytes from *at on and moves *at by what was taken,
+ * which it returns. 0: the file ends at *at (it was cut short meanwhile). */
+long transport_send_file(struct transport *t, int file, off_t *at, size_t len)
+    __attribute__((warn_unused_result));
+
+/* 0: done (at once for plain ones), ERR_AGAIN: call it again when the socket is readable or, if
+ * transport_wants_write, writable; ERR_IO. */
+int transport_handshake(struct transport *t) __attribute__((warn_unused_result));
+
+/* TLS holds encrypted bytes that the system did not take: in the handshake, or an answer to a
+ * change of keys. They leave with the next handshake or write call. Always false for plain ones. */
+bool transport_wants_write(const struct transport *t);
+/* transport_read would return something (bytes, the end, a failure) although the socket may never
+ * again be readable. Always false for plain ones. */
+bool transport_pending(const struct transport *t);
+
+/* Our side ends: close_notify on TLS, then shutdown(SHUT_WR). The peer may still be read. */
+void transport_shutdown(struct transport *t);
+/* Frees the TLS session and closes the socket; t->fd is -1 afterwards. */
+void transport_close(struct transport *t);
+
+/* Why the last call gave ERR_IO or ERR_CLOSED, for the log: static text, never NULL. For plain ones
+ * it is read from errno, so ask before other system calls. */
+const char *transport_error(const struct transport *t);
