@@ -147,17 +147,17 @@ $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -lm
 
-BENCHES := $(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
-bench: all $(BENCHES) ## Measure against a raw TCP echo server
+bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run
 
-$(B)/bench/%: bench/%.c $(CORE_OBJ)
+.SECONDEXPANSION:
+$(B)/bench/%: $$(wildcard bench/$$*.c bench/$$*/*.[ch])
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -fPIE -o $@ $< $(CORE_OBJ) $(LIBS)
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -fPIE -o $@ $(filter %.c,$^) -lssl -lcrypto -lz -pthread -lm
 
 ##@ Look after the code
-FORMATTED = $(wildcard src/*/*.[ch] fuzz/*.[ch] bench/*.[ch])
+FORMATTED = $(wildcard src/*/*.[ch] fuzz/*.[ch] bench/*.[ch] bench/*/*.[ch])
 
 format: ## Format the C code
 	clang-format -i $(FORMATTED)
