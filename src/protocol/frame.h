@@ -1,0 +1,43 @@
+/* WebSocket frame headers (RFC 6455 §5.2), both roles. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum frame_opcode {
+    FRAME_CONTINUATION = 0x0,
+    FRAME_TEXT = 0x1,
+    FRAME_BINARY = 0x2,
+    FRAME_CLOSE = 0x8,
+    FRAME_PING = 0x9,
+    FRAME_PONG = 0xa
+};
+
+enum frame_size {
+    FRAME_HEADER_MAX = 14,  /* 2 + 8 of length + 4 of mask */
+    FRAME_CONTROL_MAX = 125 /* §5.5 */
+};
+
+struct frame {
+    uint64_t len;   /* payload bytes */
+    uint8_t key[4]; /* valid when masked */
+    uint8_t opcode;
+    bool fin;
+    bool rsv1; /* §7.2.1 of RFC 7692: compressed */
+    bool masked;
+};
+
+/* Decode one frame header from data[0..len).
+ * Returns bytes consumed (2..14), 0 if more are needed, or ERR_PROTOCOL: reserved opcode, RSV2 or
+ * RSV3, a control frame that is fragmented, over 125 bytes or has RSV1 (§5.5), length not minimal
+ * or with its top bit set (§5.2). A fault is reported as soon as the bytes seen show it. Whether
+ * RSV1 was negotiated, and masks, are the message reader's concern. Writes *out only on success. */
+int frame_decode(struct frame *out, const uint8_t *data, size_t len);
+
+/* The fault that data[0..len) shows, as a static text for people, or NULL: frame_decode returns
+ * ERR_PROTOCOL where this is not NULL. */
+const char *frame_fault(const uint8_t *data, size_t len);
+
+/* Encode a header into out[0..14). Returns its length. */
+size_t frame_encode(uint8_t *out, const struct frame *f);

@@ -1,0 +1,110 @@
+#include "protocol/mask.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { AVX2_MIN = 128 }; /* below it the wider registers gain nothing */
+
+void mask_apply_scalar(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
+{
+    for (size_t i = 0; i < len; i++) {
+        data[i] ^= key[(offset + i) % 4];
+    }
+}
+
+/* The forms below take the key as it lies over data[0..4). Each returns how many bytes it did, a
+ * multiple of 4, so that the key lies over the rest in the same way. */
+
+static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4])
+{
+    uint64_t word;
+    uint64_t pattern;
+    memcpy(&pattern, key, 4);
+    memcpy((uint8_t *)&pattern + 4, key, 4);
+    size_t at = 0;
+    for (; len - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, data + at, sizeof word);
+        word ^= pattern;
+        memcpy(data + at, &word, sizeof word);
+    }
+    return at;
+}
+
+#if defined(__x86_64__)
+static size_t apply_sse2(uint8_t *data, size_t len, const uint8_t key[4])
+{
+    int word;
+    memcpy(&word, key, sizeof word);
+    __m128i pattern = _mm_set1_epi32(word);
+    size_t at = 0;
+    for (; len - at >= 16; at += 16) {
+        __m128i *place = (__m128i *)(void *)(data + at);
+        _mm_storeu_si128(place, _mm_xor_si128(_mm_loadu_si128(place), pattern));
+    }
+    return at;
+}
+
+__attribute__((target("avx2"))) static size_t apply_avx2(uint8_t *data, size_t len,
+                                                         const uint8_t key[4])
+{
+    int word;
+    memcpy(&word, key, sizeof word);
+    __m256i pattern = _mm256_set1_epi32(word);
+    size_t at = 0;
+    for (; len - at >= 64; at += 64) {
+        __m256i *place = (__m256i *)(void *)(data + at);
+        __m256i a = _mm256_xor_si256(_mm256_loadu_si256(place), pattern);
+        __m256i b = _mm256_xor_si256(_mm256_loadu_si256(place + 1), pattern);
+        _mm256_storeu_si256(place, a);
+        _mm256_storeu_si256(place + 1, b);
+    }
+    return at;
+}
+#endif
+
+enum mask_form mask_form_best(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") ? MASK_AVX2 : MASK_SSE2;
+#else
+    return MASK_WORDS;
+#endif
+}
+
+void mask_apply_as(enum mask_form form, uint8_t *data, size_t len, const uint8_t key[4],
+                   size_t offset)
+{
+    if (form == MASK_SCALAR || len == 0) {
+        mask_apply_scalar(data, len, key, offset);
+        return;
+    }
+    uint8_t turned[4];
+    for (size_t i = 0; i < 4; i++) {
+        turned[i] = key[(offset + i) % 4];
+    }
+    size_t done = 0;
+#if defined(__x86_64__)
+    if (form == MASK_AVX2) {
+        done = apply_avx2(data, len, turned);
+    }
+    if (form >= MASK_SSE2) {
+        done += apply_sse2(data + done, len - done, turned);
+    }
+#endif
+    done += apply_words(data + done, len - done, turned);
+    mask_apply_scalar(data + done, len - done, turned, 0);
+}
+
+void mask_apply(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
+{
+    enum mask_form form = len < AVX2_MIN ? MASK_WORDS : mask_form_best();
+#if defined(__x86_64__)
+    if (form == MASK_WORDS) {
+        form = MASK_SSE2;
+    }
+#endif
+    mask_apply_as(form, data, len, key, offset);
+}
