@@ -1,0 +1,138 @@
+/* Inflating. The oracles: the output never passes max_len and memory follows it; input in pieces
+ * gives what the whole input gives; what the deflater made comes back, message after message.
+ *
+ * Input: settings, the size of a piece, two bytes of max_len, and then the data: DEFLATE as it is,
+ * or (ROUND_TRIP) messages to compress, each after a byte with its length. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "protocol/deflate.h"
+
+enum { ROUND_TRIP = 1, KEEPS_CONTEXT = 2, REPEATED = 4, MESSAGES_MAX = 32 };
+
+/* Inflates data in pieces, each in a block of exactly its size. */
+static int inflate_pieces(struct inflater *i, const uint8_t *data, size_t len, size_t piece,
+                          size_t max_len, struct buffer *out)
+{
+    size_t at = 0;
+    do {
+        size_t n = len - at < piece ? len - at : piece;
+        uint8_t *copy = malloc(n + (n == 0));
+        assert(copy != NULL);
+        if (n > 0) {
+            memcpy(copy, data + at, n);
+        }
+        at += n;
+        int rc = inflater_push(i, copy, n, at == len, max_len, out);
+        free(copy);
+        assert(out->len <= max_len);
+        assert(out->cap <= max_len + max_len / 2 + 512);
+        if (rc != 0) {
+            return rc;
+        }
+    } while (at < len);
+    return 0;
+}
+
+static void check_inflating(const uint8_t *data, size_t len, size_t piece, size_t max_len)
+{
+    struct buffer outs[2] = {{0}, {0}};
+    int results[2];
+    for (int way = 0; way < 2; way++) {
+        struct inflater *i = inflater_new(15);
+        assert(i != NULL);
+        results[way] =
+            inflate_pieces(i, data, len, way == 0 ? len + 1 : piece, max_len, &outs[way]);
+        inflater_free(i);
+    }
+    assert(results[0] == results[1]);
+    assert(outs[0].len == outs[1].len);
+    assert(outs[0].len == 0 || memcmp(outs[0].data, outs[1].data, outs[0].len) == 0);
+    buffer_deinit(&outs[0]);
+    buffer_deinit(&outs[1]);
+}
+
+struct pair {
+    struct deflater *deflater;
+    struct inflater *inflater;
+    bool keeps_context;
+    size_t piece;
+};
+
+static void check_message(struct pair *p, const uint8_t *data, size_t len)
+{
+    struct buffer compressed = {0};
+    struct buffer back = {0};
+    int rc = deflater_message(p->deflater, data, len, p->keeps_context, &compressed);
+    assert(rc == 0);
+    if (!p->keeps_context) {
+        inflater_reset(p->inflater);
+    }
+    /* At its own length the limit lets it pass. */
+    rc = inflate_pieces(p->inflater, compressed.data, compressed.len, p->piece, len, &back);
+    assert(rc == 0);
+    assert(back.len == len);
+    assert(len == 0 || memcmp(back.data, data, len) == 0);
+    if (len > 0) {
+        struct inflater *strict = inflater_new(15);
+        struct buffer cut = {0};
+        assert(strict != NULL);
+        rc = inflate_pieces(strict, compressed.data, compressed.len, p->piece, len - 1, &cut);
+        assert(rc == ERR_TOO_BIG || p->keeps_context);
+        inflater_free(strict);
+        buffer_deinit(&cut);
+    }
+    buffer_deinit(&compressed);
+    buffer_deinit(&back);
+}
+
+static void check_messages(struct pair *p, const uint8_t *data, size_t len, bool repeated)
+{
+    for (int count = 0; len > 0 && count < MESSAGES_MAX; count++) {
+        size_t n = *data++;
+        len--;
+        n = n < len ? n : len;
+        struct buffer message = {0};
+        for (int i = 0; i < (repeated ? 40 : 1); i++) {
+            int rc = buffer_append(&message, data, n);
+            assert(rc == 0);
+            (void)rc;
+        }
+        check_message(p, message.data, message.len);
+        buffer_deinit(&message);
+        data += n;
+        len -= n;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 4) {
+        return 0;
+    }
+    uint8_t settings = data[0];
+    size_t piece = 1u + data[1];
+    size_t max_len = (size_t)data[2] << 8 | data[3];
+    data += 4;
+    size -= 4;
+    if (!(settings & ROUND_TRIP)) {
+        check_inflating(data, size, piece, max_len);
+        return 0;
+    }
+    int bits = 9 + (settings >> 4 & 7) % 7;
+    struct pair p = {
+        .deflater = deflater_new(bits, 1 + data[-1] % 9, 1 + data[-2] % 9),
+        .inflater = inflater_new(bits),
+        .keeps_context = settings & KEEPS_CONTEXT,
+        .piece = piece,
+    };
+    assert(p.deflater != NULL && p.inflater != NULL);
+    check_messages(&p, data, size, settings & REPEATED);
+    deflater_free(p.deflater);
+    inflater_free(p.inflater);
+    return 0;
+}
