@@ -7,6 +7,8 @@ VARIANT ?=
 B       := build$(VARIANT:%=/%)
 PREFIX  ?= /usr/local
 Q       := $(if $(V),,@)
+# All processors, unless make was told how many.
+JOBS     = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 CC      := gcc
 SRC     := $(wildcard src/*/*.c)
 HEADERS := $(wildcard src/*/*.h)
@@ -58,7 +60,7 @@ all: layers $(B)/moonwire $(B)/libmoonwire-core.so ## Build build/moonwire (rele
 
 run: ## Bring what is missing, build, and serve examples/chat
 	@tools/packages build
-	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	exec build/moonwire examples/chat/chat.lua
 
 $(B)/moonwire: $(OBJ)
@@ -104,25 +106,25 @@ BUSTED = busted --lua=luajit $(BUSTED_FLAGS)
 
 test: ## Bring what tests need, build, and run all specs (SPECS=spec/base for some)
 	@tools/packages build test
-	@$(MAKE) --no-print-directory -j$$(nproc) all spec/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory $(JOBS) all spec/node_modules/.package-lock.json
 	$(BUSTED) $(SPECS)
 
 check: test lint layers ## test + lint + layers
 
 browser: ## Run the browser specs (headless Chromium)
 	@tools/packages build test browser
-	@$(MAKE) --no-print-directory -j$$(nproc) all spec/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory $(JOBS) all spec/node_modules/.package-lock.json
 	$(BUSTED) spec/browser
 
 asan: ## Run the specs on a build with ASan and UBSan
 	@tools/packages build test
-	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=asan all spec/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=asan all spec/node_modules/.package-lock.json
 	tools/sanitized asan $(BUSTED) $(SPECS)
 
 tsan: ## Run the end-to-end specs on a build with TSan
 	@tools/packages build test
-	@$(MAKE) --no-print-directory -j$$(nproc) $(B)/libmoonwire-core.so spec/node_modules/.package-lock.json
-	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=tsan build/tsan/moonwire
+	@$(MAKE) --no-print-directory $(JOBS) $(B)/libmoonwire-core.so spec/node_modules/.package-lock.json
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=tsan build/tsan/moonwire
 	tools/sanitized tsan $(BUSTED) $(or $(TSAN_SPECS),spec/server)
 
 spec/node_modules/.package-lock.json: spec/package.json spec/package-lock.json
@@ -169,7 +171,7 @@ format-check: ## Fail if the C code is not formatted
 lint: ## luacheck, and a compile in which warnings are errors
 	@tools/packages build lint
 	luacheck -q lua spec examples tools
-	@$(MAKE) --no-print-directory -j$$(nproc) VARIANT=lint objects
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=lint objects
 
 objects: $(OBJ)
 
