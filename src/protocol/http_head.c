@@ -1,0 +1,643 @@
+#include "protocol/http_head.h"
+
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/error.h"
+#include "protocol/http_syntax.h"
+#include "protocol/url.h"
+
+/* Two passes share the work. The first, here, cuts bytes into spans as they come, one state per
+ * place in the grammar of RFC 9112 §2.1. The second, head_meaning, runs once when the head is whole
+ * and reads the fields that decide where the message ends. */
+enum head_state {
+    HEAD_START,
+    HEAD_EMPTY_LF, /* the LF of the one empty line that may come first (§2.2) */
+    HEAD_METHOD,
+    HEAD_TARGET,
+    HEAD_VERSION,
+    HEAD_STATUS,
+    HEAD_REASON,
+    HEAD_REASON_LF,
+    HEAD_FIELD, /* the first byte of a field line, or the CR of the last line */
+    HEAD_NAME,
+    HEAD_VALUE,
+    HEAD_VALUE_LF,
+    HEAD_END_LF,
+    HEAD_DONE,
+    HEAD_REFUSED
+};
+
+/* One call's view of the input. A step returns true to go on, false when it needs more bytes or has
+ * refused. */
+struct head_input {
+    struct http_head_parser *p;
+    struct http_head *head;
+    const char *data;
+    uint32_t end; /* what may be read: never past head_bytes */
+    uint32_t target_max;
+    uint32_t fields_max;
+};
+
+static bool refuse(struct http_head_parser *p, uint16_t status, const char *why)
+{
+    p->state = HEAD_REFUSED;
+    p->status = status;
+    p->why = why;
+    return false;
+}
+
+static bool step_start(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    /* The fields are written as they come and need no clearing: 4 KiB of them. */
+    memset(in->head, 0, offsetof(struct http_head, fields));
+    p->state = p->response ? HEAD_VERSION : HEAD_METHOD;
+    if (!p->response && in->data[p->at] == '\r') {
+        p->at++;
+        p->state = HEAD_EMPTY_LF;
+    }
+    p->line = p->at;
+    return true;
+}
+
+static bool step_lf(struct head_input *in, enum head_state next)
+{
+    struct http_head_parser *p = in->p;
+    if (in->data[p->at] != '\n')
+        return refuse(p, 400, "a CR without LF in the head");
+    p->line = ++p->at;
+    p->state = next;
+    return true;
+}
+
+static uint32_t method_bit(const char *name, uint32_t len)
+{
+    static const struct {
+        char name[8];
+        uint8_t len;
+        uint8_t bit;
+    } methods[] = {
+        {"GET", 3, HTTP_GET},     {"POST", 4, HTTP_POST},     {"HEAD", 4, HTTP_HEAD},
+        {"PUT", 3, HTTP_PUT},     {"DELETE", 6, HTTP_DELETE}, {"OPTIONS", 7, HTTP_OPTIONS},
+        {"PATCH", 5, HTTP_PATCH},
+    };
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (len == methods[i].len && memcmp(name, methods[i].name, len) == 0)
+            return methods[i].bit;
+    return 0;
+}
+
+static bool step_method(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    while (p->at < in->end && http_token_byte[(uint8_t)in->data[p->at]])
+        p->at++;
+    if (p->at == in->end)
+        return false;
+    uint32_t len = p->at - p->line;
+    if (in->data[p->at] != ' ' || len == 0)
+        return refuse(p, 400, "the request does not begin with a method");
+    in->head->method_name = (struct http_span){p->line, len};
+    in->head->method = method_bit(in->data + p->line, len);
+    p->line = ++p->at;
+    p->state = HEAD_TARGET;
+    return true;
+}
+
+/* Visible ASCII without '#': a fragment is never sent (RFC 9112 §3.2). Browsers do send some bytes
+ * that RFC 3986 wants escaped ('|', '[', '{', …), so those are taken. */
+static const bool target_byte[256] = {['!' ... '"'] = true, ['$' ... '~'] = true};
+
+static bool step_target(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    while (p->at < in->end && target_byte[(uint8_t)in->data[p->at]]) {
+        if (p->at - p->line == in->target_max)
+            return refuse(p, 414, "the request target is too long");
+        p->at++;
+    }
+    if (p->at == in->end)
+        return false;
+    uint32_t len = p->at - p->line;
+    if (in->data[p->at] != ' ' || len == 0)
+        return refuse(p, 400, "a byte that no request target may hold");
+    in->head->target = (struct http_span){p->line, len};
+    p->line = ++p->at;
+    p->state = HEAD_VERSION;
+    return true;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Where a request's target ends and a path and a query begin (§3.2). false: none of the forms. */
+static bool read_origin_form(struct http_head *head, const char *data, uint32_t at, uint32_t end)
+{
+    if (at == end || data[at] != '/')
+        return false;
+    const char *mark = memchr(data + at, '?', end - at);
+    uint32_t path_end = mark ? (uint32_t)(mark - data) : end;
+    head->path = (struct http_span){at, path_end - at};
+    if (mark)
+        head->query = (struct http_span){path_end + 1, end - path_end - 1};
+    return true;
+}
+
+static bool read_absolute_form(struct http_head *head, const char *data)
+{
+    static const char *const schemes[] = {"http", "https", "ws", "wss"};
+    const char *target = data + head->target.at;
+    uint32_t end = head->target.at + head->target.len;
+    const char *colon = memchr(target, ':', head->target.len);
+    if (!colon || data + end - colon < 3 || memcmp(colon, "://", 3) != 0)
+        return false;
+    bool known = false;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        known |= http_equal(target, (size_t)(colon - target), schemes[i]);
+    uint32_t host = (uint32_t)(colon - data) + 3;
+    uint32_t at = host;
+    while (at < end && data[at] != '/' && data[at] != '?')
+        at++;
+    struct url_authority authority;
+    if (!known || url_authority(&authority, data + host, at - host))
+        return false;
+    head->host = (struct http_span){host, at - host};
+    if (at < end && data[at] == '/')
+        return read_origin_form(head, data, at, end);
+    /* No path means "/" (RFC 9110 §4.2.3): the one before the host stands for it. */
+    head->path = (struct http_span){host - 1, 1};
+    if (at < end)
+        head->query = (struct http_span){at + 1, end - at - 1};
+    return true;
+}
+
+static bool read_target(struct http_head *head, const char *data)
+{
+    const char *target = data + head->target.at;
+    uint32_t len = head->target.len;
+    if (head->method_name.len == 7 && memcmp(data + head->method_name.at, "CONNECT", 7) == 0) {
+        struct url_authority authority;
+        return url_authority(&authority, target, len) == 0 && authority.has_port;
+    }
+    if (len == 1 && *target == '*') {
+        head->path = head->target;
+        return head->method == HTTP_OPTIONS;
+    }
+    return read_origin_form(head, data, head->target.at, head->target.at + len) ||
+           read_absolute_form(head, data);
+}
+
+/* After "HTTP/d.d": versions that are well written but not ours are 505. */
+static bool take_version(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    const char *version = in->data + p->line;
+    in->head->minor = (uint8_t)(version[7] - '0');
+    if (version[5] != '1' || in->head->minor > 1)
+        return refuse(p, 505, "the version is not HTTP/1.0 or HTTP/1.1");
+    return true;
+}
+
+static bool step_version(struct head_input *in)
+{
+    static const char shape[] = "HTTP/d.d";
+    struct http_head_parser *p = in->p;
+    for (; p->at < in->end && p->at - p->line < 8; p->at++) {
+        char want = shape[p->at - p->line];
+        char c = in->data[p->at];
+        if (want == 'd' ? !is_digit(c) : c != want)
+            return refuse(p, 400, "the line does not name a version such as HTTP/1.1");
+    }
+    if (p->at == in->end)
+        return false;
+    if (in->data[p->at] != (p->response ? ' ' : '\r'))
+        return refuse(p, 400, "the line does not name a version such as HTTP/1.1");
+    if (!take_version(in))
+        return false;
+    if (!p->response && !read_target(in->head, in->data))
+        return refuse(p, 400, "the request target is not of a form that its method takes");
+    p->line = ++p->at;
+    p->state = p->response ? HEAD_STATUS : HEAD_VALUE_LF;
+    return true;
+}
+
+/* Three digits; a server that has no reason should still send the blank (§4), but many do not. */
+static bool step_status(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    for (; p->at < in->end && p->at - p->line < 3; p->at++) {
+        char c = in->data[p->at];
+        if (!is_digit(c) || (p->at == p->line && (c < '1' || c > '5')))
+            return refuse(p, 400, "the status is not a number from 100 to 599");
+    }
+    if (p->at == in->end)
+        return false;
+    const char *digits = in->data + p->line;
+    in->head->status =
+        (uint16_t)((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0'));
+    char c = in->data[p->at++];
+    if (c != ' ' && c != '\r')
+        return refuse(p, 400, "the status is not a number from 100 to 599");
+    p->state = c == ' ' ? HEAD_REASON : HEAD_REASON_LF;
+    return true;
+}
+
+/* A byte that ends a field's value: a control character other than HTAB. */
+static bool ends_value(char c)
+{
+    return ((uint8_t)c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+static uint32_t value_end(const char *data, uint32_t at, uint32_t end)
+{
+#ifdef __SSE2__
+    const __m128i last_control = _mm_set1_epi8(0x1f);
+    const __m128i tab = _mm_set1_epi8('\t');
+    const __m128i del = _mm_set1_epi8(0x7f);
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(data + at));
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
+        __m128i hit = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), control),
+                                   _mm_cmpeq_epi8(bytes, del));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask)
+            return at + (uint32_t)__builtin_ctz(mask);
+    }
+#endif
+    while (at < end && !ends_value(data[at]))
+        at++;
+    return at;
+}
+
+/* Up to and with the CR. false: more is needed, or refused. */
+static bool skip_value(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    p->at = value_end(in->data, p->at, in->end);
+    if (p->at == in->end)
+        return false;
+    char c = in->data[p->at];
+    if (c != '\r')
+        return refuse(p, 400,
+                      c == '\n' ? "an LF without CR in the head"
+                                : "a control character in a header field");
+    p->at++;
+    return true;
+}
+
+static bool step_reason(struct head_input *in)
+{
+    if (!skip_value(in))
+        return false;
+    in->p->state = HEAD_REASON_LF;
+    return true;
+}
+
+static bool step_field(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    char c = in->data[p->at];
+    if (c == '\r') {
+        p->at++;
+        p->state = HEAD_END_LF;
+        return true;
+    }
+    if (c == ' ' || c == '\t')
+        return refuse(p, 400, "a folded header field");
+    if (in->head->field_count == in->fields_max)
+        return refuse(p, 431, "too many header fields");
+    p->state = HEAD_NAME;
+    return true;
+}
+
+static bool step_name(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    while (p->at < in->end && http_token_byte[(uint8_t)in->data[p->at]])
+        p->at++;
+    if (p->at == in->end)
+        return false;
+    char c = in->data[p->at];
+    if (c == ' ' || c == '\t')
+        return refuse(p, 400, "a blank in or after a header field's name");
+    if (c != ':')
+        return refuse(p, 400, "a header field without a colon, or a byte that no name may hold");
+    if (p->at == p->line)
+        return refuse(p, 400, "a header field without a name");
+    in->head->fields[in->head->field_count].name = (struct http_span){p->line, p->at - p->line};
+    p->line = ++p->at;
+    p->state = HEAD_VALUE;
+    return true;
+}
+
+static bool step_value(struct head_input *in)
+{
+    struct http_head_parser *p = in->p;
+    if (!skip_value(in))
+        return false;
+    const char *value = in->data + p->line;
+    size_t len = p->at - 1 - p->line;
+    http_trim(&value, &len);
+    in->head->fields[in->head->field_count++].value =
+        (struct http_span){(uint32_t)(value - in->data), (uint32_t)len};
+    p->state = HEAD_VALUE_LF;
+    return true;
+}
+
+static bool step(struct head_input *in)
+{
+    switch ((enum head_state)in->p->state) {
+    case HEAD_START:
+        return step_start(in);
+    case HEAD_EMPTY_LF:
+        return step_lf(in, HEAD_METHOD);
+    case HEAD_METHOD:
+        return step_method(in);
+    case HEAD_TARGET:
+        return step_target(in);
+    case HEAD_VERSION:
+        return step_version(in);
+    case HEAD_STATUS:
+        return step_status(in);
+    case HEAD_REASON:
+        return step_reason(in);
+    case HEAD_REASON_LF:
+    case HEAD_VALUE_LF:
+        return step_lf(in, HEAD_FIELD);
+    case HEAD_FIELD:
+        return step_field(in);
+    case HEAD_NAME:
+        return step_name(in);
+    case HEAD_VALUE:
+        return step_value(in);
+    case HEAD_END_LF:
+        return step_lf(in, HEAD_DONE);
+    case HEAD_DONE:
+    case HEAD_REFUSED:
+        break;
+    }
+    return false;
+}
+
+/* ---- What the fields mean ---- */
+
+/* What has been seen of the fields that govern the message. */
+struct head_facts {
+    uint32_t hosts;
+    uint32_t codings;        /* members of Transfer-Encoding */
+    uint32_t chunked;        /* of them, "chunked" */
+    bool transfer_encoding;  /* the field was there */
+    bool close, keep_alive;  /* in Connection */
+    bool connection_upgrade; /* the same */
+    bool upgrade_websocket;  /* in Upgrade */
+    bool expect_continue;
+    bool expect_other;
+};
+
+struct head_field {
+    const char *value;
+    size_t len;
+    struct http_span span;
+};
+
+/* RFC 9112 §6.3: one field of digits, or the message's end is anybody's guess. Returns why not. */
+static const char *read_content_length(struct http_head *head, struct head_facts *facts,
+                                       struct head_field f)
+{
+    (void)facts;
+    if (head->has_length)
+        return "Content-Length is repeated";
+    uint64_t length = 0;
+    for (size_t i = 0; i < f.len; i++) {
+        uint64_t digit = (uint64_t)(f.value[i] - '0');
+        if (!is_digit(f.value[i]))
+            return "Content-Length is not a number";
+        if (length > (UINT64_MAX - digit) / 10)
+            return "Content-Length is too large";
+        length = length * 10 + digit;
+    }
+    if (f.len == 0)
+        return "Content-Length is not a number";
+    head->has_length = true;
+    head->content_length = length;
+    return NULL;
+}
+
+static const char *read_transfer_encoding(struct http_head *head, struct head_facts *facts,
+                                          struct head_field f)
+{
+    (void)head;
+    facts->transfer_encoding = true;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
+        facts->codings++;
+        facts->chunked += http_equal(item, item_len, "chunked");
+    }
+    return NULL;
+}
+
+static const char *read_host(struct http_head *head, struct head_facts *facts, struct head_field f)
+{
+    struct url_authority authority;
+    if (facts->hosts++)
+        return "more than one Host";
+    if (url_authority(&authority, f.value, f.len))
+        return "Host is not a host name with or without a port";
+    if (head->host.len == 0) /* an absolute target's authority comes first (RFC 9112 §3.2.2) */
+        head->host = f.span;
+    return NULL;
+}
+
+static const char *read_connection(struct http_head *head, struct head_facts *facts,
+                                   struct head_field f)
+{
+    (void)head;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
+        facts->close |= http_equal(item, item_len, "close");
+        facts->keep_alive |= http_equal(item, item_len, "keep-alive");
+        facts->connection_upgrade |= http_equal(item, item_len, "upgrade");
+    }
+    return NULL;
+}
+
+static const char *read_upgrade(struct http_head *head, struct head_facts *facts,
+                                struct head_field f)
+{
+    (void)head;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len))
+        facts->upgrade_websocket |= http_equal(item, item_len, "websocket");
+    return NULL;
+}
+
+static const char *read_expect(struct http_head *head, struct head_facts *facts,
+                               struct head_field f)
+{
+    (void)head;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
+        bool known = http_equal(item, item_len, "100-continue");
+        facts->expect_continue |= known;
+        facts->expect_other |= !known;
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    size_t len;
+    const char *(*read)(struct http_head *head, struct head_facts *facts, struct head_field f);
+} readers[] = {
+    {"host", 4, read_host},
+    {"connection", 10, read_connection},
+    {"upgrade", 7, read_upgrade},
+    {"content-length", 14, read_content_length},
+    {"transfer-encoding", 17, read_transfer_encoding},
+    {"expect", 6, read_expect},
+};
+
+static bool read_fields(struct http_head_parser *p, struct http_head *head,
+                        struct head_facts *facts, const char *data)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct http_field *f = &head->fields[i];
+        for (size_t r = 0; r < sizeof readers / sizeof *readers; r++) {
+            if (f->name.len != readers[r].len ||
+                !http_equal(data + f->name.at, f->name.len, readers[r].name))
+                continue;
+            struct head_field field = {data + f->value.at, f->value.len, f->value};
+            const char *why = readers[r].read(head, facts, field);
+            if (why)
+                return refuse(p, 400, why);
+        }
+    }
+    return true;
+}
+
+/* RFC 9112 §6.1 and §6.3: how the message's end is found. Everything that two readers could
+ * understand in two ways is refused, also where the RFC would let it pass. */
+static bool check_framing(struct http_head_parser *p, struct http_head *head,
+                          const struct head_facts *facts)
+{
+    if (!facts->transfer_encoding)
+        return true;
+    if (head->minor == 0)
+        return refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
+    if (head->has_length)
+        return refuse(p, 400, "Content-Length together with Transfer-Encoding");
+    if (facts->codings == 0)
+        return refuse(p, 400, "Transfer-Encoding is empty");
+    if (facts->chunked > 1)
+        return refuse(p, 400, "chunked more than once");
+    if (facts->codings > 1 || facts->chunked == 0)
+        return refuse(p, 501, "a transfer coding other than chunked");
+    head->chunked = true;
+    return true;
+}
+
+static bool check_request(struct http_head_parser *p, struct http_head *head,
+                          const struct head_facts *facts)
+{
+    bool body = head->chunked || head->content_length > 0;
+    if (facts->hosts == 0 && head->minor == 1)
+        return refuse(p, 400, "no Host");
+    if (facts->upgrade_websocket && body)
+        return refuse(p, 400, "an upgrade to websocket with a body");
+    if (head->minor == 0) /* expectations are ignored (RFC 9110 §10.1.1) */
+        return true;
+    if (facts->expect_other)
+        return refuse(p, 417, "an expectation other than 100-continue");
+    head->expect_continue = facts->expect_continue && body;
+    return true;
+}
+
+static bool head_meaning(struct http_head_parser *p, struct http_head *head, const char *data)
+{
+    struct head_facts facts = {0};
+    if (!read_fields(p, head, &facts, data) || !check_framing(p, head, &facts))
+        return false;
+    head->keep_alive = !facts.close && (head->minor == 1 || facts.keep_alive);
+    head->upgrade_websocket =
+        head->minor == 1 && facts.upgrade_websocket && facts.connection_upgrade;
+    return p->response || check_request(p, head, &facts);
+}
+
+int http_head_parse(struct http_head_parser *p, const char *data, size_t len,
+                    const struct http_head_limits *limits, struct http_head *head)
+{
+    struct head_input in = {
+        .p = p,
+        .head = head,
+        .data = data,
+        .end = len < limits->head_bytes ? (uint32_t)len : limits->head_bytes,
+        .target_max = limits->target_bytes,
+        .fields_max =
+            limits->header_count < HTTP_FIELDS_MAX ? limits->header_count : HTTP_FIELDS_MAX,
+    };
+    if (p->state == HEAD_DONE)
+        return 1;
+    while (p->at < in.end && step(&in))
+        ;
+    if (p->state == HEAD_DONE) {
+        head->len = p->at;
+        if (head_meaning(p, head, data))
+            return 1;
+    }
+    if (p->state == HEAD_REFUSED)
+        return ERR_PROTOCOL;
+    if (p->at < limits->head_bytes)
+        return 0;
+    refuse(p, p->state == HEAD_TARGET ? 414 : 431, "the head is too long");
+    return ERR_PROTOCOL;
+}
+
+/* ---- Asking a finished head ---- */
+
+static bool has_name(const struct http_field *f, const char *base, const char *name)
+{
+    return http_equal(base + f->name.at, f->name.len, name);
+}
+
+const struct http_field *http_head_field(const struct http_head *head, const char *base,
+                                         const char *name, unsigned *count)
+{
+    const struct http_field *found = NULL;
+    unsigned seen = 0;
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        if (!has_name(&head->fields[i], base, name))
+            continue;
+        found = &head->fields[i];
+        seen++;
+    }
+    if (count)
+        *count = seen;
+    return seen == 1 ? found : NULL;
+}
+
+bool http_head_has_token(const struct http_head *head, const char *base, const char *name,
+                         const char *token)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct http_field *f = &head->fields[i];
+        if (!has_name(f, base, name))
+            continue;
+        const char *text = base + f->value.at;
+        size_t len = f->value.len;
+        const char *item;
+        size_t item_len;
+        while (http_list_next(&text, &len, &item, &item_len))
+            if (http_equal(item, item_len, token))
+                return true;
+    }
+    return false;
+}
