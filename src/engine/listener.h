@@ -1,0 +1,49 @@
+/* A listening socket in a loop: accepts, and hands each connection to its owner's function. With one
+ * worker the worker listens itself; with several the main thread does, and deals connections out to
+ * the worker that has the fewest. */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "transport/tcp.h"
+#include "transport/tls.h"
+
+struct worker;
+
+struct listener {
+    ev_io io;
+    ev_timer pause; /* the system is out of descriptors: try again later */
+    ev_async stop;  /* listener_ask_stop */
+    struct ev_loop *loop;
+    const struct log *log;
+    int fd;                  /* owned; -1 once stopped */
+    struct tls_context *tls; /* owned; NULL: plain */
+    /* Takes over the socket. In the thread of the loop. */
+    void (*on_accept)(struct listener *l, int fd, const struct address *peer);
+    void *owner;         /* for on_accept */
+    bool out_of_files;   /* said so, and has not accepted since */
+    ev_tstamp warned_at; /* listener_may_warn */
+    char address[128];   /* "http://localhost:8080", "unix:/run/x.sock", for people */
+};
+
+/* A listener that does not listen yet. The socket and the context are its own from now on, also on
+ * failure. NULL when out of memory. */
+struct listener *listener_new(int fd, struct tls_context *tls, const struct log *log);
+/* Stops it too, so not while another thread runs its loop. */
+void listener_free(struct listener *l);
+
+/* In the worker's thread: a socket of the listener, which server_admit has admitted, becomes a
+ * connection of the worker, or is closed and released. */
+void listener_adopt(struct worker *w, struct listener *l, int fd, const struct address *peer);
+
+void listener_start(struct listener *l, struct ev_loop *loop);
+/* In the thread of the loop, or when that has ended: closes the socket; a unix socket's file is
+ * removed. Once is enough, more is allowed. */
+void listener_stop(struct listener *l);
+/* The same from any thread, soon. */
+void listener_ask_stop(struct listener *l);
+
+/* At most once a second: for log lines that a peer can cause. */
+bool listener_may_warn(struct listener *l);

@@ -1,0 +1,51 @@
+/* What other threads tell a worker: a locked list and one wake-up. */
+#pragma once
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/shared.h"
+#include "transport/tcp.h"
+
+enum letter_kind {
+    LETTER_CONNECTION, /* an accepted socket: fd, peer, listener; for listener_adopt */
+    LETTER_PUBLISH,    /* topic, message, binary */
+    LETTER_DRAIN,      /* stop: close all connections, paced */
+    LETTER_STOP        /* end the loop now */
+};
+
+struct letter {
+    struct letter *next;
+    enum letter_kind kind;
+    int fd;
+    struct address peer;
+    struct listener *listener;
+    struct shared *message; /* a reference that goes to the reader */
+    bool binary;
+    uint32_t topic_len;
+    char topic[];
+};
+
+struct mailbox {
+    pthread_mutex_t lock;
+    struct letter *head;
+    struct letter *tail;
+    ev_async wake;
+    struct ev_loop *loop;
+};
+
+/* Starts wake; the reader gives it its callback (ev_set_cb) before the loop runs. 0 or ERR_MEMORY. */
+int mailbox_init(struct mailbox *m, struct ev_loop *loop) __attribute__((warn_unused_result));
+/* Stops wake. Frees unread letters too. */
+void mailbox_deinit(struct mailbox *m);
+/* A zeroed letter with the topic (of any length), or NULL when out of memory. */
+struct letter *letter_new(enum letter_kind kind, const char *topic, size_t topic_len);
+/* With its socket, if it still has one (fd >= 0), and its reference to the message. */
+void letter_free(struct letter *l);
+/* From any thread; the letter belongs to the mailbox. */
+void mailbox_post(struct mailbox *m, struct letter *l);
+/* Takes all letters, oldest first. The reader frees each with letter_free. */
+struct letter *mailbox_take(struct mailbox *m);

@@ -1,0 +1,100 @@
+/* The process: its workers, its listeners, its limits on all connections. The one struct that all
+ * threads know. Functions are the main thread's but where they say otherwise. */
+#pragma once
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/map.h"
+#include "engine/counters.h"
+#include "engine/listener.h"
+#include "engine/site.h"
+#include "engine/worker.h"
+
+enum {
+    SERVER_WORKERS_MAX = 256, /* a handle has 8 bits for it (script/api.h) */
+    SERVER_SIGNALS_MAX = 4,
+    SERVER_WHY_BYTES = 512,
+    SERVER_ADDRESS_BYTES = 128
+};
+
+struct server_signal {
+    ev_signal watcher;
+    void (*fn)(struct server *s, int signum);
+};
+
+struct server {
+    struct log log;
+    struct worker *workers;
+    uint32_t worker_count;
+    uint32_t started; /* threads */
+    struct listener **listeners;
+    size_t listener_count;
+    struct ev_loop *loop; /* the main thread's: signals, and accepting for many workers */
+    ev_async wake;        /* a drain has begun, or a worker has ended */
+    ev_timer deadline;    /* of the drain */
+    _Atomic uint32_t
+        *dealt;           /* by worker: connections in its mailbox, which it does not count yet */
+    uint32_t next_worker; /* among equals */
+    _Atomic uint32_t running;
+    _Atomic bool draining;
+    struct server_signal signals[SERVER_SIGNALS_MAX];
+    uint32_t signal_count;
+    struct counters counters; /* of the thread that accepts */
+
+    /* Admission: connections in all and by address. */
+    pthread_mutex_t admission_lock;
+    uint32_t connections;
+    struct map by_address;
+};
+
+/* 0 or ERR_MEMORY (also: the system gives no event loop). */
+int server_init(struct server *s, uint32_t worker_count, const struct log *log)
+    __attribute__((warn_unused_result));
+/* After server_join. Closes what is open. */
+void server_deinit(struct server *s);
+
+/* Opens the listeners, each in a thread's loop, and logs their addresses. The workers have their
+ * sites. On failure nothing stays open and why says what to do in one line. */
+int server_listen(struct server *s, const struct site_listener *listeners, size_t listeners_len,
+                  char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
+/* Could they be opened, as far as their certificates and keys go? 0 or an error as above. */
+int server_check(const struct server *s, const struct site_listener *listeners,
+                 size_t listeners_len, char why[SERVER_WHY_BYTES])
+    __attribute__((warn_unused_result));
+
+/* "https://localhost:8443", "unix:/run/x.sock": what people type to get there. */
+void server_address(const struct site_listener *l, int port, char out[SERVER_ADDRESS_BYTES]);
+
+/* fn is called in the main thread's loop when the process gets the signal. At most SERVER_SIGNALS_MAX. */
+void server_on_signal(struct server *s, int signum, void (*fn)(struct server *s, int signum));
+
+/* Starts the worker threads. On failure none runs. */
+int server_start(struct server *s) __attribute__((warn_unused_result));
+/* The main thread's loop: returns 0 when every worker has ended. Workers end a drain by themselves,
+ * after limits.drain_seconds and limits.close_seconds at the latest; the number of those that have
+ * not a second later is returned then (their scripts never return: only the process can be ended). */
+uint32_t server_run(struct server *s) __attribute__((warn_unused_result));
+void server_join(struct server *s);
+
+/* From any thread: stop accepting, close 1001 to every client, paced; server_run returns when all
+ * are gone. */
+void server_drain(struct server *s);
+/* How long that may last, by the limits of the app. */
+uint32_t server_drain_seconds(const struct server *s);
+/* From any thread: end all loops at once. */
+void server_stop(struct server *s);
+
+/* May this peer connect? Counts it if so, and server_release undoes it: NULL. Otherwise the name of
+ * the limit that forbids it. From any thread. limits: the site's. */
+const char *server_admit(struct server *s, const struct address *peer, const struct limits *limits);
+void server_release(struct server *s, const struct address *peer);
+
+/* Of all workers. From any thread. */
+uint64_t server_counter(const struct server *s, unsigned i);
+/* libev's version, as it was linked at run time: "4.33". */
+const char *server_loop_version(char out[16]);

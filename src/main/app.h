@@ -1,0 +1,28 @@
+/* The user's app in every worker: a script and a site for each. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/server.h"
+#include "main/options.h"
+
+struct script;
+
+struct app {
+    struct script *script;
+    struct site *site;
+};
+
+/* Runs the app's top level in every worker of the server and commits what it declares. apps has one
+ * for each worker, all zero. 0, or a negative error with one line in why; app_stop and app_free are
+ * due in either case. */
+int app_load(struct app *apps, struct server *s, const struct options *o,
+             char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
+/* Ends the scripts. When the workers' threads have ended, while the workers are still there. */
+void app_stop(struct app *apps, uint32_t n);
+/* Frees what the workers served. After the workers. */
+void app_free(struct app *apps, uint32_t n);
+
+/* For people: routes and listeners, to standard output. */
+void app_print(const struct app *a, const struct options *o);

@@ -1,0 +1,317 @@
+#include "main/options.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/server.h"
+
+const char options_help[] =
+    "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"
+    "\n"
+    "  moonwire [run] APP.lua [options] [arguments of the app]\n"
+    "\n"
+    "  --listen ADDRESS    listen here instead of where the app says; may be repeated:\n"
+    "                      8080 or localhost:8080 (this machine only), *:8080 (every\n"
+    "                      address), HOST:PORT, [IPV6]:PORT, unix:/path\n"
+    "  --workers N|auto    threads, each with its own Lua state (default 1; auto: one\n"
+    "                      per processor)\n"
+    "  --log-level LEVEL   debug, info (default), warn, error or off\n"
+    "  --log-format FORM   text (default) or json\n"
+    "  --check             load the app, print its routes and listeners, serve nothing\n"
+    "  --version, -V       moonwire's version and those of its libraries\n"
+    "  --help, -h          this text\n"
+    "  --                  what follows belongs to the app\n"
+    "\n"
+    "SIGTERM and Ctrl-C close all connections within a few seconds (1001, going away)\n"
+    "and end the server; a second one ends it at once.\n"
+    "\n"
+    "A first app, hello.lua:\n"
+    "\n"
+    "  local mw = require \"moonwire\"\n"
+    "  local echo = mw.ws \"/echo\"\n"
+    "  function echo.on_message(ws, data, is_binary) ws:send(data, is_binary) end\n"
+    "  mw.get(\"/\", function(req) return \"hello\" end)\n"
+    "  mw.listen { port = 8080 }\n";
+
+static int fail(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int fail(char *why, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, OPTIONS_WHY_BYTES, format, args);
+    va_end(args);
+    return ERR_INVALID;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+/* Decimal digits only, up to max. */
+static bool parse_number(const char *text, uint32_t max, uint32_t *out)
+{
+    uint64_t n = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return false;
+        n = n * 10 + (uint64_t)(*text - '0');
+        if (n > max)
+            return false;
+    }
+    *out = (uint32_t)n;
+    return true;
+}
+
+/* Splits "HOST:PORT" at the last colon; an IPv6 address stands in brackets, since it has colons of
+ * its own (RFC 3986 §3.2.2). *host is empty where there is none. */
+static bool split_address(const char *value, const char **host, size_t *host_len, uint32_t *port)
+{
+    const char *colon = strrchr(value, ':');
+    *host = value;
+    *host_len = colon ? (size_t)(colon - value) : 0;
+    if (!parse_number(colon ? colon + 1 : value, 65535, port))
+        return false;
+    if (*host_len && value[0] == '[') {
+        *host += 1;
+        *host_len -= 2;
+        return colon - value > 3 && colon[-1] == ']';
+    }
+    return memchr(value, ':', *host_len) == NULL;
+}
+
+static int set_listen(struct options *o, const char *value, char *why)
+{
+    const char *host = value;
+    size_t host_len = strlen(value);
+    uint32_t port = 0;
+    bool local = strncmp(value, "unix:", 5) == 0;
+    if (local ? value[5] == '\0' : !split_address(value, &host, &host_len, &port))
+        return fail(why,
+                    "--listen %s: not an address; write HOST:PORT (localhost:8080, *:8080, "
+                    "[::1]:8080) or unix:/path",
+                    value);
+    struct site_listener *more =
+        realloc(o->listeners, (o->listener_count + 1) * sizeof(*o->listeners));
+    if (more == NULL)
+        return ERR_MEMORY;
+    o->listeners = more;
+    char *copy = host_len ? strndup(host, host_len) : NULL;
+    if (host_len && copy == NULL)
+        return ERR_MEMORY;
+    o->listeners[o->listener_count++] = (struct site_listener){.host = copy, .port = (int)port};
+    return 0;
+}
+
+static uint32_t processors(void)
+{
+    cpu_set_t usable;
+    int n = sched_getaffinity(0, sizeof(usable), &usable) ? 1 : CPU_COUNT(&usable);
+    return n < 1 ? 1 : n > SERVER_WORKERS_MAX ? SERVER_WORKERS_MAX : (uint32_t)n;
+}
+
+static int set_workers(struct options *o, const char *value, char *why)
+{
+    if (strcmp(value, "auto") == 0)
+        o->workers = processors();
+    else if (!parse_number(value, SERVER_WORKERS_MAX, &o->workers) || o->workers == 0)
+        return fail(why, "--workers %s: write a number from 1 to %d, or auto", value,
+                    SERVER_WORKERS_MAX);
+    return 0;
+}
+
+static int set_log_level(struct options *o, const char *value, char *why)
+{
+    if (log_level_parse(value, &o->log_level))
+        return fail(why, "--log-level %s: write debug, info, warn, error or off", value);
+    return 0;
+}
+
+static int set_log_format(struct options *o, const char *value, char *why)
+{
+    o->log_json = strcmp(value, "json") == 0;
+    if (!o->log_json && strcmp(value, "text") != 0)
+        return fail(why, "--log-format %s: write text or json", value);
+    return 0;
+}
+
+static int set_check(struct options *o, const char *value, char *why)
+{
+    (void)value;
+    (void)why;
+    o->action = OPTIONS_CHECK;
+    return 0;
+}
+
+static int set_version(struct options *o, const char *value, char *why)
+{
+    (void)value;
+    (void)why;
+    o->action = OPTIONS_VERSION;
+    return 0;
+}
+
+static int set_help(struct options *o, const char *value, char *why)
+{
+    (void)value;
+    (void)why;
+    o->action = OPTIONS_HELP;
+    return 0;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static const struct option {
+    const char *name;
+    const char *abbreviation;
+    const char *wants; /* NULL: takes no value */
+    int (*set)(struct options *o, const char *value, char *why);
+} known[] = {
+    {"--listen", NULL, "an address, such as localhost:8080", set_listen},
+    {"--workers", NULL, "a number, or auto", set_workers},
+    {"--log-level", NULL, "debug, info, warn, error or off", set_log_level},
+    {"--log-format", NULL, "text or json", set_log_format},
+    {"--check", NULL, NULL, set_check},
+    {"--version", "-V", NULL, set_version},
+    {"--help", "-h", NULL, set_help},
+};
+
+enum { KNOWN = sizeof(known) / sizeof(known[0]), NAME_BYTES = 32 };
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance between two names shorter than NAME_BYTES. */
+static size_t distance(const char *a, size_t a_len, const char *b)
+{
+    size_t row[NAME_BYTES + 1];
+    size_t b_len = strlen(b);
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t above = row[j];
+            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[b_len];
+}
+
+/* The name that was meant, or NULL when none is near. */
+static const char *nearest(const char *name, size_t len)
+{
+    const char *best = NULL;
+    size_t least = 4;
+    for (size_t i = 0; i < KNOWN && len < NAME_BYTES; i++) {
+        size_t d = distance(name, len, known[i].name);
+        if (d < least && d < len - 1) {
+            least = d;
+            best = known[i].name;
+        }
+    }
+    return best;
+}
+
+static const struct option *find(const char *text, size_t len)
+{
+    for (size_t i = 0; i < KNOWN; i++) {
+        const char *abbreviation = known[i].abbreviation;
+        if (strlen(known[i].name) == len && memcmp(known[i].name, text, len) == 0)
+            return &known[i];
+        if (abbreviation && strlen(abbreviation) == len && memcmp(abbreviation, text, len) == 0)
+            return &known[i];
+    }
+    return NULL;
+}
+
+static int unknown_option(const char *text, size_t len, char *why)
+{
+    const char *meant = nearest(text, len);
+    if (meant)
+        return fail(why,
+                    "unknown option %.*s; did you mean %s? (options of the app itself go after --)",
+                    (int)len, text, meant);
+    return fail(why,
+                "unknown option %.*s; see moonwire --help (options of the app itself go after --)",
+                (int)len, text);
+}
+
+/* One option at argv[*at], "--name value" or "--name=value". Moves *at over what it used. */
+static int parse_option(struct options *o, int argc, char **argv, int *at, char *why)
+{
+    const char *text = argv[(*at)++];
+    const char *equals = strchr(text, '=');
+    size_t len = equals ? (size_t)(equals - text) : strlen(text);
+    const struct option *option = find(text, len);
+    if (option == NULL)
+        return unknown_option(text, len, why);
+    if (option->wants == NULL && equals)
+        return fail(why, "%s takes no value; write just %s", option->name, option->name);
+    if (option->wants == NULL)
+        return option->set(o, NULL, why);
+    if (equals)
+        return option->set(o, equals + 1, why);
+    if (*at == argc)
+        return fail(why, "%s needs %s", option->name, option->wants);
+    return option->set(o, argv[(*at)++], why);
+}
+
+static int parse_all(struct options *o, int argc, char **argv, char *why)
+{
+    bool may_be_run = true;
+    int at = 1;
+    while (at < argc && strcmp(argv[at], "--") != 0) {
+        const char *text = argv[at];
+        if (text[0] == '-' && text[1] != '\0') {
+            int err = parse_option(o, argc, argv, &at, why);
+            if (err || o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION)
+                return err;
+            continue;
+        }
+        at++;
+        if (o->app)
+            o->arguments[o->argument_count++] = argv[at - 1];
+        else if (may_be_run && strcmp(text, "run") == 0)
+            may_be_run = false;
+        else
+            o->app = text;
+    }
+    for (at++; at < argc; at++) { /* after -- */
+        if (o->app)
+            o->arguments[o->argument_count++] = argv[at];
+        else
+            o->app = argv[at];
+    }
+    return o->app ? 0 : fail(why, "which app? write moonwire APP.lua; see moonwire --help");
+}
+
+int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
+{
+    *o = (struct options){.workers = 1, .log_level = LOG_INFO};
+    o->arguments = calloc((size_t)argc + 1, sizeof(*o->arguments));
+    int err = o->arguments ? parse_all(o, argc, argv, why) : ERR_MEMORY;
+    if (err == ERR_MEMORY)
+        fail(why, "%s", error_text(err));
+    if (err)
+        options_deinit(o);
+    return err;
+}
+
+void options_deinit(struct options *o)
+{
+    for (size_t i = 0; i < o->listener_count; i++)
+        free(o->listeners[i].host);
+    free(o->listeners);
+    free(o->arguments);
+    *o = (struct options){0};
+}

@@ -1,0 +1,35 @@
+/* The command line. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "engine/site.h"
+
+enum { OPTIONS_WHY_BYTES = 512 };
+
+enum options_action { OPTIONS_SERVE, OPTIONS_CHECK, OPTIONS_HELP, OPTIONS_VERSION };
+
+struct options {
+    enum options_action action;
+    const char *app;  /* the file; borrowed from argv, as are */
+    char **arguments; /* the app's own arguments, NULL-terminated */
+    int argument_count;
+    struct site_listener *listeners; /* --listen: in place of the app's own; plain */
+    size_t listener_count;
+    uint32_t workers;
+    enum log_level log_level;
+    bool log_json;
+};
+
+/* Reads the command line: moonwire [run] APP [arguments], with moonwire's options anywhere before
+ * "--"; what follows that is the app's. 0; ERR_INVALID or ERR_MEMORY with one line in why that says
+ * what to write instead. */
+int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
+    __attribute__((warn_unused_result));
+void options_deinit(struct options *o);
+
+/* What --help prints: one screen. */
+extern const char options_help[];

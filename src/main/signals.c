@@ -1,0 +1,39 @@
+#include "main/signals.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/server.h"
+
+/* Programs that a script starts inherit an ignored SIGPIPE, but not a handler: they shall have the
+ * default. */
+static void on_pipe(int signum)
+{
+    (void)signum;
+}
+
+void signals_init(void)
+{
+    struct sigaction action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+static void on_stop(struct server *s, int signum)
+{
+    if (atomic_load(&s->draining)) {
+        log_write(&s->log, LOG_WARN, "SIG%s again: ended at once", sigabbrev_np(signum));
+        _exit(128 + signum);
+    }
+    log_write(&s->log, LOG_INFO, "SIG%s: closing all connections within %u seconds; again: at once",
+              sigabbrev_np(signum), server_drain_seconds(s));
+    server_drain(s);
+}
+
+void signals_start(struct server *s)
+{
+    server_on_signal(s, SIGTERM, on_stop);
+    server_on_signal(s, SIGINT, on_stop);
+}
