@@ -152,6 +152,9 @@ $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run
 
+bench-peers: all $(B)/bench/raw $(B)/bench/load ## Measure beside other servers (from npm)
+	bench/run --peers
+
 .SECONDEXPANSION:
 $(B)/bench/%: $$(wildcard bench/$$*.c bench/$$*/*.[ch])
 	@mkdir -p $(@D)
@@ -170,7 +173,7 @@ format-check: ## Fail if the C code is not formatted
 
 lint: ## luacheck, and a compile in which warnings are errors
 	@tools/packages build lint
-	luacheck -q lua spec examples tools
+	luacheck -q lua spec examples tools bench
 	@$(MAKE) --no-print-directory $(JOBS) VARIANT=lint objects
 
 objects: $(OBJ)
@@ -202,5 +205,5 @@ help: ## This list
 	    /^[a-z_-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 FORCE:
-.PHONY: all run test check browser asan tsan fresh-check fuzz bench format format-check lint objects \
-        layers compile_commands install uninstall clean help FORCE
+.PHONY: all run test check browser asan tsan fresh-check fuzz bench bench-peers format format-check \
+        lint objects layers compile_commands install uninstall clean help FORCE
