@@ -1,0 +1,448 @@
+#include "engine/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "engine/http_conn.h"
+#include "engine/server.h"
+#include "engine/topics.h"
+#include "engine/worker.h"
+#include "engine/ws_conn.h"
+
+enum {
+    SLOT_BITS = 20,
+    GENERATION_BITS = 25,
+    SLOTS_MAX = 1 << SLOT_BITS,
+    HEAP_OUTPUT_BYTES = 64 * 1024, /* larger answers get a block of their own */
+    TLS_READS_MAX = 16             /* of one wake-up, so that one peer cannot keep the loop */
+};
+
+/* ---- slots and handles ---------------------------------------------------------------------- */
+
+static int grow_slots(struct worker *w)
+{
+    uint32_t cap = w->slot_cap ? w->slot_cap * 2 : 64;
+    if (cap > SLOTS_MAX)
+        return ERR_LIMIT;
+    void *conns = realloc(w->conns, cap * sizeof *w->conns);
+    if (conns)
+        w->conns = conns;
+    void *generations = realloc(w->generations, cap * sizeof *w->generations);
+    if (generations)
+        w->generations = generations;
+    void *deadlines = realloc(w->deadlines, cap * sizeof *w->deadlines);
+    if (deadlines)
+        w->deadlines = deadlines;
+    void *free_slots = realloc(w->free_slots, cap * sizeof *w->free_slots);
+    if (free_slots)
+        w->free_slots = free_slots;
+    if (!conns || !generations || !deadlines || !free_slots)
+        return ERR_MEMORY;
+    for (uint32_t i = cap; i-- > w->slot_cap;) {
+        w->conns[i] = NULL;
+        w->generations[i] = 1;
+        w->deadlines[i] = 0;
+        w->free_slots[w->free_count++] = i;
+    }
+    w->slot_cap = cap;
+    return 0;
+}
+
+double conn_handle(const struct worker *w, const struct conn *c)
+{
+    uint64_t h = c->slot | (uint64_t)w->generations[c->slot] << SLOT_BITS |
+                 (uint64_t)w->index << (SLOT_BITS + GENERATION_BITS);
+    return (double)h;
+}
+
+struct conn *conn_get(const struct worker *w, double handle)
+{
+    if (!(handle > 0 && handle < 9007199254740992.0))
+        return NULL;
+    uint64_t h = (uint64_t)handle;
+    uint32_t slot = h & (SLOTS_MAX - 1);
+    uint32_t generation = (h >> SLOT_BITS) & ((1u << GENERATION_BITS) - 1);
+    if (slot >= w->slot_cap || w->generations[slot] != generation ||
+        h >> (SLOT_BITS + GENERATION_BITS) != w->index)
+        return NULL;
+    return w->conns[slot];
+}
+
+/* ---- readiness ------------------------------------------------------------------------------ */
+
+void conn_watch(struct worker *w, struct conn *c)
+{
+    if (c->state == CONN_DEAD)
+        return;
+    int events = 0;
+    if (!c->peer_ended && !c->paused && !c->http_full)
+        events |= EV_READ;
+    if (c->blocked || transport_wants_write(&c->transport))
+        events |= EV_WRITE;
+    if ((c->io.events & (EV_READ | EV_WRITE)) == events && ev_is_active(&c->io))
+        return;
+    ev_io_stop(w->loop, &c->io);
+    if (events) {
+        ev_io_modify(&c->io, events);
+        ev_io_start(w->loop, &c->io);
+    }
+}
+
+static void on_eof(struct worker *w, struct conn *c)
+{
+    c->peer_ended = true;
+    switch (c->state) {
+    case CONN_HANDSHAKE:
+        conn_kill(w, c);
+        return;
+    case CONN_HTTP:
+        http_conn_eof(w, c);
+        break;
+    case CONN_OPEN:
+    case CONN_CLOSING:
+        ws_conn_eof(w, c);
+        break;
+    case CONN_LINGER:
+        if (c->shut_down)
+            conn_kill(w, c);
+        break;
+    default:
+        break;
+    }
+    conn_watch(w, c);
+}
+
+static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
+{
+    switch (c->state) {
+    case CONN_HTTP:
+        http_conn_input(w, c, data, len);
+        break;
+    case CONN_OPEN:
+    case CONN_CLOSING:
+        w->in.used += len; /* the events point at it until the batch is done */
+        ws_conn_input(w, c, data, len);
+        break;
+    default: /* a lingering connection's input is only read to see its end */
+        break;
+    }
+}
+
+/* One read. False when there is nothing more to read now. */
+static bool read_once(struct worker *w, struct conn *c)
+{
+    uint8_t *into;
+    size_t room = 0;
+    if (c->state == CONN_OPEN)
+        room = message_space(&c->reader, &into);
+    bool direct = room > 0;
+    if (!direct) {
+        if (w->in.cap - w->in.used < READ_MIN_BYTES) {
+            worker_dispatch(w);
+            if (c->state == CONN_DEAD || c->paused)
+                return false;
+        }
+        into = w->in.data + w->in.used;
+        room = w->in.cap - w->in.used;
+    }
+    long n = transport_read(&c->transport, into, room);
+    if (n == ERR_AGAIN) {
+        conn_watch(w, c);
+        return false;
+    }
+    if (n == 0) {
+        on_eof(w, c);
+        return false;
+    }
+    if (n < 0) {
+        if (c->secure)
+            count(&w->counters, COUNT_TLS_FAILURES, 1);
+        conn_kill(w, c);
+        return false;
+    }
+    if (direct) {
+        message_filled(&c->reader, (size_t)n);
+        ws_conn_input(w, c, NULL, 0);
+    } else {
+        on_input(w, c, into, (size_t)n);
+    }
+    return c->state != CONN_DEAD && !c->paused && !c->http_full && transport_pending(&c->transport);
+}
+
+static void on_readable(struct worker *w, struct conn *c)
+{
+    for (int i = 0; i < TLS_READS_MAX; i++)
+        if (!read_once(w, c))
+            return;
+    ev_feed_event(w->loop, &c->io, EV_READ);
+}
+
+static void on_tls_handshake(struct worker *w, struct conn *c)
+{
+    int status = transport_handshake(&c->transport);
+    if (status == ERR_AGAIN) {
+        conn_watch(w, c);
+        return;
+    }
+    if (status < 0) {
+        count(&w->counters, COUNT_TLS_FAILURES, 1);
+        log_write(w->log, LOG_DEBUG, "TLS handshake failed: %s", transport_error(&c->transport));
+        conn_kill(w, c);
+        return;
+    }
+    c->state = CONN_HTTP;
+    conn_watch(w, c);
+    if (transport_pending(&c->transport))
+        on_readable(w, c);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct worker *w = worker_of(loop);
+    struct conn *c = (struct conn *)(void *)io; /* its first field */
+    if (c->state == CONN_HANDSHAKE) {
+        on_tls_handshake(w, c);
+        return;
+    }
+    if (revents & EV_WRITE) {
+        c->blocked = false;
+        conn_flush(w, c);
+    }
+    if ((revents & EV_READ) && c->state != CONN_DEAD && !c->peer_ended)
+        on_readable(w, c);
+}
+
+int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls)
+{
+    struct conn *c = NULL;
+    struct transport t = {.fd = fd, .tls = tls};
+    int status = w->free_count > 0 ? 0 : grow_slots(w);
+    if (status == 0 && !(c = calloc(1, sizeof *c)))
+        status = ERR_MEMORY;
+    if (status < 0) {
+        transport_close(&t);
+        server_release(w->server, peer);
+        return status;
+    }
+    c->transport = t;
+    c->secure = tls != NULL;
+    c->state = tls ? CONN_HANDSHAKE : CONN_HTTP;
+    c->peer = *peer;
+    c->admitted = true;
+    c->slot = w->free_slots[--w->free_count];
+    w->conns[c->slot] = c;
+    atomic_fetch_add_explicit(&w->conn_count, 1, memory_order_relaxed);
+    count(&w->counters, COUNT_ACCEPTED, 1);
+    ev_io_init(&c->io, on_io, fd, EV_READ);
+    ev_io_start(w->loop, &c->io);
+    conn_deadline(w, c, w->site->limits.handshake_seconds);
+    worker_sweep(w);
+    return 0;
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------ */
+
+void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds)
+{
+    w->deadlines[c->slot] = seconds ? worker_tick(w) + seconds * WORKER_TICKS_PER_SECOND : 0;
+}
+
+void conn_expired(struct worker *w, struct conn *c)
+{
+    w->deadlines[c->slot] = 0;
+    switch (c->state) {
+    case CONN_HANDSHAKE:
+        count(&w->counters, COUNT_HANDSHAKE_TIMEOUTS, 1);
+        conn_kill(w, c);
+        break;
+    case CONN_HTTP:
+        http_conn_expired(w, c);
+        break;
+    case CONN_OPEN:
+    case CONN_CLOSING:
+        ws_conn_expired(w, c);
+        break;
+    case CONN_LINGER:
+        conn_kill(w, c);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- output --------------------------------------------------------------------------------- */
+
+void conn_dirty(struct worker *w, struct conn *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    c->next_dirty = w->dirty;
+    w->dirty = c;
+}
+
+uint8_t *conn_reserve(struct worker *w, struct conn *c, size_t len, bool frames)
+{
+    if (c->state == CONN_DEAD)
+        return NULL;
+    conn_dirty(w, c);
+    uint8_t *at = NULL;
+    if (len <= HEAP_OUTPUT_BYTES) {
+        at = outbound_reserve(&c->out, &w->out, len, frames);
+        if (!at) {
+            worker_flush(w);
+            if (c->state == CONN_DEAD)
+                return NULL;
+            conn_dirty(w, c);
+            at = outbound_reserve(&c->out, &w->out, len, frames);
+        }
+    }
+    if (!at)
+        at = outbound_heap(&c->out, len, 0, frames);
+    if (!at)
+        conn_kill(w, c);
+    return at;
+}
+
+/* The queue is empty: what was waited for can happen. */
+static void on_flushed(struct worker *w, struct conn *c)
+{
+    bool drained = c->drain_event;
+    c->blocked = false;
+    c->drain_event = false;
+    if (drained && c->state == CONN_OPEN) {
+        struct event *e = batch_add(&w->batch);
+        if (e) {
+            e->kind = EVENT_DRAIN;
+            e->conn = conn_handle(w, c);
+            e->route = c->route;
+        }
+    }
+    if (c->state == CONN_HTTP)
+        http_conn_drained(w, c);
+    if (c->state == CONN_LINGER && !c->shut_down) {
+        c->shut_down = true;
+        transport_shutdown(&c->transport);
+        if (c->peer_ended) {
+            conn_kill(w, c);
+            return;
+        }
+    }
+    conn_watch(w, c);
+}
+
+void conn_flushed(struct worker *w, struct conn *c, int status)
+{
+    if (status == ERR_AGAIN) {
+        c->blocked = true;
+        c->drain_event = true;
+        if (outbound_settle(&c->out) < 0)
+            conn_kill(w, c);
+        else
+            conn_watch(w, c);
+    } else if (status < 0) {
+        conn_kill(w, c);
+    } else {
+        on_flushed(w, c);
+    }
+}
+
+void conn_flush(struct worker *w, struct conn *c)
+{
+    if (c->state != CONN_DEAD)
+        conn_flushed(w, c, c->blocked ? ERR_AGAIN : outbound_flush(&c->out, &c->transport));
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+void conn_linger(struct worker *w, struct conn *c)
+{
+    if (c->state >= CONN_LINGER)
+        return;
+    c->state = CONN_LINGER;
+    c->paused = false;
+    c->http_full = false;
+    topics_unsubscribe_all(w, c);
+    conn_deadline(w, c, w->site->limits.close_seconds);
+    conn_dirty(w, c); /* on_flushed ends our side */
+    conn_watch(w, c);
+}
+
+static void abort_request(struct worker *w, struct conn *c)
+{
+    struct event *e = batch_add(&w->batch);
+    if (!e)
+        return;
+    e->kind = EVENT_ABORT;
+    e->conn = conn_handle(w, c);
+    e->route = c->http->match.target;
+    e->serial = c->http->serial;
+}
+
+void conn_kill(struct worker *w, struct conn *c)
+{
+    if (c->state == CONN_DEAD)
+        return;
+    if (c->state == CONN_OPEN || c->state == CONN_CLOSING)
+        ws_conn_lost(w, c);
+    if (c->http && c->http->state == HTTP_ANSWERING)
+        abort_request(w, c);
+    c->state = CONN_DEAD;
+    topics_unsubscribe_all(w, c);
+    ev_io_stop(w->loop, &c->io);
+    transport_close(&c->transport);
+    w->deadlines[c->slot] = 0;
+    if (c->out.queued > 0)
+        count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
+    outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
+    c->next_dead = w->dead;
+    w->dead = c;
+}
+
+void conn_free(struct worker *w, struct conn *c)
+{
+    if (c->http)
+        http_session_release(w, c);
+    ws_conn_deinit(w, c);
+    if (c->admitted)
+        server_release(w->server, &c->peer);
+    w->conns[c->slot] = NULL;
+    uint32_t next = (w->generations[c->slot] + 1) & ((1u << GENERATION_BITS) - 1);
+    w->generations[c->slot] = next ? next : 1;
+    w->free_slots[w->free_count++] = c->slot;
+    atomic_fetch_sub_explicit(&w->conn_count, 1, memory_order_relaxed);
+    free(c);
+}
+
+/* ---- held-back input ------------------------------------------------------------------------ */
+
+void conn_resume_later(struct worker *w, struct conn *c)
+{
+    if (c->resuming)
+        return;
+    if (w->resume_count == w->resume_cap) {
+        uint32_t cap = w->resume_cap ? w->resume_cap * 2 : 64;
+        struct conn **resume = realloc(w->resume, cap * sizeof *resume);
+        if (!resume) {
+            conn_kill(w, c);
+            return;
+        }
+        w->resume = resume;
+        w->resume_cap = cap;
+    }
+    c->resuming = true;
+    w->resume[w->resume_count++] = c;
+}
+
+void conn_pause(struct worker *w, struct conn *c, bool paused)
+{
+    if (c->state == CONN_DEAD || c->paused == paused)
+        return;
+    c->paused = paused;
+    conn_watch(w, c);
+    if (!paused && transport_pending(&c->transport))
+        ev_feed_event(w->loop, &c->io, EV_READ);
+}

@@ -1,0 +1,46 @@
+/* What the loop tells the script: one struct for C and for LuaJIT's ffi.cdef, which reads this text. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol/http_head.h"
+
+enum event_kind {
+    EVENT_UPGRADE = 1, /* a valid upgrade request for a route with on_upgrade; answer it with
+                        * mw_upgrade_accept or mw_respond. route, serial */
+    EVENT_OPEN,        /* the 101 is on its way. route */
+    EVENT_MESSAGE,     /* data, len; flag: binary. route */
+    EVENT_DRAIN,       /* queued output, once the system had refused some, is all taken. route */
+    EVENT_ERROR,       /* the peer broke the protocol or a limit: data is the text, code the close
+                        * code that was sent. EVENT_CLOSE follows. route */
+    EVENT_CLOSE,       /* the last event of a WebSocket: code, data the reason; flag: was clean.
+                        * route */
+    EVENT_REQUEST,     /* a whole HTTP request; answer it with mw_respond. route, serial */
+    EVENT_ABORT,       /* the peer of an unanswered EVENT_UPGRADE or EVENT_REQUEST is gone. route,
+                        * serial */
+    EVENT_TIMER        /* conn is the timer's id; flag: it will not fire again */
+};
+
+struct event {
+    const char *data; /* valid until the batch is done */
+    double conn;      /* handle (script/api.h) */
+    uint32_t len;
+    uint32_t route;  /* index in the site */
+    uint32_t serial; /* names one request of its connection */
+    uint16_t code;
+    uint8_t kind; /* enum event_kind */
+    uint8_t flag;
+};
+
+/* A request that waits for its answer, as the script sees it. */
+struct request {
+    const struct http_head *head; /* spans are offsets from base */
+    const char *base;
+    const char *body;
+    uint32_t body_len;
+    uint32_t route;
+    uint32_t param_count;
+    struct http_span params[16]; /* offsets from base, still encoded */
+    bool secure;                 /* over TLS */
+};

@@ -1,0 +1,71 @@
+/* The output of one connection: what was queued and the system has not taken. Frames and HTTP bytes
+ * go out in order; control frames are put ahead, at the next frame boundary.
+ *
+ * Output of one loop turn is appended to the worker's write arena, so that a connection which is
+ * read by its peer owns no buffer; what a flush leaves behind is copied to the heap. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/shared.h"
+#include "transport/transport.h"
+
+/* A run of output bytes. With frames, data is skip bytes that end a frame begun in an earlier piece,
+ * then whole WebSocket frames: a control frame may go between them. */
+struct piece {
+    struct piece *next;
+    const uint8_t *data; /* NULL: a file */
+    size_t len;
+    size_t skip;
+    size_t spare;          /* bytes that may still be written after data + len; heap pieces */
+    struct shared *shared; /* a reference, when data lies in a shared block */
+    off_t file_at;
+    int file;      /* owned; -1 when none */
+    bool in_arena; /* this struct is the arena's, and so is its data unless shared */
+    bool frames;
+    uint8_t control; /* the opcode of one control frame that was put ahead; else 0 */
+};
+
+struct outbound {
+    struct piece *head;
+    struct piece *tail;
+    size_t queued; /* bytes in all pieces, less sent */
+    size_t sent;   /* of the head piece */
+};
+
+/* A bump allocator that is emptied at the end of each turn. */
+struct arena {
+    uint8_t *data;
+    size_t cap;
+    size_t used;
+};
+
+/* Room for len bytes at the end of the queue, to be filled at once. May extend the last piece. NULL:
+ * the arena has no room (flush and settle everybody, empty it, and ask again). */
+uint8_t *outbound_reserve(struct outbound *o, struct arena *a, size_t len, bool frames);
+/* The same in a block of its own; skip as in struct piece. NULL: out of memory. */
+uint8_t *outbound_heap(struct outbound *o, size_t len, size_t skip, bool frames);
+/* A part of a shared block, whole frames; takes a reference. 0 or ERR_MEMORY. */
+int outbound_shared(struct outbound *o, struct arena *a, struct shared *s, size_t at, size_t len);
+/* len bytes of a file from at; the descriptor is the queue's from now on, also on failure. */
+int outbound_file(struct outbound *o, int file, off_t at, size_t len);
+/* A Ping or Pong ahead of all data frames that are queued, but not inside one of which a part is
+ * sent, not ahead of HTTP bytes or of earlier ones. A Pong takes the place of one that has not begun
+ * to be sent (RFC 6455 §5.5.3): then 1. Otherwise 0 or ERR_MEMORY. */
+int outbound_control(struct outbound *o, const uint8_t *frame, size_t len);
+
+/* Hands pieces to the transport until the queue is empty (0), it refuses (ERR_AGAIN) or fails
+ * (ERR_IO, ERR_CLOSED). */
+int outbound_flush(struct outbound *o, struct transport *t);
+/* The same with one large frame (header, payload) after the queue; what the system does not take of
+ * it is copied to the heap. Also ERR_MEMORY. */
+int outbound_flush_with(struct outbound *o, struct transport *t, const uint8_t *header,
+                        size_t header_len, const uint8_t *payload, size_t payload_len);
+/* Before the arena is emptied: moves what lies in it to the heap. 0 or ERR_MEMORY. */
+int outbound_settle(struct outbound *o);
+/* Throws away the frames that have not begun to be sent. Returns the bytes dropped. */
+size_t outbound_drop(struct outbound *o);
+void outbound_deinit(struct outbound *o);

@@ -1,0 +1,511 @@
+#include "engine/topics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/server.h"
+#include "engine/worker.h"
+#include "engine/ws_conn.h"
+#include "protocol/close_code.h"
+#include "protocol/frame.h"
+#include "protocol/utf8.h"
+
+enum {
+    LOG_BYTES = 16 * 1024, /* a log block; a larger message gets a block of its size */
+    COPIED_BYTES = 1024    /* for a slow reader, a part up to this is copied instead of keeping the
+                               * whole block in memory */
+};
+
+/* One message in a log. */
+struct entry {
+    uint32_t end;          /* its frame ends here in the log */
+    uint32_t deflated_end; /* and the compressed form's here in the other */
+    uint32_t payload_len;
+    const struct conn *except;
+};
+
+/* Frames of the messages of this turn, one after another. */
+struct log_block {
+    struct shared *block;
+    uint32_t used;
+};
+
+struct member {
+    struct conn *conn;
+    uint32_t index; /* in conn->subscriptions */
+};
+
+struct topic {
+    char *name;
+    uint32_t name_len;
+    uint32_t count;
+    uint32_t cap;
+    uint32_t deflating; /* members with permessage-deflate */
+    struct member *members;
+    struct topic *next_dirty;
+    bool dirty;
+    bool excepts; /* some entry has an exception */
+    struct log_block plain;
+    struct log_block deflated;
+    struct entry *entries;
+    uint32_t entry_count;
+    uint32_t entry_cap;
+};
+
+struct subscription {
+    struct topic *topic;
+    uint32_t index; /* in topic->members */
+};
+
+void topics_init(struct topics *t)
+{
+    *t = (struct topics){0};
+    map_init(&t->by_name);
+}
+
+static void topic_free(struct worker *w, struct topic *t)
+{
+    map_remove(&w->topics.by_name, t->name, t->name_len);
+    shared_unref(t->plain.block);
+    shared_unref(t->deflated.block);
+    free(t->entries);
+    free(t->members);
+    free(t->name);
+    free(t);
+}
+
+void topics_deinit(struct topics *t)
+{
+    map_deinit(&t->by_name);
+    while (t->spare_count > 0)
+        shared_unref(t->spare[--t->spare_count]);
+    deflater_free(t->deflater);
+}
+
+/* ---- subscriptions --------------------------------------------------------------------------- */
+
+static struct topic *topic_get(const struct worker *w, const char *name, size_t len)
+{
+    return map_get(&w->topics.by_name, name, len);
+}
+
+static struct topic *topic_make(struct worker *w, const char *name, size_t len)
+{
+    struct topic *t = topic_get(w, name, len);
+    if (t)
+        return t;
+    t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->name = malloc(len + 1);
+    t->name_len = (uint32_t)len;
+    if (!t->name || map_put(&w->topics.by_name, name, len, t) < 0) {
+        free(t->name);
+        free(t);
+        return NULL;
+    }
+    memcpy(t->name, name, len);
+    t->name[len] = '\0';
+    return t;
+}
+
+static struct subscription *find(const struct conn *c, const struct topic *t)
+{
+    for (uint32_t i = 0; i < c->subscription_count; i++)
+        if (c->subscriptions[i].topic == t)
+            return &c->subscriptions[i];
+    return NULL;
+}
+
+static bool is_power_of_two(uint32_t n)
+{
+    return (n & (n - 1)) == 0;
+}
+
+/* A connection's list has room for the next power of two. */
+static int grow(struct conn *c, struct topic *t)
+{
+    uint32_t n = c->subscription_count;
+    if (is_power_of_two(n)) {
+        struct subscription *s = realloc(c->subscriptions, (n ? n * 2 : 1) * sizeof *s);
+        if (!s)
+            return ERR_MEMORY;
+        c->subscriptions = s;
+    }
+    if (t->count == t->cap) {
+        uint32_t cap = t->cap ? t->cap * 2 : 4;
+        struct member *m = realloc(t->members, cap * sizeof *m);
+        if (!m)
+            return ERR_MEMORY;
+        t->members = m;
+        t->cap = cap;
+    }
+    return 0;
+}
+
+int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t len)
+{
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    topics_drain(w); /* a new subscriber gets nothing that was published before */
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    struct topic *t = topic_get(w, name, len);
+    if (t && find(c, t))
+        return 0;
+    if (c->subscription_count >= w->site->routes[c->route].limits.subscriptions)
+        return ERR_LIMIT;
+    t = topic_make(w, name, len);
+    if (!t)
+        return ERR_MEMORY;
+    if (grow(c, t) < 0) {
+        if (t->count == 0)
+            topic_free(w, t);
+        return ERR_MEMORY;
+    }
+    c->subscriptions[c->subscription_count] = (struct subscription){t, t->count};
+    t->members[t->count++] = (struct member){c, c->subscription_count++};
+    t->deflating += c->deflate != NULL;
+    w->topics.multi += c->subscription_count == 2;
+    return 1;
+}
+
+/* Takes the i-th subscription out of both lists; the last ones take the free places. */
+static void remove_subscription(struct worker *w, struct conn *c, uint32_t i)
+{
+    struct subscription s = c->subscriptions[i];
+    struct topic *t = s.topic;
+    struct member last = t->members[--t->count];
+    t->members[s.index] = last;
+    last.conn->subscriptions[last.index].index = s.index;
+
+    struct subscription moved = c->subscriptions[--c->subscription_count];
+    if (i < c->subscription_count) {
+        c->subscriptions[i] = moved;
+        moved.topic->members[moved.index].index = i;
+    }
+    t->deflating -= c->deflate != NULL;
+    w->topics.multi -= c->subscription_count == 1;
+    if (t->count == 0 && !t->dirty)
+        topic_free(w, t);
+}
+
+int topics_unsubscribe(struct worker *w, struct conn *c, const char *name, size_t len)
+{
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    topics_drain(w); /* what was published before is still sent */
+    struct topic *t = topic_get(w, name, len);
+    struct subscription *s = t ? find(c, t) : NULL;
+    if (!s)
+        return 0;
+    remove_subscription(w, c, (uint32_t)(s - c->subscriptions));
+    return 1;
+}
+
+void topics_unsubscribe_all(struct worker *w, struct conn *c)
+{
+    if (c->subscription_count == 0)
+        return;
+    if (c->state == CONN_OPEN)
+        topics_drain(w);
+    while (c->subscription_count > 0)
+        remove_subscription(w, c, c->subscription_count - 1);
+}
+
+uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len)
+{
+    const struct topic *t = topic_get(w, name, len);
+    return t ? t->count : 0;
+}
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+static void set_dirty(struct worker *w, struct topic *t)
+{
+    if (t->dirty)
+        return;
+    t->dirty = true;
+    t->next_dirty = NULL;
+    if (w->topics.dirty_tail)
+        w->topics.dirty_tail->next_dirty = t;
+    else
+        w->topics.dirty = t;
+    w->topics.dirty_tail = t;
+}
+
+static bool has_room(const struct log_block *l, size_t len)
+{
+    return l->block && l->block->len - l->used >= len;
+}
+
+static int make_room(struct topics *all, struct log_block *l, size_t len)
+{
+    if (has_room(l, len))
+        return 0;
+    shared_unref(l->block);
+    l->used = 0;
+    if (len <= LOG_BYTES && all->spare_count > 0)
+        l->block = all->spare[--all->spare_count];
+    else
+        l->block = shared_new(len > LOG_BYTES ? len : LOG_BYTES);
+    return l->block ? 0 : ERR_MEMORY;
+}
+
+static void append_frame(struct log_block *l, const struct frame *f, const uint8_t *data)
+{
+    uint8_t *at = l->block->data + l->used;
+    size_t n = frame_encode(at, f);
+    memcpy(at + n, data, (size_t)f->len);
+    l->used += (uint32_t)(n + f->len);
+}
+
+static int add_entry(struct topic *t, const struct conn *except, size_t payload_len)
+{
+    if (t->entry_count == t->entry_cap) {
+        uint32_t cap = t->entry_cap ? t->entry_cap * 2 : 16;
+        struct entry *entries = realloc(t->entries, cap * sizeof *entries);
+        if (!entries)
+            return ERR_MEMORY;
+        t->entries = entries;
+        t->entry_cap = cap;
+    }
+    t->entries[t->entry_count++] =
+        (struct entry){t->plain.used, t->deflated.used, (uint32_t)payload_len, except};
+    return 0;
+}
+
+/* The compressed form for all who agreed on compression: from an empty window, so that it suits
+ * every receiver. */
+static int append_deflated(struct worker *w, struct topic *t, struct frame f, const uint8_t *data)
+{
+    const struct deflate_options *o = &deflate_options_default;
+    struct topics *topics = &w->topics;
+    if (f.len >= o->min_bytes) {
+        if (!topics->deflater)
+            topics->deflater = deflater_new(15, o->level, o->memory_level);
+        w->scratch.len = 0;
+        if (!topics->deflater ||
+            deflater_message(topics->deflater, data, (size_t)f.len, false, &w->scratch) < 0)
+            return ERR_MEMORY;
+        f.rsv1 = true;
+        f.len = w->scratch.len;
+        data = w->scratch.data;
+    }
+    int status = make_room(&w->topics, &t->deflated, FRAME_HEADER_MAX + (size_t)f.len);
+    if (status == 0)
+        append_frame(&t->deflated, &f, data);
+    w->scratch.len = 0;
+    return status;
+}
+
+/* Must other topics' messages go out before t's, since some connection may read both? */
+static bool must_drain(const struct worker *w, const struct topic *t)
+{
+    const struct topics *all = &w->topics;
+    bool others = all->dirty && !(all->dirty == t && all->dirty_tail == t);
+    return others && all->multi > 0;
+}
+
+/* A log is one block: when it is full, what it holds is handed out. */
+static bool is_full(const struct topic *t, size_t most)
+{
+    return t->entry_count > 0 &&
+           (!has_room(&t->plain, most) || (t->deflating && !has_room(&t->deflated, most * 2)));
+}
+
+static int append(struct worker *w, struct conn *except, const char *name, size_t name_len,
+                  const uint8_t *data, size_t len, bool binary)
+{
+    size_t most = FRAME_HEADER_MAX + len;
+    struct topic *t = topic_get(w, name, name_len);
+    if (t && (is_full(t, most) || must_drain(w, t))) {
+        topics_drain(w);
+        t = topic_get(w, name, name_len); /* its last subscriber may have failed */
+    }
+    if (!t || t->count == 0)
+        return 0;
+    struct frame f = {.opcode = binary ? FRAME_BINARY : FRAME_TEXT, .fin = true, .len = len};
+    if (make_room(&w->topics, &t->plain, most) < 0)
+        return ERR_MEMORY;
+    if (t->deflating && append_deflated(w, t, f, data) < 0)
+        return ERR_MEMORY;
+    append_frame(&t->plain, &f, data);
+    if (add_entry(t, except, len) < 0)
+        return ERR_MEMORY;
+    if (except) {
+        except->excepted = true;
+        t->excepts = true;
+    }
+    set_dirty(w, t);
+    return 0;
+}
+
+/* ---- handing out ----------------------------------------------------------------------------- */
+
+/* Can c be sent the shared compressed forms? Their window is 32 KiB, or their length. */
+static bool takes_deflated(const struct topic *t, const struct conn *c)
+{
+    if (!c->deflate)
+        return false;
+    uint32_t window = 1u << c->deflate->params.server_max_window_bits;
+    for (uint32_t i = 0; i < t->entry_count; i++)
+        if (window < 1u << 15 && t->entries[i].payload_len > window)
+            return false;
+    return true;
+}
+
+static int queue_part(struct worker *w, struct conn *c, struct shared *block, uint32_t at,
+                      uint32_t end)
+{
+    size_t len = end - at;
+    if (c->blocked && len <= COPIED_BYTES) {
+        uint8_t *copy = conn_reserve(w, c, len, true);
+        if (copy)
+            memcpy(copy, block->data + at, len);
+        return copy ? 0 : ERR_CLOSED;
+    }
+    if (outbound_shared(&c->out, &w->out, block, at, len) < 0)
+        return ERR_MEMORY;
+    conn_dirty(w, c);
+    return 0;
+}
+
+/* Queues the entries that are not excepted for c, in runs. Returns how many, or an error. */
+static int queue_entries(struct worker *w, const struct topic *t, struct conn *c, bool deflated)
+{
+    struct shared *block = deflated ? t->deflated.block : t->plain.block;
+    uint32_t all = deflated ? t->deflated.used : t->plain.used;
+    if (!t->excepts || !c->excepted) {
+        int status = queue_part(w, c, block, 0, all);
+        return status < 0 ? status : (int)t->entry_count;
+    }
+    int sent = 0;
+    uint32_t begin = 0;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i <= t->entry_count; i++) {
+        bool last = i == t->entry_count;
+        if (last || t->entries[i].except == c) {
+            int status = at > begin ? queue_part(w, c, block, begin, at) : 0;
+            if (status < 0)
+                return status;
+            if (last)
+                return sent;
+            begin = deflated ? t->entries[i].deflated_end : t->entries[i].end;
+            at = begin;
+        } else {
+            at = deflated ? t->entries[i].deflated_end : t->entries[i].end;
+            sent++;
+        }
+    }
+    return sent;
+}
+
+static void deliver_to(struct worker *w, const struct topic *t, struct conn *c)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->out.queued > w->site->routes[c->route].limits.queued_bytes) {
+        count(&w->counters, COUNT_QUEUE_OVERFLOWS, 1);
+        ws_conn_fail(w, c, CLOSE_POLICY, "more output is queued than queued_bytes allows");
+        return;
+    }
+    bool deflated = takes_deflated(t, c);
+    int sent = queue_entries(w, t, c, deflated);
+    if (sent == ERR_MEMORY)
+        conn_kill(w, c);
+    if (sent > 0)
+        count(&w->counters, COUNT_MESSAGES_OUT, (uint64_t)sent);
+    if (deflated && sent > 0)
+        c->deflate->fresh = true; /* its window now holds what our deflater for it never saw */
+}
+
+static void recycle(struct worker *w, struct log_block *l)
+{
+    l->used = 0;
+    if (!l->block)
+        return;
+    bool ours = atomic_load_explicit(&l->block->references, memory_order_acquire) == 1;
+    if (ours && l->block->len == LOG_BYTES && w->topics.spare_count < TOPICS_SPARE)
+        w->topics.spare[w->topics.spare_count++] = l->block;
+    else
+        shared_unref(l->block);
+    l->block = NULL;
+}
+
+static void hand_out(struct worker *w, struct topic *t)
+{
+    /* Backwards, since one that fails leaves, and the last takes its place. */
+    for (uint32_t i = t->count; i-- > 0;)
+        if (i < t->count)
+            deliver_to(w, t, t->members[i].conn);
+    recycle(w, &t->plain);
+    recycle(w, &t->deflated);
+    t->entry_count = 0;
+    t->excepts = false;
+    t->dirty = false;
+    if (t->count == 0)
+        topic_free(w, t);
+}
+
+void topics_drain(struct worker *w)
+{
+    while (w->topics.dirty) {
+        struct topic *t = w->topics.dirty;
+        w->topics.dirty = t->next_dirty;
+        if (!w->topics.dirty)
+            w->topics.dirty_tail = NULL;
+        hand_out(w, t); /* still marked dirty, so that nobody frees it meanwhile */
+    }
+}
+
+/* ---- publishing ------------------------------------------------------------------------------ */
+
+static int tell_others(struct worker *w, const char *name, size_t name_len, const uint8_t *data,
+                       size_t len, bool binary)
+{
+    struct server *s = w->server;
+    if (s->worker_count < 2)
+        return 0;
+    struct shared *message = shared_new(len);
+    if (!message)
+        return ERR_MEMORY;
+    memcpy(message->data, data, len);
+    int status = 0;
+    for (uint32_t i = 0; i < s->worker_count && status == 0; i++) {
+        if (i == w->index)
+            continue;
+        struct letter *l = letter_new(LETTER_PUBLISH, name, name_len);
+        if (!l) {
+            status = ERR_MEMORY;
+            break;
+        }
+        l->message = shared_ref(message);
+        l->binary = binary;
+        mailbox_post(&s->workers[i].mailbox, l);
+    }
+    shared_unref(message);
+    return status;
+}
+
+int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
+                   const uint8_t *data, size_t len, bool binary)
+{
+    struct utf8 u = {0};
+    if (!binary && (utf8_check(&u, data, len) < 0 || !utf8_complete(&u)))
+        return ERR_UTF8;
+    int status = append(w, except, name, name_len, data, len, binary);
+    if (status < 0)
+        return status;
+    return tell_others(w, name, name_len, data, len, binary);
+}
+
+void topics_deliver(struct worker *w, const char *name, size_t name_len,
+                    const struct shared *message, bool binary)
+{
+    struct topic *t = topic_get(w, name, name_len);
+    if (t && t->count > 0 && append(w, t, NULL, message->data, message->len, binary) < 0)
+        log_write(w->log, LOG_ERROR, "out of memory: a message to \"%s\" was not delivered",
+                  t->name);
+}

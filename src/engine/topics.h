@@ -1,0 +1,48 @@
+/* Topics of one worker, and messages to their subscribers. A message is encoded once, into the log
+ * of its topic; before the loop sleeps each subscriber is sent its part of the log in one piece. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/map.h"
+#include "base/shared.h"
+#include "engine/conn.h"
+#include "protocol/deflate.h"
+
+struct topic;
+
+enum { TOPICS_SPARE = 64 };
+
+struct topics {
+    struct map by_name;
+    struct topic *dirty; /* those with a log, in the order of their first message */
+    struct topic *dirty_tail;
+    struct shared *spare[TOPICS_SPARE]; /* emptied log blocks, for the next turns */
+    uint32_t spare_count;
+    struct deflater *deflater; /* for messages that many receivers share */
+    uint32_t multi;            /* connections with more than one subscription */
+};
+
+void topics_init(struct topics *t);
+/* When no connection is left. */
+void topics_deinit(struct topics *t);
+
+/* 1 done, 0 was so already; ERR_LIMIT (subscriptions), ERR_MEMORY, or ERR_CLOSED. */
+int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t len);
+int topics_unsubscribe(struct worker *w, struct conn *c, const char *name, size_t len);
+/* What was published before is still queued to c. */
+void topics_unsubscribe_all(struct worker *w, struct conn *c);
+uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len);
+
+/* To this worker's subscribers but except (NULL: to all), and through their mailboxes to the other
+ * workers'. 0, ERR_UTF8 (text that is not UTF-8), ERR_MEMORY. */
+int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
+                   const uint8_t *data, size_t len, bool binary);
+/* A message from another worker. */
+void topics_deliver(struct worker *w, const char *name, size_t name_len,
+                    const struct shared *message, bool binary);
+/* Queues the logs to their subscribers. Called before the loop sleeps, and before anything that must
+ * come after what was published (a direct send to a subscriber, a subscription). */
+void topics_drain(struct worker *w);

@@ -1,0 +1,105 @@
+/* A worker: one thread, one loop, its connections and its script. Nothing in it is shared, but for
+ * the mailbox and the counters. */
+#pragma once
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "engine/batch.h"
+#include "engine/conn.h"
+#include "engine/counters.h"
+#include "engine/mailbox.h"
+#include "engine/outbound.h"
+#include "engine/site.h"
+#include "engine/timers.h"
+#include "engine/topics.h"
+
+struct server;
+struct http_session;
+
+enum {
+    READ_ARENA_BYTES = 512 * 1024,
+    READ_MIN_BYTES = TRANSPORT_READ_BYTES, /* with less left, the batch is run first */
+    WRITE_ARENA_BYTES = 1024 * 1024,
+    WORKER_TICKS_PER_SECOND = 10 /* of deadlines */
+};
+
+struct worker {
+    struct ev_loop *loop;
+    struct server *server;
+    const struct log *log;
+    struct site *site;
+    uint32_t index;
+
+    /* The script: called with a batch that is not empty (in running). */
+    void (*dispatch)(void *script);
+    void *script;
+
+    struct arena in;      /* what was read in this turn */
+    struct arena out;     /* what is to be written in this turn */
+    struct batch batch;   /* events that wait */
+    struct batch running; /* events that the script has; what it causes goes to batch */
+
+    struct conn **conns;   /* by slot */
+    uint32_t *generations; /* by slot */
+    uint32_t *deadlines;   /* by slot, in ticks; 0: none. Apart from the connections, so that the
+                            * sweep reads only these */
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t slot_cap;
+    _Atomic uint32_t conn_count; /* read by the main thread to deal out connections */
+
+    struct conn *dirty;   /* to flush before the loop sleeps */
+    struct conn *dead;    /* to free at the end of the turn */
+    struct conn **resume; /* to go on with held-back input */
+    uint32_t resume_count;
+    uint32_t resume_cap;
+
+    struct topics topics;
+    struct timers timers;
+    struct mailbox mailbox;
+    struct counters counters;
+    struct http_session *free_sessions;
+    uint32_t free_session_count;
+    struct buffer scratch; /* for encoding; empty between calls */
+
+    ev_prepare turn_end;
+    ev_timer sweep; /* deadlines; only while there are connections */
+    ev_timer drain;
+    ev_tstamp started;
+    ev_tstamp drain_started; /* 0: not draining */
+    uint32_t drain_cursor;   /* slots below it were told to close */
+    uint32_t log_second;     /* lines about peers are bounded: in this second */
+    uint32_t log_lines;      /* so many were wanted */
+    pthread_t thread;
+};
+
+int worker_init(struct worker *w, struct server *server, uint32_t index);
+void worker_deinit(struct worker *w);
+/* The thread's body: runs until stopped. */
+void worker_run(struct worker *w);
+/* The worker of a loop. */
+struct worker *worker_of(struct ev_loop *loop);
+
+/* Events go to the script now: the arena is full, or the turn ends. */
+void worker_dispatch(struct worker *w);
+/* All output goes to the system now: the arena is full, or the turn ends. Leaves it empty. */
+void worker_flush(struct worker *w);
+/* The time of this turn, in ticks since the worker began; never 0. */
+uint32_t worker_tick(const struct worker *w);
+/* Deadlines are looked at from now on. */
+void worker_sweep(struct worker *w);
+/* Closes all connections with 1001, paced over limits.drain_seconds; the loop ends when none is
+ * left, or close_seconds later. */
+void worker_drain(struct worker *w);
+
+/* A line about what a peer did, with its address. At most WORKER_PEER_LINES a second are written;
+ * how many were not is said. */
+enum { WORKER_PEER_LINES = 20 };
+void worker_log_peer(struct worker *w, enum log_level level, const struct conn *c,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));

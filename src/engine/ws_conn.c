@@ -1,0 +1,473 @@
+#include "engine/ws_conn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "engine/http_conn.h"
+#include "engine/topics.h"
+#include "engine/worker.h"
+#include "protocol/close_code.h"
+#include "protocol/frame.h"
+#include "protocol/utf8.h"
+
+/* From here on a message is offered to the system at once instead of being copied first. */
+enum { DIRECT_BYTES = 16 * 1024 };
+
+static const struct limits *limits_of(const struct worker *w, const struct conn *c)
+{
+    return &w->site->routes[c->route].limits;
+}
+
+static struct event *emit(struct worker *w, struct conn *c, enum event_kind kind)
+{
+    struct event *e = batch_add(&w->batch);
+    if (e) {
+        e->kind = (uint8_t)kind;
+        e->conn = conn_handle(w, c);
+        e->route = c->route;
+    }
+    return e;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static const char *text_of(const struct http_session *h, struct http_span s)
+{
+    return (const char *)h->in.data + s.at;
+}
+
+/* Headers that only made the handshake are not kept: what they agreed on has names of its own. */
+static bool is_kept(const char *name, size_t len)
+{
+    static const char prefix[] = "sec-websocket-";
+    return !(len == 7 && strncasecmp(name, "upgrade", 7) == 0) &&
+           !(len == 10 && strncasecmp(name, "connection", 10) == 0) &&
+           !(len >= sizeof prefix - 1 && strncasecmp(name, prefix, sizeof prefix - 1) == 0);
+}
+
+static int append_headers(struct buffer *out, const struct http_session *h)
+{
+    for (uint32_t i = 0; i < h->head.field_count; i++) {
+        const struct http_field *f = &h->head.fields[i];
+        const char *name = text_of(h, f->name);
+        if (!is_kept(name, f->name.len))
+            continue;
+        if (buffer_reserve(out, f->name.len + f->value.len + 3) < 0)
+            return ERR_MEMORY;
+        for (uint32_t j = 0; j < f->name.len; j++)
+            out->data[out->len++] =
+                (uint8_t)(name[j] >= 'A' && name[j] <= 'Z' ? name[j] + 32 : name[j]);
+        memcpy(out->data + out->len, ": ", 2);
+        memcpy(out->data + out->len + 2, text_of(h, f->value), f->value.len);
+        out->len += f->value.len + 2;
+        out->data[out->len++] = '\n';
+    }
+    return 0;
+}
+
+/* Writes the texts of k to out, in their order, and their lengths to *k. */
+static int append_kept(struct buffer *out, struct ws_kept *k, const struct conn *c,
+                       const char *protocol, const struct deflate_params *deflate)
+{
+    const struct http_session *h = c->http;
+    char extensions[160];
+    k->protocol_len = protocol ? (uint32_t)strlen(protocol) : 0;
+    k->extensions_len = deflate->enabled ? (uint32_t)extension_response(extensions, deflate) : 0;
+    if (buffer_append(out, protocol, k->protocol_len) < 0 ||
+        buffer_append(out, extensions, k->extensions_len) < 0)
+        return ERR_MEMORY;
+    size_t at = out->len;
+    if (buffer_printf(out, "%s://%.*s", c->secure ? "wss" : "ws", (int)h->head.host.len,
+                      text_of(h, h->head.host)) < 0)
+        return ERR_MEMORY;
+    k->origin_len = (uint32_t)(out->len - at);
+    k->path_len = h->head.path.len;
+    k->query_len = h->head.query.len ? h->head.query.len + 1 : 0;
+    if (buffer_append(out, text_of(h, h->head.path), k->path_len) < 0 ||
+        (k->query_len && buffer_append(out, "?", 1) < 0) ||
+        buffer_append(out, text_of(h, h->head.query), h->head.query.len) < 0)
+        return ERR_MEMORY;
+    at = out->len;
+    if (append_headers(out, h) < 0)
+        return ERR_MEMORY;
+    k->headers_len = (uint32_t)(out->len - at);
+    return 0;
+}
+
+static struct ws_kept *make_kept(struct worker *w, const struct conn *c, const char *protocol,
+                                 const struct deflate_params *deflate)
+{
+    struct ws_kept k = {0};
+    struct ws_kept *kept = NULL;
+    w->scratch.len = 0;
+    if (append_kept(&w->scratch, &k, c, protocol, deflate) == 0 &&
+        (kept = malloc(sizeof k + w->scratch.len))) {
+        *kept = k;
+        memcpy(kept->text, w->scratch.data, w->scratch.len);
+    }
+    w->scratch.len = 0;
+    return kept;
+}
+
+int ws_conn_start(struct worker *w, struct conn *c, uint32_t route, const char *protocol,
+                  const struct deflate_params *deflate)
+{
+    c->kept = make_kept(w, c, protocol, deflate);
+    if (c->kept && deflate->enabled && (c->deflate = calloc(1, sizeof *c->deflate)))
+        c->deflate->params = *deflate;
+    if (!c->kept || (deflate->enabled && !c->deflate)) {
+        conn_kill(w, c);
+        return ERR_MEMORY;
+    }
+    c->route = route;
+    c->state = CONN_OPEN;
+    c->paused = false;
+    conn_deadline(w, c, limits_of(w, c)->idle_seconds);
+    count(&w->counters, COUNT_OPENED, 1);
+    if (!emit(w, c, EVENT_OPEN)) {
+        conn_kill(w, c);
+        return ERR_MEMORY;
+    }
+    conn_watch(w, c);
+    return 0;
+}
+
+void ws_conn_deinit(struct worker *w, struct conn *c)
+{
+    (void)w;
+    message_reader_deinit(&c->reader);
+    free(c->kept);
+    if (c->deflate) {
+        deflater_free(c->deflate->deflater);
+        free(c->deflate);
+    }
+    free(c->subscriptions);
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+/* The last event. data must live until the batch is done. */
+static void emit_close(struct worker *w, struct conn *c, uint16_t code, const char *reason,
+                       size_t len, bool clean)
+{
+    count(&w->counters, COUNT_CLOSED, 1);
+    struct event *e = emit(w, c, EVENT_CLOSE);
+    if (!e)
+        return;
+    e->code = code;
+    e->data = reason;
+    e->len = (uint32_t)len;
+    e->flag = clean;
+}
+
+static int queue_control(struct worker *w, struct conn *c, enum frame_opcode opcode,
+                         const uint8_t *payload, size_t len, bool ahead)
+{
+    uint8_t bytes[FRAME_HEADER_MAX + FRAME_CONTROL_MAX];
+    struct frame f = {.opcode = (uint8_t)opcode, .fin = true, .len = len};
+    size_t n = frame_encode(bytes, &f);
+    memcpy(bytes + n, payload, len);
+    n += len;
+    if (ahead) {
+        int replaced = outbound_control(&c->out, bytes, n);
+        if (replaced > 0)
+            count(&w->counters, COUNT_DROPPED_PONGS, 1);
+        return replaced < 0 ? replaced : 0;
+    }
+    uint8_t *at = conn_reserve(w, c, n, true);
+    if (!at)
+        return ERR_CLOSED;
+    memcpy(at, bytes, n);
+    return 0;
+}
+
+static int queue_close(struct worker *w, struct conn *c, uint16_t code, const char *reason,
+                       size_t len)
+{
+    uint8_t payload[FRAME_CONTROL_MAX];
+    size_t n = close_encode(payload, code, reason, len);
+    return queue_control(w, c, FRAME_CLOSE, payload, n, false);
+}
+
+/* §7.1.2: what was published or sent before goes out first. */
+int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *reason, size_t len)
+{
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    topics_unsubscribe_all(w, c);
+    if (c->state != CONN_OPEN || queue_close(w, c, code, reason, len) < 0)
+        return ERR_CLOSED; /* what was published before was too much for it */
+    c->state = CONN_CLOSING;
+    conn_pause(w, c, false); /* a script that waits must not keep the peer's Close from us */
+    conn_deadline(w, c, limits_of(w, c)->close_seconds);
+    return 0;
+}
+
+/* §5.5.1, §7.1.4: both Close frames are there when this one was not the answer to ours. */
+static void on_close(struct worker *w, struct conn *c, const struct message *m)
+{
+    if (c->state == CONN_OPEN) {
+        topics_unsubscribe_all(w, c);
+        if (c->state != CONN_OPEN ||
+            queue_close(w, c, m->close_code, (const char *)m->data, m->len) < 0)
+            return;
+    }
+    emit_close(w, c, m->close_code, (const char *)m->data, m->len, true);
+    conn_linger(w, c);
+}
+
+static void count_failure(struct worker *w, uint16_t code)
+{
+    if (code == CLOSE_PROTOCOL_ERROR || code == CLOSE_INVALID_DATA)
+        count(&w->counters, COUNT_PROTOCOL_ERRORS, 1);
+    else if (code == CLOSE_TOO_BIG)
+        count(&w->counters, COUNT_TOO_BIG, 1);
+}
+
+/* §7.1.7. The peer's Close is not waited for, so the code is 1006, as the WHATWG standard has it. */
+void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why)
+{
+    if (c->state != CONN_OPEN && c->state != CONN_CLOSING)
+        return;
+    count_failure(w, code);
+    if (c->state == CONN_OPEN) {
+        worker_log_peer(w, LOG_WARN, c, "%s: %s: closed with %u", w->site->routes[c->route].pattern,
+                        why, code);
+        struct event *e = emit(w, c, EVENT_ERROR);
+        if (e) {
+            e->code = code;
+            e->data = why;
+            e->len = (uint32_t)strlen(why);
+        }
+        size_t dropped = outbound_drop(&c->out);
+        if (dropped)
+            count(&w->counters, COUNT_DROPPED_BYTES, dropped);
+        if (queue_close(w, c, code, why, strlen(why)) < 0)
+            return;
+    }
+    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+    conn_linger(w, c);
+}
+
+void ws_conn_lost(struct worker *w, struct conn *c)
+{
+    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+}
+
+void ws_conn_eof(struct worker *w, struct conn *c)
+{
+    conn_kill(w, c);
+}
+
+/* ---- input ----------------------------------------------------------------------------------- */
+
+static bool over_rate(struct worker *w, struct conn *c, uint32_t per_second)
+{
+    uint32_t second = worker_tick(w) / WORKER_TICKS_PER_SECOND;
+    if (second != c->rate_second) {
+        c->rate_second = second;
+        c->rate_count = 0;
+    }
+    return ++c->rate_count > per_second;
+}
+
+/* A text or binary message, on its way to the script. */
+static void on_message(struct worker *w, struct conn *c, struct message *m)
+{
+    const struct limits *limits = limits_of(w, c);
+    count(&w->counters, COUNT_MESSAGES_IN, 1);
+    if (limits->messages_per_second && over_rate(w, c, limits->messages_per_second)) {
+        count(&w->counters, COUNT_RATE_OVERFLOWS, 1);
+        ws_conn_fail(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
+        return;
+    }
+    struct event *e = emit(w, c, EVENT_MESSAGE);
+    if (!e || (m->owned && batch_own(&w->batch, m->data) < 0)) {
+        if (e)
+            w->batch.count--;
+        conn_kill(w, c);
+        return;
+    }
+    m->owned = false;
+    e->data = (const char *)m->data;
+    e->len = (uint32_t)m->len;
+    e->flag = m->kind == MESSAGE_BINARY;
+}
+
+static void on_item(struct worker *w, struct conn *c, struct message *m)
+{
+    switch (m->kind) {
+    case MESSAGE_TEXT:
+    case MESSAGE_BINARY:
+        if (c->state == CONN_OPEN) /* WHATWG: not delivered while closing */
+            on_message(w, c, m);
+        break;
+    case MESSAGE_PING: /* §5.5.2; after our Close nothing may be sent (§5.5.1) */
+        if (c->state == CONN_OPEN &&
+            queue_control(w, c, FRAME_PONG, m->data, m->len, c->blocked) == ERR_MEMORY)
+            conn_kill(w, c);
+        break;
+    case MESSAGE_CLOSE:
+        if (m->owned && batch_own(&w->batch, m->data) == 0)
+            m->owned = false;
+        on_close(w, c, m);
+        break;
+    default: /* a Pong only shows that the peer lives */
+        break;
+    }
+    if (m->owned)
+        free(m->data);
+}
+
+static struct message_rules rules_of(const struct worker *w, const struct conn *c)
+{
+    const struct limits *limits = limits_of(w, c);
+    struct message_rules rules = {.from_client = true,
+                                  .message_bytes = limits->message_bytes,
+                                  .inflated_bytes = limits->inflated_bytes};
+    if (c->deflate) {
+        rules.compressed = true;
+        rules.inflate_context = !c->deflate->params.client_no_context_takeover;
+        rules.inflate_bits = c->deflate->params.client_max_window_bits;
+    }
+    return rules;
+}
+
+void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
+{
+    if (c->state == CONN_OPEN) {
+        c->ping_sent = false;
+        conn_deadline(w, c, limits_of(w, c)->idle_seconds);
+    }
+    struct message_rules rules = rules_of(w, c);
+    struct message m;
+    const char *why = "";
+    int status = 0;
+    while ((c->state == CONN_OPEN || c->state == CONN_CLOSING) &&
+           (status = message_read(&c->reader, &rules, &data, &len, &m, &why)) == 1)
+        on_item(w, c, &m);
+    if (status < 0)
+        ws_conn_fail(w, c, close_code_for(status), why);
+}
+
+void ws_conn_expired(struct worker *w, struct conn *c)
+{
+    const struct limits *limits = limits_of(w, c);
+    if (c->state == CONN_CLOSING) {
+        count(&w->counters, COUNT_CLOSE_TIMEOUTS, 1);
+        conn_kill(w, c);
+    } else if (c->paused) { /* its silence is ours */
+        conn_deadline(w, c, limits->idle_seconds);
+    } else if (c->ping_sent) {
+        count(&w->counters, COUNT_DEAD_PEERS, 1);
+        worker_log_peer(w, LOG_INFO, c, "%s: no answer to a ping for pong_seconds (%u): given up",
+                        w->site->routes[c->route].pattern, limits->pong_seconds);
+        conn_kill(w, c);
+    } else if (ws_conn_ping(w, c, NULL, 0) == 0) {
+        c->ping_sent = true;
+        conn_deadline(w, c, limits->pong_seconds);
+    }
+}
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
+{
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    if (len > FRAME_CONTROL_MAX)
+        return ERR_TOO_BIG;
+    return queue_control(w, c, FRAME_PING, data, len, c->blocked);
+}
+
+/* Compresses into w->scratch. 1: done; 0: the message goes as it is; or ERR_MEMORY. */
+static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
+{
+    const struct deflate_options *options = &w->site->routes[c->route].deflate;
+    struct ws_deflate *d = c->deflate;
+    if (!d || len < options->min_bytes)
+        return 0;
+    if (!d->deflater) {
+        d->deflater =
+            deflater_new(d->params.server_max_window_bits, options->level, options->memory_level);
+        if (!d->deflater)
+            return ERR_MEMORY;
+    }
+    bool keep = !d->params.server_no_context_takeover && !d->fresh;
+    w->scratch.len = 0;
+    if (deflater_message(d->deflater, data, len, keep, &w->scratch) < 0)
+        return ERR_MEMORY;
+    d->fresh = false;
+    if (d->params.server_no_context_takeover) {
+        deflater_free(d->deflater);
+        d->deflater = NULL;
+    }
+    return 1;
+}
+
+static int send_direct(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)
+{
+    uint8_t header[FRAME_HEADER_MAX];
+    size_t n = frame_encode(header, f);
+    int status = outbound_flush_with(&c->out, &c->transport, header, n, data, (size_t)f->len);
+    if (status == 0 && !c->drain_event)
+        return 0;
+    conn_flushed(w, c, status);
+    return c->state == CONN_DEAD ? ERR_CLOSED : 0;
+}
+
+static int send_frame(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)
+{
+    size_t len = (size_t)f->len;
+    if (len >= DIRECT_BYTES && !c->blocked)
+        return send_direct(w, c, f, data);
+    uint8_t header[FRAME_HEADER_MAX];
+    size_t n = frame_encode(header, f);
+    uint8_t *at = conn_reserve(w, c, n + len, true);
+    if (!at)
+        return ERR_CLOSED;
+    memcpy(at, header, n);
+    memcpy(at + n, data, len);
+    return 0;
+}
+
+static bool is_utf8(const uint8_t *data, size_t len)
+{
+    struct utf8 u = {0};
+    return utf8_check(&u, data, len) == 0 && utf8_complete(&u);
+}
+
+int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t len, bool binary)
+{
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    if (!binary && !is_utf8(data, len))
+        return ERR_UTF8;
+    if (c->out.queued > limits_of(w, c)->queued_bytes) {
+        count(&w->counters, COUNT_QUEUE_OVERFLOWS, 1);
+        ws_conn_fail(w, c, CLOSE_POLICY, "more output is queued than queued_bytes allows");
+        return ERR_LIMIT;
+    }
+    if (c->subscription_count && w->topics.dirty) /* what was published before comes first */
+        topics_drain(w);
+    if (c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    struct frame f = {.opcode = binary ? FRAME_BINARY : FRAME_TEXT, .fin = true, .len = len};
+    int compressed = compress(w, c, data, len);
+    if (compressed < 0)
+        return compressed;
+    if (compressed) {
+        f.rsv1 = true;
+        f.len = w->scratch.len;
+        data = w->scratch.data;
+    }
+    int status = send_frame(w, c, &f, data);
+    w->scratch.len = 0;
+    if (status < 0)
+        return status;
+    count(&w->counters, COUNT_MESSAGES_OUT, 1);
+    return c->blocked;
+}

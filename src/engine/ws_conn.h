@@ -1,0 +1,50 @@
+/* WebSocket on a connection (RFC 6455): from messages to events, from calls to frames, the closing
+ * handshake, pings. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/conn.h"
+#include "protocol/deflate.h"
+#include "protocol/extension.h"
+
+/* What a WebSocket keeps of its request: one block of the size that it needs. The texts follow one
+ * another, without NULs between. */
+struct ws_kept {
+    uint32_t protocol_len;
+    uint32_t extensions_len;
+    uint32_t origin_len; /* "ws://host", the url's first part */
+    uint32_t path_len;
+    uint32_t query_len; /* with its "?", 0 for none */
+    uint32_t headers_len;
+    char text[]; /* protocol, extensions, origin, path, query, headers as "name: value\n" */
+};
+
+/* permessage-deflate of one connection. */
+struct ws_deflate {
+    struct deflate_params params;
+    struct deflater *deflater; /* made at the first message that is compressed */
+    bool fresh;                /* what the peer's window holds is not ours: begin an empty one */
+};
+
+/* The 101 is queued: the connection speaks WebSocket from here. Takes what it needs of c->http,
+ * which stays the caller's to release. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
+int ws_conn_start(struct worker *w, struct conn *c, uint32_t route, const char *protocol,
+                  const struct deflate_params *deflate);
+/* Bytes from the socket; unmasked in place; they must stay until the batch is done. */
+void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len);
+void ws_conn_eof(struct worker *w, struct conn *c);
+void ws_conn_expired(struct worker *w, struct conn *c);
+/* conn_kill tells: the socket is gone without a closing handshake. Emits EVENT_CLOSE 1006. */
+void ws_conn_lost(struct worker *w, struct conn *c);
+
+/* As mw_send, mw_close, mw_ping of script/api.h. */
+int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t len, bool binary);
+int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *reason, size_t len);
+int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t len);
+/* The connection broke a rule of the protocol or a limit, which why says (static text): EVENT_ERROR,
+ * a Close with the code, EVENT_CLOSE, the end. */
+void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why);
+/* Frees what only a WebSocket owns. */
+void ws_conn_deinit(struct worker *w, struct conn *c);

@@ -1,0 +1,387 @@
+#include "script/api.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/http_conn.h"
+#include "engine/server.h"
+#include "engine/site.h"
+#include "engine/timers.h"
+#include "engine/topics.h"
+#include "engine/worker.h"
+#include "engine/ws_conn.h"
+#include "protocol/http_response.h"
+#include "protocol/router.h"
+#include "protocol/url.h"
+
+/* To Lua a worker and a site are opaque; here they are what they are. */
+static struct worker *worker(struct mw_worker *w)
+{
+    return (struct worker *)(void *)w;
+}
+
+static struct site *site(struct mw_site *s)
+{
+    return (struct site *)(void *)s;
+}
+
+static struct conn *get(struct mw_worker *w, double handle)
+{
+    return conn_get(worker(w), handle);
+}
+
+const struct event *mw_batch(struct mw_worker *w, uint32_t *count)
+{
+    *count = worker(w)->running.count;
+    return worker(w)->running.events;
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static struct http_session *session(struct mw_worker *w, double handle, uint32_t serial)
+{
+    struct conn *c = get(w, handle);
+    struct http_session *h = c ? c->http : NULL;
+    return h && c->state == CONN_HTTP && h->state == HTTP_ANSWERING && h->serial == serial ? h
+                                                                                           : NULL;
+}
+
+const struct request *mw_request_get(struct mw_worker *w, double conn, uint32_t serial)
+{
+    struct http_session *h = session(w, conn, serial);
+    if (!h)
+        return NULL;
+    h->view = (struct request){
+        .head = &h->head,
+        .base = (const char *)h->in.data,
+        .body = (const char *)h->body.data,
+        .body_len = (uint32_t)h->body.len,
+        .route = h->match.target,
+        .param_count = h->match.param_count,
+        .secure = get(w, conn)->secure,
+    };
+    memcpy(h->view.params, h->match.params, sizeof h->view.params);
+    return &h->view;
+}
+
+int mw_respond(struct mw_worker *w, double conn, uint32_t serial, uint32_t status,
+               const char *headers, size_t headers_len, const char *body, size_t body_len)
+{
+    struct conn *c = get(w, conn);
+    return c ? http_conn_respond(worker(w), c, serial, status, headers, headers_len, body, body_len)
+             : ERR_CLOSED;
+}
+
+int mw_upgrade_accept(struct mw_worker *w, double conn, uint32_t serial, const char *protocol,
+                      size_t protocol_len, const char *headers, size_t headers_len)
+{
+    struct conn *c = get(w, conn);
+    return c ? http_conn_accept(worker(w), c, serial, protocol, protocol_len, headers, headers_len)
+             : ERR_CLOSED;
+}
+
+int mw_header_append(char *out, size_t size, const char *name, size_t name_len, const char *value,
+                     size_t value_len)
+{
+    struct buffer b = {0};
+    int status = http_response_header(&b, name, name_len, value, value_len);
+    if (status == 0 && b.len > size)
+        status = ERR_TOO_BIG;
+    if (status == 0) {
+        memcpy(out, b.data, b.len);
+        status = (int)b.len;
+    }
+    buffer_deinit(&b);
+    return status;
+}
+
+long mw_url_decode(char *out, const char *in, size_t len, int plus)
+{
+    return url_decode(out, in, len, plus);
+}
+
+/* ---- WebSockets ------------------------------------------------------------------------------ */
+
+int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int binary)
+{
+    struct conn *c = get(w, conn);
+    return c ? ws_conn_send(worker(w), c, (const uint8_t *)data, len, binary) : ERR_CLOSED;
+}
+
+int mw_close(struct mw_worker *w, double conn, int code, const char *reason, size_t reason_len)
+{
+    struct conn *c = get(w, conn);
+    return c ? ws_conn_close(worker(w), c, (uint16_t)code, reason, reason_len) : ERR_CLOSED;
+}
+
+int mw_terminate(struct mw_worker *w, double conn)
+{
+    struct conn *c = get(w, conn);
+    if (!c || c->state >= CONN_LINGER)
+        return ERR_CLOSED;
+    conn_kill(worker(w), c);
+    return 0;
+}
+
+int mw_ping(struct mw_worker *w, double conn, const char *data, size_t len)
+{
+    struct conn *c = get(w, conn);
+    return c ? ws_conn_ping(worker(w), c, (const uint8_t *)data, len) : ERR_CLOSED;
+}
+
+int mw_ready_state(struct mw_worker *w, double conn)
+{
+    const struct conn *c = get(w, conn);
+    if (!c || c->state >= CONN_LINGER)
+        return 3;
+    if (c->state < CONN_OPEN)
+        return 0;
+    return c->state == CONN_OPEN ? 1 : 2;
+}
+
+double mw_buffered_amount(struct mw_worker *w, double conn)
+{
+    const struct conn *c = get(w, conn);
+    return c && c->state != CONN_DEAD ? (double)c->out.queued : 0;
+}
+
+int mw_pause(struct mw_worker *w, double conn)
+{
+    struct conn *c = get(w, conn);
+    if (!c || c->state != CONN_OPEN)
+        return ERR_CLOSED;
+    conn_pause(worker(w), c, true);
+    return 0;
+}
+
+int mw_resume(struct mw_worker *w, double conn)
+{
+    struct conn *c = get(w, conn);
+    if (!c || c->state >= CONN_LINGER)
+        return ERR_CLOSED;
+    conn_pause(worker(w), c, false);
+    return 0;
+}
+
+static void kept_text(const struct ws_kept *k, int which, const char **out, size_t *len)
+{
+    const char *protocol = k->text;
+    const char *extensions = protocol + k->protocol_len;
+    const char *origin = extensions + k->extensions_len;
+    const char *path = origin + k->origin_len;
+    const char *query = path + k->path_len;
+    const char *headers = query + k->query_len;
+    switch (which) {
+    case MW_TEXT_PROTOCOL:
+        *out = protocol;
+        *len = k->protocol_len;
+        break;
+    case MW_TEXT_EXTENSIONS:
+        *out = extensions;
+        *len = k->extensions_len;
+        break;
+    case MW_TEXT_URL:
+        *out = origin;
+        *len = k->origin_len + k->path_len + k->query_len;
+        break;
+    case MW_TEXT_PATH:
+        *out = path;
+        *len = k->path_len;
+        break;
+    case MW_TEXT_QUERY: /* without the "?" */
+        *out = k->query_len ? query + 1 : query;
+        *len = k->query_len ? k->query_len - 1 : 0;
+        break;
+    default:
+        *out = headers;
+        *len = k->headers_len;
+        break;
+    }
+}
+
+int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_t *len)
+{
+    const struct conn *c = get(w, conn);
+    if (!c)
+        return ERR_CLOSED;
+    if (which == MW_TEXT_REMOTE_ADDRESS) {
+        struct buffer *scratch = &worker(w)->scratch;
+        scratch->len = 0;
+        if (buffer_reserve(scratch, ADDRESS_TEXT_BYTES) < 0)
+            return ERR_MEMORY;
+        *out = address_format(&c->peer, (char *)scratch->data);
+        *len = strlen(*out);
+        return 0;
+    }
+    if (!c->kept)
+        return ERR_CLOSED;
+    kept_text(c->kept, which, out, len);
+    return 0;
+}
+
+int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, size_t *len)
+{
+    const struct conn *c = get(w, conn);
+    if (!c || !c->kept)
+        return ERR_CLOSED;
+    const char *path;
+    size_t path_len;
+    struct router_match match;
+    kept_text(c->kept, MW_TEXT_PATH, &path, &path_len);
+    if (router_match(worker(w)->site->router, path, path_len, HTTP_WEBSOCKET, &match) < 0 ||
+        i >= match.param_count)
+        return ERR_NOT_FOUND;
+    *out = path + match.params[i].at;
+    *len = match.params[i].len;
+    return 0;
+}
+
+int mw_route(struct mw_worker *w, double conn)
+{
+    const struct conn *c = get(w, conn);
+    return c && c->kept ? (int)c->route : ERR_CLOSED;
+}
+
+/* ---- topics ---------------------------------------------------------------------------------- */
+
+int mw_subscribe(struct mw_worker *w, double conn, const char *topic, size_t len)
+{
+    struct conn *c = get(w, conn);
+    return c ? topics_subscribe(worker(w), c, topic, len) : ERR_CLOSED;
+}
+
+int mw_unsubscribe(struct mw_worker *w, double conn, const char *topic, size_t len)
+{
+    struct conn *c = get(w, conn);
+    return c ? topics_unsubscribe(worker(w), c, topic, len) : ERR_CLOSED;
+}
+
+int mw_publish(struct mw_worker *w, double except, const char *topic, size_t topic_len,
+               const char *data, size_t len, int binary)
+{
+    struct conn *c = except != 0 ? get(w, except) : NULL;
+    return topics_publish(worker(w), c, topic, topic_len, (const uint8_t *)data, len, binary);
+}
+
+int mw_subscribers(struct mw_worker *w, const char *topic, size_t len)
+{
+    return (int)topics_subscribers(worker(w), topic, len);
+}
+
+/* ---- timers, log, counters ------------------------------------------------------------------- */
+
+double mw_timer_start(struct mw_worker *w, double after_seconds, double every_seconds)
+{
+    return timers_start(worker(w), after_seconds, every_seconds);
+}
+
+int mw_timer_stop(struct mw_worker *w, double id)
+{
+    return timers_stop(worker(w), id);
+}
+
+double mw_now(struct mw_worker *w)
+{
+    return ev_now(worker(w)->loop) - worker(w)->started;
+}
+
+void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const char *fields,
+            size_t fields_len)
+{
+    log_text(worker(w)->log, (enum log_level)level, text, len, fields, fields_len);
+}
+
+const char *mw_counter_name(uint32_t i)
+{
+    return counter_name(i);
+}
+
+double mw_counter(struct mw_worker *w, uint32_t i)
+{
+    return (double)server_counter(worker(w)->server, i);
+}
+
+void mw_count_hook_failure(struct mw_worker *w)
+{
+    count(&worker(w)->counters, COUNT_HOOK_FAILURES, 1);
+}
+
+int mw_worker_index(struct mw_worker *w)
+{
+    return (int)worker(w)->index;
+}
+
+int mw_worker_count(struct mw_worker *w)
+{
+    return (int)worker(w)->server->worker_count;
+}
+
+void mw_stop(struct mw_worker *w)
+{
+    server_drain(worker(w)->server);
+}
+
+/* ---- sites ----------------------------------------------------------------------------------- */
+
+const char *mw_site_error(const struct mw_site *s)
+{
+    return ((const struct site *)(const void *)s)->error;
+}
+
+int mw_site_route(struct mw_site *s, const char *pattern, size_t len, uint32_t methods)
+{
+    return site_add_route(site(s), pattern, len, methods);
+}
+
+int mw_site_static(struct mw_site *s, const char *prefix, size_t prefix_len, const char *folder,
+                   size_t folder_len)
+{
+    return site_add_static(site(s), prefix, prefix_len, folder, folder_len);
+}
+
+int mw_site_limit(struct mw_site *s, int route, const char *name, double value)
+{
+    return site_set_limit(site(s), route, name, value);
+}
+
+int mw_site_protocol(struct mw_site *s, int route, const char *name, size_t len)
+{
+    return site_add_protocol(site(s), route, name, len);
+}
+
+int mw_site_origin(struct mw_site *s, int route, const char *origin, size_t len)
+{
+    return site_add_origin(site(s), route, origin, len);
+}
+
+int mw_site_compress(struct mw_site *s, int route, const char *name, double value)
+{
+    return site_set_compress(site(s), route, name, value);
+}
+
+int mw_site_upgrade(struct mw_site *s, int route, bool has_hook)
+{
+    if (route < 0 || (size_t)route >= site(s)->route_count)
+        return ERR_INVALID;
+    site(s)->routes[route].has_upgrade = has_hook;
+    return 0;
+}
+
+int mw_site_listen(struct mw_site *s, const char *host, int port)
+{
+    return site_add_listener(site(s), host, port);
+}
+
+int mw_site_certificate(struct mw_site *s, int listener, const char *cert_path,
+                        const char *key_path)
+{
+    return site_add_certificate(site(s), listener, cert_path, key_path);
+}
+
+int mw_site_dev_certificate(struct mw_site *s, int listener)
+{
+    if (listener < 0 || (size_t)listener >= site(s)->listener_count)
+        return ERR_INVALID;
+    site(s)->listeners[listener].development = true;
+    return 0;
+}

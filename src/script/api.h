@@ -1,0 +1,145 @@
+/* What Lua may call, and what it reads: one declaration for C (which includes this file) and for
+ * LuaJIT's ffi.cdef (which reads its text). None of these functions ever runs Lua: they queue, and
+ * hooks start only from the loop.
+ *
+ * A connection is named by a handle, a whole number that fits a double: 20 bits of slot, 25 of
+ * generation, 8 of worker; never 0. A stale handle gives ERR_CLOSED, never a crash. Strings are
+ * borrowed for the call only. Functions return 0 or more, or a negative enum error. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/event.h"
+#include "protocol/http_head.h"
+
+struct mw_worker; /* one event loop with its Lua state */
+struct mw_site;   /* what one generation of an app serves */
+
+/* ---- events: what the loop tells the dispatcher ------------------------------------------- */
+
+/* The events that wait. They are the dispatcher's until it returns; *count of them. */
+const struct event *mw_batch(struct mw_worker *w, uint32_t *count);
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+/* The request that waits for its answer, or NULL when it was answered or is gone. Valid until the
+ * answer. */
+const struct request *mw_request_get(struct mw_worker *w, double conn, uint32_t serial);
+
+/* Answer a request, or refuse an upgrade. headers: whole lines "Name: value\r\n" that
+ * mw_header_append made. */
+int mw_respond(struct mw_worker *w, double conn, uint32_t serial, uint32_t status,
+               const char *headers, size_t headers_len, const char *body, size_t body_len);
+
+/* Accept an upgrade. protocol: the subprotocol, NULL for what the route's list gave. EVENT_OPEN
+ * follows. ERR_INVALID: the client did not offer that protocol. */
+int mw_upgrade_accept(struct mw_worker *w, double conn, uint32_t serial, const char *protocol,
+                      size_t protocol_len, const char *headers, size_t headers_len);
+
+/* Checks one header and writes "Name: value\r\n" to out. Returns the length; ERR_INVALID when it is
+ * malformed or one that the server writes itself; ERR_TOO_BIG when it needs more than size. */
+int mw_header_append(char *out, size_t size, const char *name, size_t name_len, const char *value,
+                     size_t value_len);
+
+/* Percent-decoding, in to out (may be the same). Length, or ERR_INVALID. plus: + is a blank. */
+long mw_url_decode(char *out, const char *in, size_t len, int plus);
+
+/* ---- WebSockets --------------------------------------------------------------------------- */
+
+/* Queue one message. Returns 1 when the system has refused output and on_drain will tell when it is
+ * taken, 0 otherwise; ERR_CLOSED, ERR_LIMIT (queued_bytes: the connection is being closed 1008),
+ * ERR_UTF8 (text that is not UTF-8; nothing is sent), ERR_MEMORY. */
+int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int binary);
+/* The closing handshake. code 1005: an empty Close frame. ERR_CLOSED when closing already. */
+int mw_close(struct mw_worker *w, double conn, int code, const char *reason, size_t reason_len);
+/* Close at once, without a handshake; EVENT_CLOSE with 1006 follows. */
+int mw_terminate(struct mw_worker *w, double conn);
+int mw_ping(struct mw_worker *w, double conn, const char *data, size_t len);
+/* CONNECTING 0, OPEN 1, CLOSING 2, CLOSED 3 (also for a stale handle). */
+int mw_ready_state(struct mw_worker *w, double conn);
+/* Payload and frame bytes not yet taken by the system. 0 when closed. */
+double mw_buffered_amount(struct mw_worker *w, double conn);
+/* Stop and go on reading from the socket, while a hook waits. */
+int mw_pause(struct mw_worker *w, double conn);
+int mw_resume(struct mw_worker *w, double conn);
+
+/* What a connection was opened with. Fills *out, *len with a text that is valid until the loop goes
+ * on; ERR_CLOSED for a stale handle. */
+enum mw_text {
+    MW_TEXT_REMOTE_ADDRESS, /* "127.0.0.1" */
+    MW_TEXT_PROTOCOL,
+    MW_TEXT_EXTENSIONS,
+    MW_TEXT_URL,    /* ws://host/path?query as the client asked */
+    MW_TEXT_PATH,   /* still encoded */
+    MW_TEXT_QUERY,  /* still encoded */
+    MW_TEXT_HEADERS /* lines "name: value\n", names in lower case; without those that make up the
+                      * handshake (Upgrade, Connection, Sec-WebSocket-*) */
+};
+int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_t *len);
+/* The i-th parameter of the route's pattern, still encoded; ERR_NOT_FOUND past the last. */
+int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, size_t *len);
+/* The route of an open connection, or a negative error. */
+int mw_route(struct mw_worker *w, double conn);
+
+/* ---- topics ------------------------------------------------------------------------------- */
+
+/* 1: done; 0: it was so already; ERR_LIMIT (subscriptions), ERR_CLOSED, ERR_MEMORY. */
+int mw_subscribe(struct mw_worker *w, double conn, const char *topic, size_t len);
+int mw_unsubscribe(struct mw_worker *w, double conn, const char *topic, size_t len);
+/* To every subscriber in every worker, but not to the connection except (0: no exception). */
+int mw_publish(struct mw_worker *w, double except, const char *topic, size_t topic_len,
+               const char *data, size_t len, int binary);
+/* Subscribers in this worker. */
+int mw_subscribers(struct mw_worker *w, const char *topic, size_t len);
+
+/* ---- timers, log, counters ---------------------------------------------------------------- */
+
+/* EVENT_TIMER after so many seconds, then every so many (0: once). Returns the id (> 0), or an error. */
+double mw_timer_start(struct mw_worker *w, double after_seconds, double every_seconds);
+int mw_timer_stop(struct mw_worker *w, double id);
+/* Seconds, monotonic, as of this turn of the loop. */
+double mw_now(struct mw_worker *w);
+
+/* level: 0 debug, 1 info, 2 warn, 3 error. fields: JSON members without braces. */
+void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const char *fields,
+            size_t fields_len);
+/* The i-th counter's name, or NULL; its value summed over all workers. */
+const char *mw_counter_name(uint32_t i);
+double mw_counter(struct mw_worker *w, uint32_t i);
+/* Add one to the counter of hooks that failed. */
+void mw_count_hook_failure(struct mw_worker *w);
+/* This worker's number, from 0, and how many there are. */
+int mw_worker_index(struct mw_worker *w);
+int mw_worker_count(struct mw_worker *w);
+/* End the process as SIGTERM does. */
+void mw_stop(struct mw_worker *w);
+
+/* ---- sites: what an app's top level declares ------------------------------------------------
+ * Lua collects the plan and then declares it here. Errors leave a text in mw_site_error. */
+
+const char *mw_site_error(const struct mw_site *s);
+
+/* One route. methods: a mask of enum http_method, or HTTP_WEBSOCKET. Returns its index. */
+int mw_site_route(struct mw_site *s, const char *pattern, size_t len, uint32_t methods);
+/* A folder served under the prefix (GET and HEAD). base: the folder that relative names start from. */
+int mw_site_static(struct mw_site *s, const char *prefix, size_t prefix_len, const char *folder,
+                   size_t folder_len);
+/* A limit of struct limits by name; route -1: the app's (before its routes copy them at commit). */
+int mw_site_limit(struct mw_site *s, int route, const char *name, double value);
+/* Of WebSocket routes. */
+int mw_site_protocol(struct mw_site *s, int route, const char *name, size_t len);
+int mw_site_origin(struct mw_site *s, int route, const char *origin, size_t len);
+/* permessage-deflate: names of struct deflate_options; value 0/1 for the booleans. */
+int mw_site_compress(struct mw_site *s, int route, const char *name, double value);
+/* Does the route have on_upgrade? May be called later too. */
+int mw_site_upgrade(struct mw_site *s, int route, bool has_hook);
+/* A listener: host NULL is loopback, "*" every address, "unix:/path" a local socket. Returns its
+ * index. */
+int mw_site_listen(struct mw_site *s, const char *host, int port);
+/* A certificate of a listener, which makes it TLS; several are chosen by SNI. */
+int mw_site_certificate(struct mw_site *s, int listener, const char *cert_path,
+                        const char *key_path);
+/* The development certificate for localhost, made when there is none. */
+int mw_site_dev_certificate(struct mw_site *s, int listener);
