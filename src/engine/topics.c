@@ -504,8 +504,7 @@ int topics_publish(struct worker *w, struct conn *except, const char *name, size
 void topics_deliver(struct worker *w, const char *name, size_t name_len,
                     const struct shared *message, bool binary)
 {
-    struct topic *t = topic_get(w, name, name_len);
-    if (t && t->count > 0 && append(w, t, NULL, message->data, message->len, binary) < 0)
-        log_write(w->log, LOG_ERROR, "out of memory: a message to \"%s\" was not delivered",
-                  t->name);
+    if (append(w, NULL, name, name_len, message->data, message->len, binary) < 0)
+        log_write(w->log, LOG_ERROR, "out of memory: a message to \"%.*s\" was not delivered",
+                  (int)name_len, name);
 }

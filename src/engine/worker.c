@@ -113,7 +113,8 @@ static void read_letter(struct worker *w, struct letter *l)
 {
     switch (l->kind) {
     case LETTER_CONNECTION:
-        server_take(w, l->fd, &l->peer, l->listener);
+        listener_adopt(w, l->listener, l->fd, &l->peer);
+        l->fd = -1;
         break;
     case LETTER_PUBLISH:
         topics_deliver(w, l->topic, l->topic_len, l->message, l->binary);
@@ -136,8 +137,7 @@ static void on_mail(struct ev_loop *loop, ev_async *wake, int revents)
     while (l) {
         struct letter *next = l->next;
         read_letter(w, l);
-        shared_unref(l->message);
-        free(l);
+        letter_free(l);
         l = next;
     }
 }
@@ -248,7 +248,6 @@ int worker_init(struct worker *w, struct server *server, uint32_t index)
     if (mailbox_init(&w->mailbox, w->loop) < 0)
         return ERR_MEMORY;
     ev_set_cb(&w->mailbox.wake, on_mail);
-    ev_async_start(w->loop, &w->mailbox.wake);
     return 0;
 }
 
