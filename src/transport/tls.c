@@ -4,7 +4,7 @@
  *   leave with one send(). OpenSSL alone would call recv() twice and send() once for each record.
  * - OpenSSL wants a write that was cut short to be repeated with the same bytes, but the caller may
  *   meanwhile have put a control frame first. Here a record, once made, is ours: what the system
- *   does not take waits in unsent.
+ *   does not take waits in unsent, and tls_flush sends it.
  * - send() with MSG_NOSIGNAL instead of write(). */
 #include "transport/tls.h"
 
@@ -45,11 +45,10 @@ struct tls_session {
     const char *error;
     struct buffer unsent; /* encrypted, not taken by the system; goes before everything else */
     int fd;
-    int8_t failure;     /* 0, ERR_IO or ERR_CLOSED: over for good */
-    bool in_progress;   /* the handshake is not done */
-    bool ended;         /* the peer ended its side */
-    bool unreported;    /* ended or failed behind bytes that were still returned */
-    bool last_withheld; /* the last byte encrypted was reported as not taken: see tls_writev */
+    int8_t failure;   /* 0, ERR_IO or ERR_CLOSED: over for good */
+    bool in_progress; /* the handshake is not done */
+    bool ended;       /* the peer ended its side */
+    bool unreported;  /* ended or failed behind bytes that were still returned */
 };
 
 static int fail(struct tls_session *s, int code, const char *text)
@@ -424,7 +423,7 @@ static int encrypt(struct tls_session *s, struct iovec record, size_t *taken)
 }
 
 /* Encrypts and sends until all is taken or the socket is full. Returns what was encrypted, or the
- * failure if that is 0. */
+ * failure. */
 static long write_records(struct tls_session *s, struct tls_cursor *at)
 {
     uint8_t gathered[RECORD_BYTES];
@@ -447,35 +446,16 @@ static long write_records(struct tls_session *s, struct tls_cursor *at)
     return failed ? failed : total;
 }
 
-/* When the socket is full, the last record made waits in unsent, but its bytes cannot be called
- * taken: a caller with nothing left to write would not come back to send the rest. So its last byte
- * is reported as not taken. The caller offers it again, first, as it must finish what was taken
- * partly; then unsent is flushed and the byte skipped. */
 long tls_writev(struct tls_session *s, const struct iovec *iov, int count)
 {
     struct tls_cursor at = {.piece = iov, .left = count};
-    long taken = 0;
-    if (s->failure)
-        return s->failure;
-    int code = flush_unsent(s);
-    if (code)
-        return code;
-    skip_empty(&at);
-    if (s->last_withheld && at.left > 0) {
-        s->last_withheld = false;
-        advance(&at, 1);
-        taken = 1;
-    }
-    long encrypted = write_records(s, &at);
-    if (encrypted < 0)
-        return encrypted;
-    taken += encrypted;
-    if (s->unsent.len > 0 && taken > 0) {
-        s->last_withheld = true;
-        taken--;
-        return taken > 0 ? taken : ERR_AGAIN;
-    }
-    return taken;
+    int code = tls_flush(s);
+    return code ? code : write_records(s, &at);
+}
+
+int tls_flush(struct tls_session *s)
+{
+    return s->failure ? s->failure : flush_unsent(s);
 }
 
 bool tls_wants_write(const struct tls_session *s)

@@ -48,6 +48,7 @@ struct tls_session *tls_accept(struct tls_context *c, int fd) __attribute__((war
 /* What transport.c calls; the contracts are those of transport.h. */
 long tls_read(struct tls_session *s, void *into, size_t len);
 long tls_writev(struct tls_session *s, const struct iovec *iov, int count);
+int tls_flush(struct tls_session *s);
 int tls_handshake(struct tls_session *s);
 bool tls_wants_write(const struct tls_session *s);
 bool tls_pending(const struct tls_session *s);

@@ -133,6 +133,11 @@ long transport_send_file(struct transport *t, int file, off_t *at, size_t len)
     return t->tls ? tls_send_file(t->tls, file, at, len) : plain_send_file(t->fd, file, at, len);
 }
 
+int transport_flush(struct transport *t)
+{
+    return t->tls ? tls_flush(t->tls) : 0;
+}
+
 int transport_handshake(struct transport *t)
 {
     return t->tls ? tls_handshake(t->tls) : 0;

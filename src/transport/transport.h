@@ -1,9 +1,8 @@
 /* One connection's bytes, whether TCP, a unix socket or TLS. Everything is non-blocking.
  *
- * Writing has one rule, the same for plain and TLS: after a write that took less than was offered
- * (ERR_AGAIN included), the next write must begin with the rest of what was partly taken. The bytes
- * of a unit (a frame, a response) of which nothing was taken may be put after others: TLS keeps to
- * that too, although it has encrypted more than it reports (see tls_writev). */
+ * Bytes that a write took are gone for the caller, on TLS too: the next write may begin with
+ * anything. But TLS may hold them encrypted, when the socket was full: so, a queue that has become
+ * empty ends with transport_flush, and only its 0 means that the system has everything. */
 #pragma once
 
 #include <stdbool.h>
@@ -41,12 +40,16 @@ long transport_writev(struct transport *t, const struct iovec *iov, int count)
 long transport_send_file(struct transport *t, int file, off_t *at, size_t len)
     __attribute__((warn_unused_result));
 
+/* Sends what TLS holds encrypted. 0: nothing is left; ERR_AGAIN: call it again when the socket is
+ * writable; ERR_CLOSED, ERR_IO. Always 0 for plain ones. A write begins with it by itself. */
+int transport_flush(struct transport *t) __attribute__((warn_unused_result));
+
 /* 0: done (at once for plain ones), ERR_AGAIN: call it again when the socket is readable or, if
  * transport_wants_write, writable; ERR_IO. */
 int transport_handshake(struct transport *t) __attribute__((warn_unused_result));
 
-/* TLS holds encrypted bytes that the system did not take: in the handshake, or an answer to a
- * change of keys. They leave with the next handshake or write call. Always false for plain ones. */
+/* TLS holds encrypted bytes that the system did not take: of the handshake, of a write, or an alert
+ * made by a read. They leave with the next handshake, flush or write. Always false for plain ones. */
 bool transport_wants_write(const struct transport *t);
 /* transport_read would return something (bytes, the end, a failure) although the socket may never
  * again be readable. Always false for plain ones. */
