@@ -212,13 +212,19 @@ __attribute__((target("ssse3"))) static void block_ssse3(struct run_ssse3 *run, 
     run->previous = bytes;
 }
 
+/* What comes next is ASCII, or nothing: the character before must be whole. */
+__attribute__((target("ssse3"))) static void end_ssse3(struct run_ssse3 *run)
+{
+    __m128i cut = _mm_subs_epu8(run->previous, load_16(last_whole + 16));
+    run->faults = _mm_or_si128(run->faults, cut);
+}
+
 __attribute__((target("ssse3"))) static void pair_ssse3(struct run_ssse3 *run, const uint8_t *data)
 {
     __m128i a = load_16(data);
     __m128i b = load_16(data + 16);
     if (_mm_movemask_epi8(_mm_or_si128(a, b)) == 0) {
-        __m128i cut = _mm_subs_epu8(run->previous, load_16(last_whole + 16));
-        run->faults = _mm_or_si128(run->faults, cut);
+        end_ssse3(run);
         run->previous = b;
         return;
     }
@@ -238,6 +244,7 @@ __attribute__((target("ssse3"))) static bool valid_ssse3(const uint8_t *data, si
         memcpy(rest, data + at, len - at);
         pair_ssse3(&run, rest);
     }
+    end_ssse3(&run);
     return _mm_movemask_epi8(_mm_cmpeq_epi8(run.faults, _mm_setzero_si128())) == 0xffff;
 }
 
@@ -277,13 +284,18 @@ __attribute__((target("avx2"))) static void block_avx2(struct run_avx2 *run, __m
     run->previous = bytes;
 }
 
+__attribute__((target("avx2"))) static void end_avx2(struct run_avx2 *run)
+{
+    __m256i cut = _mm256_subs_epu8(run->previous, load_32(last_whole));
+    run->faults = _mm256_or_si256(run->faults, cut);
+}
+
 __attribute__((target("avx2"))) static void pair_avx2(struct run_avx2 *run, const uint8_t *data)
 {
     __m256i a = load_32(data);
     __m256i b = load_32(data + 32);
     if (_mm256_movemask_epi8(_mm256_or_si256(a, b)) == 0) {
-        __m256i cut = _mm256_subs_epu8(run->previous, load_32(last_whole));
-        run->faults = _mm256_or_si256(run->faults, cut);
+        end_avx2(run);
         run->previous = b;
         return;
     }
@@ -303,6 +315,7 @@ __attribute__((target("avx2"))) static bool valid_avx2(const uint8_t *data, size
         memcpy(rest, data + at, len - at);
         pair_avx2(&run, rest);
     }
+    end_avx2(&run);
     return _mm256_testz_si256(run.faults, run.faults) != 0;
 }
 #endif
