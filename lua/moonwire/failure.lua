@@ -1,0 +1,49 @@
+-- What becomes of an error in the app's code: kept with its traceback, written to the log, counted.
+
+local log = require "moonwire.log"
+local native = require "moonwire.native"
+
+local C, worker = native.C, native.worker
+
+local M = {}
+
+local function text_of(value)
+    if type(value) == "string" then
+        return value
+    end
+    local meta = type(value) == "table" and getmetatable(value)
+    if meta and meta.__tostring then
+        return tostring(value)
+    end
+    return ("an error that is not a text: %s"):format(tostring(value))
+end
+
+-- The handler for xpcall. Keeps the error as it was raised; the frames below the hook are ours and
+-- tell the user nothing.
+function M.catch(value)
+    local trace = debug.traceback("", 2)
+    local ours = trace:find("\n%s*%[C%]: in function 'xpcall'")
+    if ours then
+        trace = trace:sub(1, ours - 1)
+    end
+    return { value = value, text = text_of(value), trace = trace }
+end
+
+-- What xpcall returned for an error. Where the handler itself could not run (no memory, no stack),
+-- LuaJIT gives a plain text.
+local function opened(problem)
+    if type(problem) == "table" and problem.trace then
+        return problem
+    end
+    return { value = problem, text = text_of(problem), trace = "" }
+end
+
+-- Logs and counts. what: "on_message of /chat/:room". Returns the error as it was raised.
+function M.report(what, problem)
+    problem = opened(problem)
+    C.mw_count_hook_failure(worker)
+    log.error(("%s failed: %s%s"):format(what, problem.text, problem.trace))
+    return problem.value
+end
+
+return M

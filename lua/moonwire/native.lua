@@ -1,0 +1,26 @@
+-- The C side, declared once: src/script/api.h is what C includes and what ffi.cdef reads here.
+-- start.lua sets the worker before any other module is loaded, so that they may keep it as a local.
+
+local ffi = require "ffi"
+
+ffi.cdef(require "moonwire.cdef")
+
+local M = {
+    C = ffi.C,
+    worker = nil, -- struct mw_worker *
+
+    -- enum error of src/base/error.h
+    ERR_MEMORY = -1,
+    ERR_UTF8 = -3,
+    ERR_TOO_BIG = -4,
+    ERR_CLOSED = -6,
+    ERR_INVALID = -8,
+    ERR_LIMIT = -9,
+    ERR_NOT_FOUND = -10,
+}
+
+function M.attach(worker)
+    M.worker = ffi.cast("struct mw_worker *", worker)
+end
+
+return M

@@ -1,0 +1,16 @@
+-- The one module that src/script/state.c asks for. Called with the worker (lightuserdata), it
+-- returns what C may call: run(), for each batch of events, and load(path, arguments, site).
+
+local native = require "moonwire.native"
+
+-- One hook is a few traces, and an app has many of both: with LuaJIT's own bounds (1,000 traces,
+-- 512 KiB of machine code) a larger app would flush all of its machine code again and again.
+-- 16 MiB, in areas of 512 KiB taken as needed.
+require("jit.opt").start("maxtrace=8000", "maxrecord=16000", "maxmcode=16384", "sizemcode=512")
+
+return function(worker)
+    native.attach(worker)
+    io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
+    local dispatch = require "moonwire.dispatch"
+    return dispatch.run, require("moonwire.app").load
+end

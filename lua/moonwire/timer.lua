@@ -1,0 +1,131 @@
+-- Timers of the app, and mw.sleep.
+
+local failure = require "moonwire.failure"
+local native = require "moonwire.native"
+local task = require "moonwire.task"
+local units = require "moonwire.units"
+
+local C, worker = native.C, native.worker
+
+local M = {}
+
+local by_id = {} -- started timers
+local sleepers = {} -- timer id → coroutine
+
+local methods = {}
+local meta = { __index = methods }
+
+--- Stops the timer. Its function is not called again.
+-- @return true, or false when it was stopped or over already
+function methods.stop(timer)
+    if getmetatable(timer) ~= meta then
+        error("stop is a method: write timer:stop(), with a colon", 2)
+    end
+    if timer.stopped then
+        return false
+    end
+    timer.stopped = true
+    if timer.id then
+        by_id[timer.id] = nil
+        C.mw_timer_stop(worker, timer.id)
+    end
+    return true
+end
+
+local function check(name, duration, fn, least)
+    local seconds, problem = units.duration(duration)
+    if seconds and seconds < least then
+        seconds, problem = nil, "the duration is at least a millisecond"
+    end
+    if not seconds then
+        error(("mw.%s: %s"):format(name, problem), 4)
+    end
+    if type(fn) ~= "function" then
+        error(("mw.%s: expected a function, got %s"):format(name, type(fn)), 4)
+    end
+    return seconds
+end
+
+-- A timer that is not started. Raises at the level of the caller's caller.
+function M.new(name, duration, fn)
+    local every = name == "every"
+    local seconds = check(name, duration, fn, every and 0.001 or 0)
+    local at = debug.getinfo(3, "Sl")
+    return setmetatable({
+        fn = fn,
+        seconds = seconds,
+        every = every and seconds or 0,
+        title = ("mw.%s(%s) of %s:%d"):format(name, tostring(duration), at.short_src,
+            at.currentline),
+        running = false,
+        stopped = false,
+    }, meta)
+end
+
+-- nil and a text when C refuses (no memory).
+function M.start(timer)
+    if timer.stopped then
+        return true
+    end
+    local id = C.mw_timer_start(worker, timer.seconds, timer.every)
+    if id < 0 then
+        timer.stopped = true
+        return nil, "out of memory"
+    end
+    timer.id = id
+    by_id[id] = timer
+    return true
+end
+
+-- EVENT_TIMER. A function that still waits is not started a second time.
+function M.fired(id, over)
+    local co = sleepers[id]
+    if co then
+        sleepers[id] = nil
+        task.wake(co)
+        return
+    end
+    local timer = by_id[id]
+    if not timer then
+        return
+    end
+    if over then
+        timer.stopped = true
+        by_id[id] = nil
+    end
+    if timer.running then
+        return
+    end
+    timer.running = true
+    local ok, problem = xpcall(timer.fn, failure.catch)
+    timer.running = false
+    if not ok then
+        failure.report(timer.title, problem)
+    end
+end
+
+-- Wakes co after so many seconds, of 0 in the loop's next turn. nil when C refuses.
+function M.wake_after(co, seconds)
+    local id = C.mw_timer_start(worker, seconds, 0)
+    if id < 0 then
+        return nil
+    end
+    sleepers[id] = co
+    return true
+end
+
+--- Waits. Only the hook that calls it waits: others go on, and so does this connection's sending.
+-- @param duration seconds, or "250ms", "5s", "2m", "1h"
+-- @usage mw.sleep("1s")
+function M.sleep(duration)
+    local seconds, problem = units.duration(duration)
+    if not seconds then
+        error("mw.sleep: " .. problem, 2)
+    end
+    if not M.wake_after(task.current "mw.sleep", seconds) then
+        error("mw.sleep: out of memory", 2)
+    end
+    task.park()
+end
+
+return M

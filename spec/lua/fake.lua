@@ -1,0 +1,502 @@
+-- The Lua side without the engine: moonwire's modules from lua/ on a C that is a table of Lua
+-- functions, which writes down its calls and queues real event structs.
+--
+--   local fake = require "spec.lua.fake"
+--   local engine = fake.new()                  -- fresh modules, fresh records
+--   engine:load "local mw = require 'moonwire' …"
+--   engine:open(conn) engine:message(conn, "hi") engine:run()
+
+local ffi = require "ffi"
+
+local M = {}
+
+local function declared(name)
+    return (pcall(ffi.typeof, name))
+end
+
+-- The declarations of script/api.h and what it includes, once in a process; spec.support.cdef
+-- declares http_head.h as well and must come first.
+local function declare(path)
+    local file = assert(io.open(path))
+    ffi.cdef((("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")))
+    file:close()
+end
+
+if not declared "struct event" then
+    if not declared "struct http_head" then
+        require "spec.support.cdef"
+    end
+    declare "src/engine/event.h"
+    declare "src/script/api.h"
+end
+
+local kinds = {
+    upgrade = ffi.C.EVENT_UPGRADE,
+    open = ffi.C.EVENT_OPEN,
+    message = ffi.C.EVENT_MESSAGE,
+    drain = ffi.C.EVENT_DRAIN,
+    error = ffi.C.EVENT_ERROR,
+    close = ffi.C.EVENT_CLOSE,
+    request = ffi.C.EVENT_REQUEST,
+    abort = ffi.C.EVENT_ABORT,
+    timer = ffi.C.EVENT_TIMER,
+}
+
+local function text_of(data, len)
+    return type(data) == "string" and data:sub(1, len) or ffi.string(data, len)
+end
+
+-- ---- the functions of script/api.h ----------------------------------------------------------
+
+local ERR_UTF8, ERR_TOO_BIG, ERR_CLOSED = -3, -4, -6
+local ERR_INVALID, ERR_LIMIT, ERR_NOT_FOUND = -8, -9, -10
+
+local text_names = {
+    [ffi.C.MW_TEXT_REMOTE_ADDRESS] = "remote_address",
+    [ffi.C.MW_TEXT_PROTOCOL] = "protocol",
+    [ffi.C.MW_TEXT_EXTENSIONS] = "extensions",
+    [ffi.C.MW_TEXT_URL] = "url",
+    [ffi.C.MW_TEXT_PATH] = "path",
+    [ffi.C.MW_TEXT_QUERY] = "query",
+    [ffi.C.MW_TEXT_HEADERS] = "headers",
+}
+
+local function make_c(engine)
+    local c = {}
+
+    local function note(...)
+        engine.calls[#engine.calls + 1] = { ... }
+    end
+    local function give(text, out, len)
+        engine.lent[#engine.lent + 1] = text
+        out[0], len[0] = text, #text
+        return 0
+    end
+
+    function c.mw_batch(_, count)
+        engine.events = ffi.new("struct event[?]", math.max(#engine.queue, 1))
+        engine.kept = engine.queue
+        for i, e in ipairs(engine.queue) do
+            local to = engine.events[i - 1]
+            to.kind, to.conn, to.route = kinds[e.kind], e.conn, e.route or 0
+            to.serial, to.code, to.flag = e.serial or 0, e.code or 0, e.flag and 1 or 0
+            if e.data then
+                -- In memory that is wiped after the batch, as the loop reuses its own.
+                e.memory = ffi.new("char[?]", #e.data + 1, e.data)
+                to.data, to.len = e.memory, #e.data
+            end
+        end
+        count[0] = #engine.queue
+        engine.queue = {}
+        return ffi.cast("const struct event *", engine.events)
+    end
+
+    function c.mw_send(_, conn, data, len, binary)
+        local text = text_of(data, len)
+        if not engine.conns[conn] then
+            return ERR_CLOSED
+        elseif engine.answers.send then
+            return engine.answers.send
+        elseif binary == 0 and text:find "\255" then
+            return ERR_UTF8
+        end
+        note("send", conn, text, binary == 1)
+        return 0
+    end
+    function c.mw_close(_, conn, code, reason, len)
+        if not engine.conns[conn] then
+            return ERR_CLOSED
+        elseif text_of(reason, len):find "\255" then
+            return ERR_UTF8
+        end
+        note("close", conn, code, text_of(reason, len))
+        engine.conns[conn].ready_state = 2
+        return 0
+    end
+    function c.mw_terminate(_, conn)
+        note("terminate", conn)
+        return 0
+    end
+    function c.mw_ping(_, conn, data, len)
+        note("ping", conn, text_of(data, len))
+        return 0
+    end
+    function c.mw_ready_state(_, conn)
+        return engine.conns[conn] and engine.conns[conn].ready_state or 3
+    end
+    function c.mw_buffered_amount(_, conn)
+        return engine.conns[conn] and 42 or 0
+    end
+    function c.mw_pause(_, conn)
+        note("pause", conn)
+        return 0
+    end
+    function c.mw_resume(_, conn)
+        note("resume", conn)
+        return 0
+    end
+    function c.mw_text(_, conn, which, out, len)
+        local known = engine.conns[conn]
+        if not known then
+            return ERR_CLOSED
+        end
+        return give(known[text_names[tonumber(which)]] or "", out, len)
+    end
+    function c.mw_param(_, conn, i, out, len)
+        local known = engine.conns[conn]
+        if not known then
+            return ERR_CLOSED
+        elseif not known.params[i + 1] then
+            return ERR_NOT_FOUND
+        end
+        return give(known.params[i + 1], out, len)
+    end
+
+    function c.mw_subscribe(_, conn, topic, len)
+        local known = engine.conns[conn]
+        if not known then
+            return ERR_CLOSED
+        elseif engine.answers.subscribe then
+            return engine.answers.subscribe
+        end
+        topic = text_of(topic, len)
+        local new = not known.topics[topic]
+        known.topics[topic] = true
+        return new and 1 or 0
+    end
+    function c.mw_unsubscribe(_, conn, topic, len)
+        local known = engine.conns[conn]
+        topic = text_of(topic, len)
+        local was = known.topics[topic]
+        known.topics[topic] = nil
+        return was and 1 or 0
+    end
+    function c.mw_publish(_, except, topic, topic_len, data, len, binary)
+        note("publish", except, text_of(topic, topic_len), text_of(data, len), binary == 1)
+        return 0
+    end
+
+    function c.mw_request_get(_, conn, serial)
+        local r = engine.requests[conn]
+        return r and r.serial == serial and not r.answered and r.struct or nil
+    end
+    function c.mw_respond(_, conn, serial, status, headers, headers_len, body, body_len)
+        local r = engine.requests[conn]
+        if not r or r.serial ~= serial or r.answered then
+            return ERR_CLOSED
+        end
+        r.answered = true
+        note("respond", conn, status, text_of(headers, headers_len), text_of(body, body_len))
+        return 0
+    end
+    function c.mw_upgrade_accept(_, conn, serial, protocol, protocol_len, headers, headers_len)
+        local r = engine.requests[conn]
+        if not r or r.serial ~= serial or r.answered then
+            return ERR_CLOSED
+        end
+        protocol = protocol and text_of(protocol, protocol_len)
+        if protocol and not (" " .. (r.headers["Sec-WebSocket-Protocol"] or "")):find(
+            " " .. protocol, 1, true) then
+            return ERR_INVALID
+        end
+        r.answered = true
+        note("accept", conn, protocol or false, text_of(headers, headers_len))
+        return 0
+    end
+    function c.mw_header_append(out, size, name, name_len, value, value_len)
+        name, value = text_of(name, name_len), text_of(value, value_len)
+        if not name:find "^[%w%-]+$" or value:find "%c" or name:lower() == "connection" then
+            return ERR_INVALID
+        end
+        local line = name .. ": " .. value .. "\r\n"
+        if #line > size then
+            return ERR_TOO_BIG
+        end
+        ffi.copy(out, line, #line)
+        return #line
+    end
+    function c.mw_url_decode(out, text, len, plus)
+        text = text_of(text, len)
+        if plus == 1 then
+            text = text:gsub("%+", " ")
+        end
+        if text:gsub("%%%x%x", ""):find "%%" then
+            return ERR_INVALID
+        end
+        text = text:gsub("%%(%x%x)", function(hex)
+            return string.char(tonumber(hex, 16))
+        end)
+        ffi.copy(out, text, #text)
+        return #text
+    end
+
+    function c.mw_timer_start(_, after, every)
+        engine.last_timer = engine.last_timer + 1
+        engine.timers[engine.last_timer] = { after = after, every = every }
+        return engine.last_timer
+    end
+    function c.mw_timer_stop(_, id)
+        engine.timers[id] = nil
+        return 0
+    end
+    function c.mw_log(_, level, text, len, fields, fields_len)
+        engine.logged[#engine.logged + 1] = {
+            level = level,
+            text = text_of(text, len),
+            fields = text_of(fields, fields_len),
+        }
+    end
+    function c.mw_counter_name(i)
+        return ({ [0] = "accepted", "opened" })[i]
+    end
+    function c.mw_counter(_, i)
+        return i + 10
+    end
+    function c.mw_count_hook_failure()
+        engine.failures = engine.failures + 1
+    end
+    function c.mw_worker_index()
+        return 0
+    end
+    function c.mw_worker_count()
+        return 2
+    end
+    function c.mw_stop()
+        note "stop"
+    end
+
+    -- Sites: what the plan declares, in order.
+    local function site_note(...)
+        engine.site[#engine.site + 1] = { ... }
+        return 0
+    end
+    local function refuse(text)
+        engine.site_error = text
+        return ERR_INVALID
+    end
+    function c.mw_site_error()
+        return engine.site_error
+    end
+    function c.mw_site_route(_, pattern, len, methods)
+        pattern = text_of(pattern, len)
+        if pattern:find "//" then
+            return refuse "a segment is empty"
+        end
+        engine.route_count = engine.route_count + 1
+        site_note("route", pattern, tonumber(methods))
+        return engine.route_count - 1
+    end
+    function c.mw_site_static(_, prefix, prefix_len, folder, folder_len)
+        engine.route_count = engine.route_count + 1
+        site_note("static", text_of(prefix, prefix_len), text_of(folder, folder_len))
+        return engine.route_count - 1
+    end
+    function c.mw_site_limit(_, route, name, value)
+        if name == "mesage_bytes" then
+            return refuse 'there is no limit "mesage_bytes"'
+        end
+        return site_note("limit", route, name, value)
+    end
+    function c.mw_site_protocol(_, route, name, len)
+        return site_note("protocol", route, text_of(name, len))
+    end
+    function c.mw_site_origin(_, route, origin, len)
+        return site_note("origin", route, text_of(origin, len))
+    end
+    function c.mw_site_compress(_, route, name, value)
+        return site_note("compress", route, name, value)
+    end
+    function c.mw_site_upgrade(_, route, has)
+        return site_note("upgrade", route, has)
+    end
+    function c.mw_site_listen(_, host, port)
+        site_note("listen", host or false, port)
+        return 0
+    end
+    function c.mw_site_certificate(_, listener, cert, key)
+        return site_note("certificate", listener, cert, key or false)
+    end
+    function c.mw_site_dev_certificate(_, listener)
+        return site_note("dev_certificate", listener)
+    end
+
+    return setmetatable(c, {
+        -- Constants are the real ones.
+        __index = function(_, name)
+            local ok, value = pcall(function()
+                return ffi.C[name]
+            end)
+            return ok and type(value) == "number" and value
+                or error(("the fake has no %s"):format(name), 2)
+        end,
+    })
+end
+
+-- ---- the engine -----------------------------------------------------------------------------
+
+local Engine = {}
+Engine.__index = Engine
+
+-- A module of a fresh set on this engine.
+function Engine:require(name)
+    return require(name)
+end
+
+local function forget_modules()
+    for name in pairs(package.loaded) do
+        if name == "moonwire" or name:find "^moonwire%." then
+            package.loaded[name] = nil
+        end
+    end
+end
+
+function M.new()
+    forget_modules()
+    local engine = setmetatable({
+        queue = {}, conns = {}, requests = {}, calls = {}, logged = {}, timers = {}, site = {},
+        lent = {}, answers = {}, failures = 0, last_timer = 0, route_count = 0,
+    }, Engine)
+    if not package.path:find("lua/?.lua", 1, true) then
+        package.path = "lua/?.lua;" .. package.path
+    end
+    package.loaded["moonwire.native"] = {
+        C = make_c(engine),
+        worker = ffi.cast("struct mw_worker *", 0),
+        ERR_MEMORY = -1, ERR_UTF8 = ERR_UTF8, ERR_TOO_BIG = ERR_TOO_BIG, ERR_CLOSED = ERR_CLOSED,
+        ERR_INVALID = ERR_INVALID, ERR_LIMIT = ERR_LIMIT, ERR_NOT_FOUND = ERR_NOT_FOUND,
+    }
+    return engine
+end
+
+-- Loads an app from its text, as if from a file of that name in a folder of its own. Returns what
+-- load returns (nil, or the one line) and the environment's table.
+function Engine:load(source, name)
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder) == 0)
+    self.folder = folder
+    local path = folder .. "/" .. (name or "app.lua")
+    local file = assert(io.open(path, "w"))
+    file:write(source)
+    file:close()
+    local saved, saved_arg = package.path, _G.arg
+    local problem = self:require("moonwire.app").load(path, {}, nil)
+    package.path, _G.arg = saved, saved_arg
+    os.execute("rm -r " .. folder)
+    return problem and (problem:gsub(folder:gsub("%p", "%%%0") .. "/", ""))
+end
+
+function Engine:queue_event(event)
+    self.queue[#self.queue + 1] = event
+end
+
+-- A connection that C knows. known: url, path, query, headers, params, protocol, …
+function Engine:connect(conn, known)
+    known = known or {}
+    known.ready_state = 1
+    known.topics = {}
+    known.params = known.params or {}
+    known.url = known.url or "ws://localhost:8080/chat"
+    known.remote_address = known.remote_address or "127.0.0.1"
+    self.conns[conn] = known
+end
+
+function Engine:open(conn, known)
+    self:connect(conn, known)
+    self:queue_event { kind = "open", conn = conn, route = known and known.route or 0 }
+end
+
+function Engine:message(conn, data, is_binary)
+    self:queue_event { kind = "message", conn = conn, data = data, flag = is_binary,
+        route = self.conns[conn].route or 0 }
+end
+
+function Engine:close(conn, code, reason, was_clean)
+    self:queue_event { kind = "close", conn = conn, code = code or 1000, data = reason or "",
+        flag = was_clean ~= false, route = self.conns[conn].route or 0 }
+end
+
+-- A request or an upgrade. r: kind, conn, serial, route, method, target, headers, body, params.
+function Engine:request(r)
+    local base = {}
+    local length = 0
+    local function put(text)
+        local at = length
+        base[#base + 1] = text
+        length = length + #text
+        return { at, #text }
+    end
+    r.headers = r.headers or {}
+    r.serial = r.serial or 1
+    local head = ffi.new "struct http_head"
+    head.method_name = put(r.method or "GET")
+    head.target = put(r.target or "/")
+    local path, query = (r.target or "/"):match "^([^?]*)%??(.*)$"
+    head.path, head.query = put(path), put(query)
+    for name, value in pairs(r.headers) do
+        for _, one in ipairs(type(value) == "table" and value or { value }) do
+            head.fields[head.field_count].name = put(name)
+            head.fields[head.field_count].value = put(one)
+            head.field_count = head.field_count + 1
+        end
+    end
+    local struct = ffi.new "struct mw_request"
+    for i, param in ipairs(r.params or {}) do
+        struct.params[i - 1] = put(param)
+        struct.param_count = i
+    end
+    local text = table.concat(base)
+    struct.head, struct.base = head, text
+    struct.body, struct.body_len = r.body or "", #(r.body or "")
+    struct.secure = r.secure or false
+    r.struct, r.head, r.text = struct, head, text -- kept alive
+    self.requests[r.conn] = r
+    self.conns[r.conn] = self.conns[r.conn] or { remote_address = "127.0.0.1", params = {},
+        topics = {} }
+    self:queue_event { kind = r.kind or "request", conn = r.conn, serial = r.serial,
+        route = r.route or 0 }
+end
+
+-- Delivers what is queued in one batch; afterwards its memory holds other bytes. Closed connections
+-- are unknown then.
+function Engine:run()
+    self:require("moonwire.dispatch").run()
+    for _, e in ipairs(self.kept or {}) do
+        if e.memory then
+            ffi.fill(e.memory, #e.data, 0x23)
+        end
+        if e.kind == "close" then
+            self.conns[e.conn] = nil
+        end
+    end
+end
+
+-- Fires the timers, of which those in existence now, and delivers.
+function Engine:fire()
+    local ids = {}
+    for id in pairs(self.timers) do
+        ids[#ids + 1] = id
+    end
+    table.sort(ids)
+    for _, id in ipairs(ids) do
+        local over = self.timers[id].every == 0
+        self:queue_event { kind = "timer", conn = id, flag = over }
+        if over then
+            self.timers[id] = nil
+        end
+    end
+    self:run()
+end
+
+-- The calls of one name since the start.
+function Engine:called(name)
+    local out = {}
+    for _, call in ipairs(self.calls) do
+        if call[1] == name then
+            out[#out + 1] = call
+        end
+    end
+    return out
+end
+
+return M

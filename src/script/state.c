@@ -1,0 +1,156 @@
+#include "script/state.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "engine/site.h"
+#include "engine/worker.h"
+#include "script/embedded.h"
+
+struct script {
+    lua_State *lua;
+    const struct log *log;
+    int run;  /* registry: what moonwire.start returned */
+    int load; /* the same */
+};
+
+/* package.preload's function for a module inside the binary. */
+static int load_embedded(lua_State *l)
+{
+    const struct embedded_module *m = lua_touserdata(l, lua_upvalueindex(1));
+    char chunk[128];
+    (void)snprintf(chunk, sizeof chunk, "@%s", m->name);
+    if (luaL_loadbuffer(l, (const char *)m->code, m->len, chunk) != 0)
+        return lua_error(l);
+    lua_pushvalue(l, 1);
+    lua_call(l, 1, 1);
+    return 1;
+}
+
+/* package.preload is asked before any file, so that no module on the disk takes the place of ours. */
+static void preload_embedded(lua_State *l)
+{
+    lua_getglobal(l, "package");
+    lua_getfield(l, -1, "preload");
+    for (const struct embedded_module *m = embedded_modules; m->name; m++) {
+        lua_pushlightuserdata(l, (void *)(uintptr_t)m);
+        lua_pushcclosure(l, load_embedded, 1);
+        lua_setfield(l, -2, m->name);
+    }
+    lua_pop(l, 2);
+}
+
+static int with_traceback(lua_State *l)
+{
+    if (lua_tostring(l, 1))
+        luaL_traceback(l, l, lua_tostring(l, 1), 1);
+    return 1;
+}
+
+/* Protected, with the worker as the argument: leaves moonwire.start's two functions. */
+static int start(lua_State *l)
+{
+    luaL_openlibs(l);
+    preload_embedded(l);
+    lua_getglobal(l, "require");
+    lua_pushliteral(l, "moonwire.start");
+    lua_call(l, 1, 1);
+    lua_pushvalue(l, 1);
+    lua_call(l, 1, 2);
+    return 2;
+}
+
+static const char *error_of(lua_State *l)
+{
+    const char *text = lua_tostring(l, -1);
+    return text ? text : "an error that is not a text";
+}
+
+int script_new(struct script **out, struct worker *w, const struct log *log,
+               char why[SCRIPT_WHY_BYTES])
+{
+    struct script *s = calloc(1, sizeof *s);
+    lua_State *l = s ? luaL_newstate() : NULL;
+    if (!l) {
+        free(s);
+        (void)snprintf(why, SCRIPT_WHY_BYTES, "out of memory");
+        return ERR_MEMORY;
+    }
+    s->lua = l;
+    s->log = log;
+    lua_pushcfunction(l, with_traceback);
+    lua_pushcfunction(l, start);
+    lua_pushlightuserdata(l, w);
+    if (lua_pcall(l, 1, 2, 1) != 0) {
+        (void)snprintf(why, SCRIPT_WHY_BYTES, "the Lua side does not start: %s", error_of(l));
+        script_free(s);
+        return ERR_INVALID;
+    }
+    s->load = luaL_ref(l, LUA_REGISTRYINDEX);
+    s->run = luaL_ref(l, LUA_REGISTRYINDEX);
+    lua_settop(l, 0);
+    *out = s;
+    return 0;
+}
+
+struct app {
+    struct script *script;
+    const char *path;
+    int argc;
+    char **argv;
+    struct site *site;
+};
+
+/* Protected, since building the arguments may run out of memory. */
+static int load_app(lua_State *l)
+{
+    const struct app *app = lua_touserdata(l, 1);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->load);
+    lua_pushstring(l, app->path);
+    lua_createtable(l, app->argc, 1);
+    for (int i = 0; i < app->argc; i++) {
+        lua_pushstring(l, app->argv[i]);
+        lua_rawseti(l, -2, i + 1);
+    }
+    lua_pushlightuserdata(l, app->site);
+    lua_call(l, 3, 1);
+    return 1;
+}
+
+int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
+                char *why, size_t why_len)
+{
+    lua_State *l = s->lua;
+    struct app app = {s, path, argc, argv, site};
+    lua_pushcfunction(l, load_app);
+    lua_pushlightuserdata(l, &app);
+    int status = lua_pcall(l, 1, 1, 0);
+    bool failed = status != 0 || !lua_isnil(l, -1);
+    if (failed)
+        (void)snprintf(why, why_len, "%s", error_of(l));
+    lua_settop(l, 0);
+    return failed ? ERR_INVALID : 0;
+}
+
+void script_dispatch(void *script)
+{
+    struct script *s = script;
+    lua_State *l = s->lua;
+    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->run);
+    if (lua_pcall(l, 0, 0, 1) != 0)
+        log_write(s->log, LOG_ERROR, "the dispatcher failed: %s", error_of(l));
+    lua_settop(l, 0);
+}
+
+void script_free(struct script *s)
+{
+    if (!s)
+        return;
+    lua_close(s->lua);
+    free(s);
+}

@@ -1,0 +1,31 @@
+/* The script of one worker: its lua_State, with the modules that are inside the binary, and the way
+ * from a batch of events into Lua. Only src/script includes lua.h. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/log.h"
+
+struct script;
+struct site;
+struct worker;
+
+enum { SCRIPT_WHY_BYTES = 512 };
+
+/* A new state that speaks for the worker (whose loop must exist: timers are started in it). 0 with
+ * *out; ERR_MEMORY or ERR_INVALID with one line in why. */
+int script_new(struct script **out, struct worker *w, const struct log *log,
+               char why[SCRIPT_WHY_BYTES]) __attribute__((warn_unused_result));
+
+/* Runs the app's top level and hands what it declares to the site. argv[0..argc) is what follows the
+ * file on the command line: the app sees it as ... and as arg. 0, or ERR_INVALID with one line in why
+ * that names file and line; the traceback is logged at debug level. To be called once. */
+int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
+                char *why, size_t why_len) __attribute__((warn_unused_result));
+
+/* Delivers the worker's batch: worker->dispatch, with the script as its argument. An error of a hook is
+ * dealt with in Lua; one of the dispatcher itself is logged. */
+void script_dispatch(void *script);
+
+/* NULL is allowed. */
+void script_free(struct script *s);
