@@ -24,8 +24,8 @@ function M.figure(value, unit)
 end
 
 local function cell(row, result)
-    if not result then
-        return "–"
+    if not result or #result.values == 0 then
+        return result and "failed" or "–"
     end
     local s = stats.summary(result.values)
     local text = ("%s (%s–%s)"):format(M.figure(s.median, row.unit), M.figure(s.min, row.unit),
@@ -33,15 +33,23 @@ local function cell(row, result)
     return result.client_bound and text .. " †" or text
 end
 
+local function any_client_bound(rows, results)
+    for _, row in ipairs(rows) do
+        for _, result in pairs(results[row.name]) do
+            if result.client_bound then
+                return true
+            end
+        end
+    end
+    return false
+end
+
 local function ratio_to_floor(results, row, server)
     local mine = results[row.name] and results[row.name][server]
     local floor = row.floor and results[row.floor] and results[row.floor].raw
-    if not mine or not floor then
-        return nil
-    end
-    return stats.summary(stats.ratios(mine.values, floor.values))
+    local ratios = mine and floor and stats.ratios(mine.values, floor.values) or {}
+    return ratios[1] and stats.summary(ratios)
 end
-M.ratio_to_floor = ratio_to_floor
 
 local function push_line(lines, cells)
     lines[#lines + 1] = "| " .. table.concat(cells, " | ") .. " |"
@@ -97,6 +105,14 @@ local function thousands(value)
     return text
 end
 
+local function speed_cell(result)
+    if not result or #result.runs == 0 then
+        return "–"
+    end
+    return ("%s; %.0f / %.0f / %.0f"):format(thousands(median_of(result, "per_second")),
+        median_of(result, "p50_us"), median_of(result, "p99_us"), median_of(result, "p999_us"))
+end
+
 local function speed_table(lines, rows, servers, results)
     local head = { "Messages per second; latency p50 / p99 / p99.9 µs" }
     for _, server in ipairs(servers) do
@@ -104,14 +120,11 @@ local function speed_table(lines, rows, servers, results)
     end
     push_head(lines, head)
     for _, row in ipairs(rows) do
-        local cells = { row.label }
-        for _, server in ipairs(servers) do
-            local result = results[row.name][server]
-            cells[#cells + 1] = result and ("%s; %.0f / %.0f / %.0f"):format(
-                thousands(median_of(result, "per_second")), median_of(result, "p50_us"),
-                median_of(result, "p99_us"), median_of(result, "p999_us")) or "–"
-        end
         if row.unit == "us" then
+            local cells = { row.label }
+            for _, server in ipairs(servers) do
+                cells[#cells + 1] = speed_cell(results[row.name][server])
+            end
             push_line(lines, cells)
         end
     end
@@ -129,9 +142,16 @@ function M.markdown(info, rows, servers, results, checks)
     lines[#lines + 1] = ""
     cost_table(lines, rows, servers, results)
     lines[#lines + 1] = ""
-    lines[#lines + 1] = "† the client was the bottleneck in most rounds: the server was not busy."
-    lines[#lines + 1] = ""
+    if any_client_bound(rows, results) then
+        lines[#lines + 1] = "† the client was the bottleneck in most rounds: it was busy all " ..
+            "the time, the server was not."
+        lines[#lines + 1] = ""
+    end
     speed_table(lines, rows, servers, results)
+    for _, failure in ipairs(info.failures) do
+        lines[#lines + 1] = ""
+        lines[#lines + 1] = "Failed: " .. failure
+    end
     if #checks > 0 then
         lines[#lines + 1] = ""
         push_head(lines, { "Held to", "against", "found", "limit", "goal", "" })

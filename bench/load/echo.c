@@ -66,6 +66,7 @@ static void issue(struct echo *e, struct talker *t, unsigned n, uint64_t now)
         t->sent_ns[t->issued++ % e->o->inflight] = now;
         t->unsent += e->send.offset[message + 1] - e->send.offset[message];
     }
+    window_expect(&e->window, n);
     flush(e, t);
 }
 
@@ -96,10 +97,11 @@ static void on_readable(struct echo *e, struct talker *t)
     }
     uint64_t now = now_ns();
     for (unsigned i = 0; i < done; i++) {
-        window_count(&e->window, now - t->sent_ns[t->done++ % e->o->inflight]);
+        window_count(&e->window, now, now - t->sent_ns[t->done++ % e->o->inflight]);
     }
-    e->window.progress_ns = now;
-    issue(e, t, done, now);
+    if (!e->window.over) {
+        issue(e, t, done, now);
+    }
 }
 
 static void prepare_messages(struct echo *e)

@@ -44,6 +44,7 @@ static void start(struct handshakes *h, struct slot *s)
     s->phase = CONNECTING;
     s->len = 0;
     s->begin_ns = now_ns();
+    window_expect(&h->window, 1);
     s->conn.fd = conn_socket(h->opened++ % 200 * 20000, SOCK_NONBLOCK);
     if (!conn_try(s->conn.fd, h->o->port) && errno != EINPROGRESS) {
         fail("connect: %s", strerror(errno));
@@ -62,7 +63,9 @@ static void restart(struct handshakes *h, struct slot *s)
         setsockopt(s->conn.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
     close(s->conn.fd);
-    start(h, s);
+    if (!h->window.over) {
+        start(h, s);
+    }
 }
 
 static void listen_for(struct handshakes *h, struct slot *s, uint32_t events)
@@ -124,8 +127,7 @@ static void secure(struct handshakes *h, struct slot *s)
 static void upgraded(struct handshakes *h, struct slot *s)
 {
     uint64_t now = now_ns();
-    window_count(&h->window, now - s->begin_ns);
-    h->window.progress_ns = now;
+    window_count(&h->window, now, now - s->begin_ns);
     if (h->o->close_by_tcp) {
         restart(h, s);
         return;
