@@ -2,39 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/error.h"
 #include "engine/worker.h"
 #include "script/state.h"
 
-/* ---- limits.connections and what the system gives ---------------------------------------------- */
-
-enum {
-    FILES_WANTED = 1 << 20, /* more than that slows down programs that close all of theirs */
-    FILES_OF_PROCESS = 64,
-    FILES_OF_WORKER = 16,
-    FILES_SHARE = 32 /* one in so many is for files that are being served */
-};
-
-/* Connections that the process has descriptors for, once it has asked for as many as it may. */
-static uint32_t connections_possible(uint32_t workers)
-{
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files))
-        return UINT32_MAX;
-    rlim_t wanted = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
-    if (files.rlim_cur < wanted) {
-        files.rlim_cur = wanted;
-        if (setrlimit(RLIMIT_NOFILE, &files))
-            (void)getrlimit(RLIMIT_NOFILE, &files);
-    }
-    rlim_t own =
-        FILES_OF_PROCESS + (rlim_t)FILES_OF_WORKER * workers + files.rlim_cur / FILES_SHARE;
-    rlim_t left = files.rlim_cur > own ? files.rlim_cur - own : 1;
-    return left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
-}
-
+/* What the system cannot give is not promised. */
 static void fit_connections(struct site *site, uint32_t possible, const struct log *log)
 {
     uint32_t asked = site->limits.connections;
@@ -108,10 +81,9 @@ static int commit(struct site *site, char why[SERVER_WHY_BYTES])
     return err;
 }
 
-int app_load(struct app *apps, struct server *s, const struct options *o,
+int app_load(struct app *apps, struct server *s, const struct options *o, uint32_t connections,
              char why[SERVER_WHY_BYTES])
 {
-    uint32_t possible = connections_possible(s->worker_count);
     for (uint32_t i = 0; i < s->worker_count; i++) {
         int err = load_one(&apps[i], &s->workers[i], o, why);
         if (err)
@@ -124,7 +96,7 @@ int app_load(struct app *apps, struct server *s, const struct options *o,
                      o->app, s->worker_count);
             return ERR_INVALID;
         }
-        fit_connections(apps[i].site, possible, i == 0 ? &s->log : NULL);
+        fit_connections(apps[i].site, connections, i == 0 ? &s->log : NULL);
         err = commit(apps[i].site, why);
         if (err)
             return err;

@@ -15,9 +15,9 @@ struct app {
 };
 
 /* Runs the app's top level in every worker of the server and commits what it declares. apps has one
- * for each worker, all zero. 0, or a negative error with one line in why; app_stop and app_free are
+ * for each worker, all zero. connections: what limits.connections may at most be. 0, or a negative error with one line in why; app_stop and app_free are
  * due in either case. */
-int app_load(struct app *apps, struct server *s, const struct options *o,
+int app_load(struct app *apps, struct server *s, const struct options *o, uint32_t connections,
              char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
 /* Ends the scripts. When the workers' threads have ended, while the workers are still there. */
 void app_stop(struct app *apps, uint32_t n);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine/server.h"
 #include "main/app.h"
+#include "main/files.h"
 #include "main/options.h"
 #include "main/signals.h"
 #include "script/version.h"
@@ -16,6 +17,14 @@ static const char moonwire_version[] = "0.1.0";
 
 /* EXIT_FAILURE: it cannot start. */
 enum { EXIT_USAGE = 2, EXIT_STUCK = 3 };
+
+struct process {
+    struct options options;
+    uint64_t files; /* that may be open */
+    struct server server;
+    struct app apps[SERVER_WORKERS_MAX];
+    char why[SERVER_WHY_BYTES]; /* it cannot start */
+};
 
 /* One line, whatever a file's name or a Lua error holds. */
 static int complain(const char *why, int status)
@@ -36,24 +45,59 @@ static int print_versions(void)
     return EXIT_SUCCESS;
 }
 
-static int listen_all(struct server *s, const struct site *site, const struct options *o, char *why)
+/* libev ends a process that has no descriptors left for its loops. */
+static int init(struct process *p)
 {
+    const struct options *o = &p->options;
+    struct log log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json};
+    signals_init();
+    p->files = files_raise();
+    if (p->files < files_needed(o->workers)) {
+        snprintf(p->why, sizeof(p->why),
+                 "%llu open files are too few for --workers %u: raise ulimit -n to %llu at least",
+                 (unsigned long long)p->files, o->workers,
+                 (unsigned long long)files_needed(o->workers));
+        return ERR_LIMIT;
+    }
+    int err = server_init(&p->server, o->workers, &log);
+    if (err)
+        snprintf(p->why, sizeof(p->why), "out of memory or file descriptors; lower --workers");
+    return err;
+}
+
+static void deinit(struct process *p)
+{
+    app_stop(p->apps, p->options.workers);
+    server_deinit(&p->server);
+    app_free(p->apps, p->options.workers);
+}
+
+static int load(struct process *p)
+{
+    return app_load(p->apps, &p->server, &p->options,
+                    files_connections(p->files, p->options.workers), p->why);
+}
+
+static int listen_all(struct process *p)
+{
+    const struct options *o = &p->options;
+    const struct site *site = p->apps[0].site;
     if (o->listener_count)
-        return server_listen(s, o->listeners, o->listener_count, why);
+        return server_listen(&p->server, o->listeners, o->listener_count, p->why);
     if (site->listener_count)
-        return server_listen(s, site->listeners, site->listener_count, why);
-    snprintf(why, SERVER_WHY_BYTES,
+        return server_listen(&p->server, site->listeners, site->listener_count, p->why);
+    snprintf(p->why, sizeof(p->why),
              "%s: nowhere to listen: call mw.listen{port=8080} in it, or give --listen "
              "localhost:8080",
              o->app);
     return ERR_INVALID;
 }
 
-static int start(struct server *s, char *why)
+static int start(struct process *p)
 {
-    int err = server_start(s);
+    int err = server_start(&p->server);
     if (err)
-        snprintf(why, SERVER_WHY_BYTES,
+        snprintf(p->why, sizeof(p->why),
                  "the system gives no more threads; lower --workers or raise ulimit -u");
     return err;
 }
@@ -72,65 +116,59 @@ static int run(struct server *s)
     return EXIT_SUCCESS;
 }
 
-static int serve(struct server *s, struct app *apps, const struct options *o)
+static int serve(struct process *p)
 {
-    char why[SERVER_WHY_BYTES] = "";
-    if (app_load(apps, s, o, why))
-        return complain(why, EXIT_FAILURE);
-    signals_start(s); /* from here on there may be something to tidy up */
-    if (listen_all(s, apps[0].site, o, why) || start(s, why))
-        return complain(why, EXIT_FAILURE);
-    return run(s);
+    if (load(p))
+        return complain(p->why, EXIT_FAILURE);
+    signals_start(&p->server); /* from here on there may be something to tidy up */
+    if (listen_all(p) || start(p))
+        return complain(p->why, EXIT_FAILURE);
+    return run(&p->server);
 }
 
-static int check(struct server *s, struct app *apps, const struct options *o)
+static int check(struct process *p)
 {
-    char why[SERVER_WHY_BYTES] = "";
-    if (app_load(apps, s, o, why) ||
-        server_check(s, apps[0].site->listeners, apps[0].site->listener_count, why))
-        return complain(why, EXIT_FAILURE);
-    app_print(&apps[0], o);
+    if (load(p))
+        return complain(p->why, EXIT_FAILURE);
+    const struct site *site = p->apps[0].site;
+    if (server_check(&p->server, site->listeners, site->listener_count, p->why))
+        return complain(p->why, EXIT_FAILURE);
+    app_print(&p->apps[0], &p->options);
     return EXIT_SUCCESS;
 }
 
-static int with_server(const struct options *o,
-                       int (*task)(struct server *s, struct app *apps, const struct options *o))
+static int with_server(struct process *p, int (*task)(struct process *p))
 {
-    struct log log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json};
-    uint32_t workers = o->action == OPTIONS_CHECK ? 1 : o->workers;
-    struct server server;
-    struct app apps[SERVER_WORKERS_MAX] = {{0}};
-    signals_init();
-    if (server_init(&server, workers, &log))
-        return complain("out of memory or file descriptors; lower --workers", EXIT_FAILURE);
-    int status = task(&server, apps, o);
-    app_stop(apps, workers);
-    server_deinit(&server);
-    app_free(apps, workers);
+    if (init(p))
+        return complain(p->why, EXIT_FAILURE);
+    int status = task(p);
+    deinit(p);
     return status;
+}
+
+static int act(struct process *p)
+{
+    switch (p->options.action) {
+    case OPTIONS_HELP:
+        fputs(options_help, stdout);
+        return EXIT_SUCCESS;
+    case OPTIONS_VERSION:
+        return print_versions();
+    case OPTIONS_CHECK:
+        p->options.workers = 1;
+        return with_server(p, check);
+    case OPTIONS_SERVE:
+        return with_server(p, serve);
+    }
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o;
-    char why[OPTIONS_WHY_BYTES];
-    int status = EXIT_SUCCESS;
-    if (options_parse(&o, argc, argv, why))
-        return complain(why, EXIT_USAGE);
-    switch (o.action) {
-    case OPTIONS_HELP:
-        fputs(options_help, stdout);
-        break;
-    case OPTIONS_VERSION:
-        status = print_versions();
-        break;
-    case OPTIONS_CHECK:
-        status = with_server(&o, check);
-        break;
-    case OPTIONS_SERVE:
-        status = with_server(&o, serve);
-        break;
-    }
-    options_deinit(&o);
+    struct process p = {0};
+    if (options_parse(&p.options, argc, argv, p.why))
+        return complain(p.why, EXIT_USAGE);
+    int status = act(&p);
+    options_deinit(&p.options);
     return status;
 }

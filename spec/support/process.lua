@@ -1,0 +1,192 @@
+-- Starts the real binary for end-to-end specs, and waits for what it says and how it ends.
+--
+--   local server = process.start { "app.lua", "--listen", "127.0.0.1:0" }
+--   local port = server:port()
+--   server:signal "TERM"
+--   assert.equal(0, server:wait().status)
+--
+-- Nothing here sleeps: every wait is for a line or an end, with a deadline that fails the spec.
+
+local poll = require "posix.poll"
+local posix_signal = require "posix.signal"
+local stdlib = require "posix.stdlib"
+local sys_stat = require "posix.sys.stat"
+local sys_wait = require "posix.sys.wait"
+local time = require "posix.time"
+local unistd = require "posix.unistd"
+local fcntl = require "posix.fcntl"
+
+local M = {}
+
+M.binary = (os.getenv "MOONWIRE_BUILD" or "build") .. "/moonwire"
+local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 20)
+
+local function now()
+    local t = time.clock_gettime(time.CLOCK_MONOTONIC)
+    return t.tv_sec + t.tv_nsec / 1e9
+end
+
+local Process = {}
+Process.__index = Process
+
+-- In the child.
+local function become(command, options, out, err)
+    posix_signal.signal(posix_signal.SIGINT, posix_signal.SIG_DFL)
+    unistd.dup2(out, 1)
+    unistd.dup2(err, 2)
+    unistd.dup2(fcntl.open("/dev/null", fcntl.O_RDONLY), 0)
+    local asan = os.getenv "MOONWIRE_SERVER_ASAN_OPTIONS"
+    if asan then
+        stdlib.setenv("ASAN_OPTIONS", asan)
+    end
+    for name, value in pairs(options.env or {}) do
+        stdlib.setenv(name, value or nil)
+    end
+    local arguments = { [0] = command[0] or M.binary }
+    for i, argument in ipairs(command) do
+        arguments[i] = argument
+    end
+    for fd = 3, 255 do -- the sockets of the specs
+        unistd.close(fd)
+    end
+    unistd.execp(arguments[0], arguments)
+end
+
+-- Starts the binary (or the program in command[0]) with the arguments in command. options.env:
+-- variables for it, false to take one away.
+function M.start(command, options)
+    local out_read, out_write = unistd.pipe()
+    local err_read, err_write = unistd.pipe()
+    for _, fd in ipairs { out_read, err_read } do
+        fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+    end
+    local pid = assert(unistd.fork())
+    if pid == 0 then
+        pcall(become, command, options or {}, out_write, err_write)
+        unistd._exit(127)
+    end
+    unistd.close(out_write)
+    unistd.close(err_write)
+    return setmetatable({
+        pid = pid,
+        out = "", -- all that it wrote so far
+        err = "",
+        fds = { [out_read] = "out", [err_read] = "err" },
+        seen = 0, -- of err, by wait_for
+    }, Process)
+end
+
+-- Reads what is there, waiting until something is. False at the end of both.
+function Process:read(until_time)
+    local set, open = {}, false
+    for fd in pairs(self.fds) do
+        set[fd] = { events = { IN = true } }
+        open = true
+    end
+    if not open then
+        return false
+    end
+    local left = until_time - now()
+    if left <= 0 or poll.poll(set, math.ceil(left * 1000)) == 0 then
+        error("in vain for " .. deadline_seconds .. " s, having said:\n" .. self.out .. self.err, 0)
+    end
+    for fd, entry in pairs(set) do
+        if next(entry.revents) and (entry.revents.IN or entry.revents.HUP) then
+            local bytes = unistd.read(fd, 65536)
+            local name = self.fds[fd]
+            if bytes == nil or bytes == "" then
+                unistd.close(fd)
+                self.fds[fd] = nil
+            else
+                self[name] = self[name] .. bytes
+            end
+        end
+    end
+    return true
+end
+
+-- Waits for the next whole line on standard error that matches; returns its captures.
+function Process:wait_for(pattern)
+    local until_time = now() + deadline_seconds
+    while true do
+        local from, to = self.err:find("[^\n]*\n", self.seen + 1)
+        if from then
+            self.seen = to
+            local captures = { self.err:sub(from, to - 1):match(pattern) }
+            if captures[1] then
+                return unpack(captures)
+            end
+        elseif not self:read(until_time) then
+            error(("ended without %q, having said:\n%s"):format(pattern, self.err), 0)
+        end
+    end
+end
+
+-- The port of the next listener that it names.
+function Process:port()
+    return tonumber((self:wait_for "listening on https?://.*:(%d+)"))
+end
+
+function Process:signal(name)
+    posix_signal.kill(self.pid, posix_signal["SIG" .. name])
+end
+
+-- Waits for its end. Returns the process with status, or signal when one ended it.
+function Process:wait()
+    if self.ended then
+        return self
+    end
+    local until_time = now() + deadline_seconds
+    while self:read(until_time) do
+    end
+    local _, how, code = sys_wait.wait(self.pid)
+    self.ended = true
+    self[how == "exited" and "status" or "signal_number"] = code
+    return self
+end
+
+-- For after_each: ends it, however it is.
+function Process:finish()
+    if self.ended then
+        return
+    end
+    posix_signal.kill(self.pid, posix_signal.SIGKILL)
+    sys_wait.wait(self.pid)
+    self.ended = true
+    for fd in pairs(self.fds) do
+        unistd.close(fd)
+    end
+end
+
+-- Runs it to its end: fields status, out, err.
+function M.run(command, options)
+    local process = M.start(command, options)
+    local ok, problem = pcall(process.wait, process)
+    if not ok then
+        process:finish()
+        error(problem, 0)
+    end
+    return process
+end
+
+-- A folder that is removed, with what is in it, by folder:remove().
+function M.folder()
+    local path = assert(stdlib.mkdtemp "/tmp/moonwire-spec-XXXXXX")
+    local folder = { path = path }
+    function folder:write(name, text)
+        local file = assert(io.open(self.path .. "/" .. name, "wb"))
+        file:write(text)
+        file:close()
+        return self.path .. "/" .. name
+    end
+    function folder:remove()
+        os.execute(("rm -rf '%s'"):format(self.path))
+    end
+    return folder
+end
+
+function M.exists(path)
+    return sys_stat.lstat(path) ~= nil
+end
+
+return M
