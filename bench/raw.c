@@ -160,7 +160,7 @@ int main(int argc, char **argv)
     struct server s = {.epoll = epoll_create1(EPOLL_CLOEXEC), .buffer = malloc(ROOM)};
     struct epoll_event events[EVENTS];
     struct rlimit files;
-    if (argc < 2 || s.epoll < 0 || !s.buffer) {
+    if (argc < 2 || atoi(argv[1]) <= 0 || atoi(argv[1]) > 65535 || s.epoll < 0 || !s.buffer) {
         fputs("usage: raw PORT [fanout]\n", stderr);
         return 2;
     }
