@@ -17,6 +17,9 @@ enum {
     ANSWER_BYTES_PER_SECOND = 1024 /* a peer that takes an answer more slowly is given up */
 };
 
+/* With 426 (RFC 6455 §4.4, RFC 9110 §7.8, §15.5.22). */
+#define UPGRADE_WANTED "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+
 /* Input that is being used up: borrowed bytes of the socket, or those that were held back. */
 struct cursor {
     const char *data;
@@ -467,8 +470,8 @@ static void upgrade(struct worker *w, struct conn *c, struct cursor *cur)
         const char *headers = NULL;
         if (s->handshake.status == 405)
             headers = "Allow: GET\r\n";
-        else if (s->handshake.status == 426) /* RFC 6455 §4.4, RFC 9110 §15.5.22 */
-            headers = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+        else if (s->handshake.status == 426)
+            headers = UPGRADE_WANTED;
         http_conn_refuse(w, c, s->handshake.status, s->handshake.why, headers);
         return;
     }
@@ -557,6 +560,22 @@ static void answer_options(struct worker *w, struct conn *c, uint32_t methods)
         http_conn_answered(w, c);
 }
 
+static void refuse_plain(struct worker *w, struct conn *c)
+{
+    http_conn_refuse(w, c, 426, "this path speaks WebSocket", UPGRADE_WANTED);
+}
+
+void http_conn_not_found(struct worker *w, struct conn *c, const char *why)
+{
+    const struct http_session *s = c->http;
+    struct router_match match;
+    if (router_match(w->site->router, (const char *)s->in.data + s->head.path.at, s->head.path.len,
+                     HTTP_WEBSOCKET, &match) == 0)
+        refuse_plain(w, c);
+    else
+        http_conn_refuse(w, c, 404, why, NULL);
+}
+
 /* No route takes this method at this path. */
 static void refuse_path(struct worker *w, struct conn *c)
 {
@@ -566,9 +585,7 @@ static void refuse_path(struct worker *w, struct conn *c)
     if (allowed == 0)
         http_conn_refuse(w, c, 404, "there is nothing at this path", NULL);
     else if ((allowed & HTTP_WEBSOCKET) && (s->head.method & (HTTP_GET | HTTP_HEAD)))
-        http_conn_refuse(
-            w, c, 426, "this path speaks WebSocket",
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
+        refuse_plain(w, c);
     else if (s->head.method == HTTP_OPTIONS)
         answer_options(w, c, allowed);
     else
@@ -659,13 +676,17 @@ static void read_head(struct worker *w, struct conn *c, struct cursor *cur)
 static void read_body(struct worker *w, struct conn *c, struct cursor *cur)
 {
     struct http_session *s = c->http;
-    const char *run;
-    size_t run_len;
-    int status = http_body_read(&s->body_reader, &cur->data, &cur->len, &run, &run_len);
-    if (status == 1) {
-        if (buffer_append(&s->body, run, run_len) < 0)
+    const char *part;
+    size_t part_len;
+    int status;
+    while ((status = http_body_read(&s->body_reader, &cur->data, &cur->len, &part, &part_len)) ==
+           1) {
+        if (buffer_append(&s->body, part, part_len) < 0) {
             conn_kill(w, c);
-    } else if (status == 2) {
+            return;
+        }
+    }
+    if (status == 2) {
         s->body_unread = false;
         request_whole(w, c);
     } else if (status == ERR_TOO_BIG) {

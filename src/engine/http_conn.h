@@ -71,6 +71,8 @@ int http_conn_accept(struct worker *w, struct conn *c, uint32_t serial, const ch
  * the connection ends after it. */
 void http_conn_refuse(struct worker *w, struct conn *c, unsigned status, const char *why,
                       const char *headers);
+/* No file has this path: 404, or 426 where the path is a WebSocket route too. For static_files.c. */
+void http_conn_not_found(struct worker *w, struct conn *c, const char *why);
 /* Queues a head with Date and Connection; the body follows in pieces. For static_files.c. 0, or
  * ERR_MEMORY: the connection is being closed. */
 int http_conn_head(struct worker *w, struct conn *c, struct http_response *r);

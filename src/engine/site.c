@@ -72,6 +72,8 @@ static int fail_unknown(struct site *s, const char *what, const char *name,
     size_t used = 0;
     for (unsigned i = 0; name_of(i); i++) {
         unsigned edits = strlen(name) < NAME_BYTES ? distance(name, name_of(i)) : least;
+        if (strlen(name) > 2 && strncmp(name, name_of(i), strlen(name)) == 0)
+            edits = 1; /* only its unit is missing */
         if (edits < least) {
             least = edits;
             nearest = name_of(i);

@@ -94,7 +94,7 @@ static int open_beneath(int folder, const char *path)
 
 static void not_found(struct worker *w, struct conn *c)
 {
-    http_conn_refuse(w, c, 404, "there is no such file", NULL);
+    http_conn_not_found(w, c, "there is no such file");
 }
 
 static void refuse_errno(struct worker *w, struct conn *c, const char *path)
