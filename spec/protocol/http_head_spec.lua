@@ -45,8 +45,9 @@ end
 describe("an HTTP head (RFC 9112)", function()
     describe("§2 message", function()
         it("§2.1 is read into spans", function()
-            local parsed, head = accept("GET /chat/a%20b?user=x&y HTTP/1.1\r\nHost: example.com:80\r\n"
-                .. "X-Empty:\r\nX-Blanks: \t one two \t\r\nX-Plain:three\r\n\r\n")
+            local parsed, head = accept("GET /chat/a%20b?user=x&y HTTP/1.1\r\n"
+                .. "Host: example.com:80\r\nX-Empty:\r\n"
+                .. "X-Blanks: \t one two \t\r\nX-Plain:three\r\n\r\n")
             assert.are.equal(C.HTTP_GET, head.method)
             assert.are.equal(1, head.minor)
             assert.are.equal("GET", http.span(parsed, head.method_name))
@@ -158,7 +159,8 @@ describe("an HTTP head (RFC 9112)", function()
         end)
 
         it("is 0 for a token that is not known, in any case of letters", function()
-            for _, name in ipairs { "BREW", "get", "GE", "GETS", "TRACE", "M-SEARCH", "!#$%&'*+.^_`|~" } do
+            for _, name in ipairs { "BREW", "get", "GE", "GETS", "TRACE", "M-SEARCH",
+                "!#$%&'*+.^_`|~" } do
                 local parsed, head = accept(target("/", name))
                 assert.are.equal(0, head.method)
                 assert.are.equal(name, http.span(parsed, head.method_name))
@@ -238,8 +240,9 @@ describe("an HTTP head (RFC 9112)", function()
         end)
 
         it("§3.2.2 in absolute form is refused with another scheme or a bad authority", function()
-            for _, bad in ipairs { "ftp://a/", "http:/a", "http:a", "http://", "http:///p", "http://a@b/",
-                "http://a:x/", "http://a:70000/", "://a/", "http://a b/", "file:///etc", "http://?q",
+            for _, bad in ipairs { "ftp://a/", "http:/a", "http:a", "http://", "http:///p",
+                "http://a@b/", "http://a:x/", "http://a:70000/", "://a/", "http://a b/",
+                "file:///etc", "http://?q",
                 "http://[::1/", "http://a\\b/" } do
                 refuse(400, target(bad))
             end
@@ -276,17 +279,18 @@ describe("an HTTP head (RFC 9112)", function()
         end)
 
         it("may be a name, an address, and a port", function()
-            for _, host in ipairs { "localhost", "Example.COM", "a-b_c.d", "127.0.0.1:8080", "[::1]",
-                "[2001:db8::1]:443", "a:", "a:0", "a:65535", "xn--bcher-kva.example", "a%20b" } do
+            for _, host in ipairs { "localhost", "Example.COM", "a-b_c.d", "127.0.0.1:8080",
+                "[::1]", "[2001:db8::1]:443", "a:", "a:0", "a:65535", "xn--bcher-kva.example",
+                "a%20b" } do
                 local parsed, head = accept(request("Host: " .. host .. "\r\n"))
                 assert.are.equal(host, http.span(parsed, head.host))
             end
         end)
 
         it("may be nothing else", function()
-            for _, host in ipairs { "", "a b", "a/b", "a@b", "a:b", "a:65536", "a:1:2", "a:-1", "[::1",
-                "::1", "[]", "[::1]x", "[1.2.3.4]", "a\\b", "a?", "a#", "\"a\"", "<a>", "a\195\169",
-                "a%2", "a%zz", ":80", "[::g]", "http://a", "a\tb" } do
+            for _, host in ipairs { "", "a b", "a/b", "a@b", "a:b", "a:65536", "a:1:2", "a:-1",
+                "[::1", "::1", "[]", "[::1]x", "[1.2.3.4]", "a\\b", "a?", "a#", "\"a\"", "<a>",
+                "a\195\169", "a%2", "a%zz", ":80", "[::g]", "http://a", "a\tb" } do
                 refuse(400, request("Host: " .. host .. "\r\n"))
             end
         end)
@@ -299,7 +303,8 @@ describe("an HTTP head (RFC 9112)", function()
         local reading = { response = true }
 
         it("gives version and status", function()
-            local _, head = accept(response("HTTP/1.1 101 Switching Protocols", "A: b\r\n"), reading)
+            local _, head = accept(response("HTTP/1.1 101 Switching Protocols", "A: b\r\n"),
+                reading)
             assert.are.equal(101, head.status)
             assert.are.equal(1, head.minor)
             assert.are.equal(1, head.field_count)
@@ -356,8 +361,8 @@ describe("an HTTP head (RFC 9112)", function()
         end)
 
         it("§5.1 refuses a name that is not a token", function()
-            for _, byte in ipairs { "(", ")", "<", ">", "@", ",", ";", "\\", "\"", "/", "[", "]", "?",
-                "=", "{", "}", "\0", "\1", "\127", "\128", "\255" } do
+            for _, byte in ipairs { "(", ")", "<", ">", "@", ",", ";", "\\", "\"", "/", "[", "]",
+                "?", "=", "{", "}", "\0", "\1", "\127", "\128", "\255" } do
                 refuse(400, with_host("A" .. byte .. "B: c\r\n"))
             end
         end)
@@ -368,7 +373,7 @@ describe("an HTTP head (RFC 9112)", function()
             refuse(400, request " Host: a\r\n")
         end)
 
-        it("§5.5 of RFC 9110: refuses control characters in a value, at every place of it", function()
+        it("§5.5 of RFC 9110: refuses control characters in a value, wherever they are", function()
             for byte = 0, 31 do
                 if byte ~= 9 then
                     local c = string.char(byte)
@@ -383,7 +388,7 @@ describe("an HTTP head (RFC 9112)", function()
             end
         end)
 
-        it("§5.5 of RFC 9110: takes tabs and bytes from 0x80 on, at every place of a value", function()
+        it("§5.5 of RFC 9110: takes tabs and bytes from 0x80 on, wherever they are", function()
             for place = 1, 40 do
                 local value = ("x"):rep(place) .. "\t\128\255~ " .. ("y"):rep(41 - place)
                 local parsed = http.parse(with_host("A: " .. value .. "\r\n"))
@@ -440,8 +445,8 @@ describe("an HTTP head (RFC 9112)", function()
         end)
 
         it("§6.1 answers 501 to another coding", function()
-            for _, value in ipairs { "gzip", "gzip, chunked", "chunked, gzip", "identity", "xchunked",
-                "chunkedx", "chunked;a=b", "\"chunked\"", "\11chunked" } do
+            for _, value in ipairs { "gzip", "gzip, chunked", "chunked, gzip", "identity",
+                "xchunked", "chunkedx", "chunked;a=b", "\"chunked\"", "\11chunked" } do
                 local status = value:find "\11" and 400 or 501
                 refuse(status, with_host("Transfer-Encoding: " .. value .. "\r\n"))
             end
@@ -485,7 +490,8 @@ describe("an HTTP head (RFC 9112)", function()
 
         it("needs both fields, in any case of letters and among others", function()
             assert.is_true(upgrades "Upgrade: websocket\r\nConnection: Upgrade\r\n")
-            assert.is_true(upgrades "Upgrade: h2c, WebSocket\r\nConnection: keep-alive, upgrade\r\n")
+            assert.is_true(upgrades
+                "Upgrade: h2c, WebSocket\r\nConnection: keep-alive, upgrade\r\n")
             assert.is_true(upgrades
                 "Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: a\r\nConnection: UPGRADE\r\n")
             assert.is_false(upgrades "Upgrade: websocket\r\n")

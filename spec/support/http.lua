@@ -16,8 +16,8 @@ end
 
 -- Feeds the pieces one after another, each time as a new block of all bytes so far, as a growing
 -- buffer would. Options: response, and the limits. Returns a table: result, status, why; on success
--- also head (struct http_head) and base (the bytes, alive as long as the table), and in fed the number
--- of bytes given when the answer came.
+-- also head (struct http_head) and base (the bytes, alive as long as the table), and in fed the
+-- number of bytes given when the answer came.
 function M.parse(pieces, options)
     options = options or {}
     local bounds = limits(options)

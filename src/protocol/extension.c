@@ -246,12 +246,12 @@ static void fit_budget(struct deflate_params *d, const struct deflate_options *o
     }
 }
 
-/* An offer that is usable and that the options can honour. */
-static bool agree(struct deflate_params *out, const struct terms *t,
+/* Agrees to an offer that is usable and that the options can honour; else leaves *out alone. */
+static void agree(struct deflate_params *out, const struct terms *t,
                   const struct deflate_options *o)
 {
     if (!t->usable || t->server_bits == 8)
-        return false;
+        return;
     *out = (struct deflate_params){
         .enabled = true,
         .server_no_context_takeover = t->server_no_context || o->server_no_context_takeover,
@@ -266,33 +266,31 @@ static bool agree(struct deflate_params *out, const struct terms *t,
         out->client_max_window_bits =
             smaller(o->client_max_window_bits, t->client_bits ? t->client_bits : BITS_MAX);
     fit_budget(out, o, t->client_bits_named);
-    return true;
 }
 
 int extension_accept(const char *value, size_t len, const struct deflate_options *options,
                      struct deflate_params *out)
 {
     struct cursor c = {value, value + len};
+    struct deflate_params agreed = {0};
     const char *name;
     size_t name_len;
     size_t count = 0;
     int more;
-    *out = (struct deflate_params){0};
+    *out = agreed;
     while ((more = next_extension(&c, &name, &name_len)) > 0) {
         struct terms t;
         int err = read_terms(&c, &t, false);
         if (err)
             return err;
         count++;
-        if (options->enabled && !out->enabled && is_text(name, name_len, "permessage-deflate") &&
-            !agree(out, &t, options))
-            *out = (struct deflate_params){0};
+        if (options->enabled && !agreed.enabled && is_text(name, name_len, "permessage-deflate"))
+            agree(&agreed, &t, options);
     }
-    if (more == 0 && count == 0)
-        more = ERR_PROTOCOL; /* 1#: one at least */
-    if (more)
-        *out = (struct deflate_params){0};
-    return more;
+    if (more < 0 || count == 0) /* 1#: one at least */
+        return ERR_PROTOCOL;
+    *out = agreed;
+    return 0;
 }
 
 /* ---- Texts ---- */

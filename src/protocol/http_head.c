@@ -69,7 +69,7 @@ static bool step_lf(struct head_input *in, enum head_state next)
     if (in->data[p->at] != '\n')
         return refuse(p, 400, "a CR without LF in the head");
     p->line = ++p->at;
-    p->state = next;
+    p->state = (uint8_t)next;
     return true;
 }
 
