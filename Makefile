@@ -102,6 +102,7 @@ $(B)/gen/modules: FORCE
 
 ##@ Test
 SPECS ?= $(filter-out spec/browser/ spec/support/ spec/node_modules/,$(sort $(wildcard spec/*/)))
+TSAN_SPECS ?= $(filter spec/main/ spec/server/ spec/examples/,$(SPECS))
 BUSTED = busted --lua=luajit $(BUSTED_FLAGS)
 
 test: ## Bring what tests need, build, and run all specs (SPECS=spec/base for some)
@@ -125,7 +126,7 @@ tsan: ## Run the end-to-end specs on a build with TSan
 	@tools/packages build test
 	@$(MAKE) --no-print-directory $(JOBS) $(B)/libmoonwire-core.so spec/node_modules/.package-lock.json
 	@$(MAKE) --no-print-directory $(JOBS) VARIANT=tsan build/tsan/moonwire
-	tools/sanitized tsan $(BUSTED) $(or $(TSAN_SPECS),spec/server)
+	tools/sanitized tsan $(BUSTED) $(TSAN_SPECS)
 
 spec/node_modules/.package-lock.json: spec/package.json spec/package-lock.json
 	cd spec && npm ci --no-audit --no-fund --loglevel=error
