@@ -1,6 +1,7 @@
 -- Reads heads for specs.
 
 local ffi = require "ffi"
+local assert = require "luassert"
 local core = require "spec.support.cdef"
 local C = core.C
 
@@ -65,6 +66,50 @@ function M.describe(parsed)
         end
     end
     return table.concat(out, "\n")
+end
+
+-- Parses the bytes whole, byte by byte and cut at every place; all must say the same. Returns it.
+local function parse_split(text, options)
+    local first, wanted
+    core.split(text, function(pieces, how)
+        local parsed = M.parse(pieces, options)
+        if not first then
+            first, wanted = parsed, M.describe(parsed)
+        end
+        assert.are.equal(wanted, M.describe(parsed), how)
+    end)
+    return first
+end
+
+-- The bytes must be a whole head, however they are cut. Returns the parse and its head.
+function M.accept(text, options)
+    local parsed = parse_split(text, options)
+    assert.are.equal(1, parsed.result, ("%s: %s"):format(parsed.status, parsed.why))
+    assert.are.equal(#text, parsed.head.len)
+    return parsed, parsed.head
+end
+
+-- The bytes must be refused with the status, however they are cut.
+function M.refuse(status, text, options)
+    local parsed = parse_split(text, options)
+    assert.are.equal(C.ERR_PROTOCOL, parsed.result, "not refused: " .. text)
+    assert.are.equal(status, parsed.status, parsed.why)
+    assert.is_string(parsed.why)
+    return parsed
+end
+
+-- A request with these field lines; with_host adds a Host before them.
+function M.request(fields, line)
+    return (line or "GET / HTTP/1.1") .. "\r\n" .. fields .. "\r\n"
+end
+
+function M.with_host(fields, line)
+    return M.request("Host: a\r\n" .. fields, line)
+end
+
+-- A request for that target.
+function M.target(text, method)
+    return M.with_host("", (method or "GET") .. " " .. text .. " HTTP/1.1")
 end
 
 return M

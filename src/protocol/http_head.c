@@ -6,12 +6,13 @@
 #endif
 
 #include "base/error.h"
+#include "protocol/http_meaning.h"
 #include "protocol/http_syntax.h"
-#include "protocol/url.h"
+#include "protocol/http_target.h"
 
 /* Two passes share the work. The first, here, cuts bytes into spans as they come, one state per
- * place in the grammar of RFC 9112 §2.1. The second, head_meaning, runs once when the head is whole
- * and reads the fields that decide where the message ends. */
+ * place in the grammar of RFC 9112 §2.1. The second, http_meaning.c, runs once when the head is
+ * whole and reads the fields that decide where the message ends. */
 enum head_state {
     HEAD_START,
     HEAD_EMPTY_LF, /* the LF of the one empty line that may come first (§2.2) */
@@ -135,63 +136,6 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Where a request's target ends and a path and a query begin (§3.2). false: none of the forms. */
-static bool read_origin_form(struct http_head *head, const char *data, uint32_t at, uint32_t end)
-{
-    if (at == end || data[at] != '/')
-        return false;
-    const char *mark = memchr(data + at, '?', end - at);
-    uint32_t path_end = mark ? (uint32_t)(mark - data) : end;
-    head->path = (struct http_span){at, path_end - at};
-    if (mark)
-        head->query = (struct http_span){path_end + 1, end - path_end - 1};
-    return true;
-}
-
-static bool read_absolute_form(struct http_head *head, const char *data)
-{
-    static const char *const schemes[] = {"http", "https", "ws", "wss"};
-    const char *target = data + head->target.at;
-    uint32_t end = head->target.at + head->target.len;
-    const char *colon = memchr(target, ':', head->target.len);
-    if (!colon || data + end - colon < 3 || memcmp(colon, "://", 3) != 0)
-        return false;
-    bool known = false;
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        known |= http_equal(target, (size_t)(colon - target), schemes[i]);
-    uint32_t host = (uint32_t)(colon - data) + 3;
-    uint32_t at = host;
-    while (at < end && data[at] != '/' && data[at] != '?')
-        at++;
-    struct url_authority authority;
-    if (!known || url_authority(&authority, data + host, at - host))
-        return false;
-    head->host = (struct http_span){host, at - host};
-    if (at < end && data[at] == '/')
-        return read_origin_form(head, data, at, end);
-    /* No path means "/" (RFC 9110 §4.2.3): the one before the host stands for it. */
-    head->path = (struct http_span){host - 1, 1};
-    if (at < end)
-        head->query = (struct http_span){at + 1, end - at - 1};
-    return true;
-}
-
-static bool read_target(struct http_head *head, const char *data)
-{
-    const char *target = data + head->target.at;
-    uint32_t len = head->target.len;
-    if (head->method_name.len == 7 && memcmp(data + head->method_name.at, "CONNECT", 7) == 0) {
-        struct url_authority authority;
-        return url_authority(&authority, target, len) == 0 && authority.has_port;
-    }
-    if (len == 1 && *target == '*') {
-        head->path = head->target;
-        return head->method == HTTP_OPTIONS;
-    }
-    return read_origin_form(head, data, head->target.at, head->target.at + len) ||
-           read_absolute_form(head, data);
-}
-
 /* After "HTTP/d.d": versions that are well written but not ours are 505. */
 static bool take_version(struct head_input *in)
 {
@@ -219,7 +163,7 @@ static bool step_version(struct head_input *in)
         return refuse(p, 400, "the line does not name a version such as HTTP/1.1");
     if (!take_version(in))
         return false;
-    if (!p->response && !read_target(in->head, in->data))
+    if (!p->response && !http_target_read(in->head, in->data))
         return refuse(p, 400, "the request target is not of a form that its method takes");
     p->line = ++p->at;
     p->state = p->response ? HEAD_STATUS : HEAD_VALUE_LF;
@@ -384,194 +328,6 @@ static bool step(struct head_input *in)
     return false;
 }
 
-/* ---- What the fields mean ---- */
-
-/* What has been seen of the fields that govern the message. */
-struct head_facts {
-    uint32_t hosts;
-    uint32_t codings;        /* members of Transfer-Encoding */
-    uint32_t chunked;        /* of them, "chunked" */
-    bool transfer_encoding;  /* the field was there */
-    bool close, keep_alive;  /* in Connection */
-    bool connection_upgrade; /* the same */
-    bool upgrade_websocket;  /* in Upgrade */
-    bool expect_continue;
-    bool expect_other;
-};
-
-struct head_field {
-    const char *value;
-    size_t len;
-    struct http_span span;
-};
-
-/* RFC 9112 §6.3: one field of digits, or the message's end is anybody's guess. Returns why not. */
-static const char *read_content_length(struct http_head *head, struct head_facts *facts,
-                                       struct head_field f)
-{
-    (void)facts;
-    if (head->has_length)
-        return "Content-Length is repeated";
-    uint64_t length = 0;
-    for (size_t i = 0; i < f.len; i++) {
-        uint64_t digit = (uint64_t)(f.value[i] - '0');
-        if (!is_digit(f.value[i]))
-            return "Content-Length is not a number";
-        if (length > (UINT64_MAX - digit) / 10)
-            return "Content-Length is too large";
-        length = length * 10 + digit;
-    }
-    if (f.len == 0)
-        return "Content-Length is not a number";
-    head->has_length = true;
-    head->content_length = length;
-    return NULL;
-}
-
-static const char *read_transfer_encoding(struct http_head *head, struct head_facts *facts,
-                                          struct head_field f)
-{
-    (void)head;
-    facts->transfer_encoding = true;
-    const char *item;
-    size_t item_len;
-    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
-        facts->codings++;
-        facts->chunked += http_equal(item, item_len, "chunked");
-    }
-    return NULL;
-}
-
-static const char *read_host(struct http_head *head, struct head_facts *facts, struct head_field f)
-{
-    struct url_authority authority;
-    if (facts->hosts++)
-        return "more than one Host";
-    if (url_authority(&authority, f.value, f.len))
-        return "Host is not a host name with or without a port";
-    if (head->host.len == 0) /* an absolute target's authority comes first (RFC 9112 §3.2.2) */
-        head->host = f.span;
-    return NULL;
-}
-
-static const char *read_connection(struct http_head *head, struct head_facts *facts,
-                                   struct head_field f)
-{
-    (void)head;
-    const char *item;
-    size_t item_len;
-    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
-        facts->close |= http_equal(item, item_len, "close");
-        facts->keep_alive |= http_equal(item, item_len, "keep-alive");
-        facts->connection_upgrade |= http_equal(item, item_len, "upgrade");
-    }
-    return NULL;
-}
-
-static const char *read_upgrade(struct http_head *head, struct head_facts *facts,
-                                struct head_field f)
-{
-    (void)head;
-    const char *item;
-    size_t item_len;
-    while (http_list_next(&f.value, &f.len, &item, &item_len))
-        facts->upgrade_websocket |= http_equal(item, item_len, "websocket");
-    return NULL;
-}
-
-static const char *read_expect(struct http_head *head, struct head_facts *facts,
-                               struct head_field f)
-{
-    (void)head;
-    const char *item;
-    size_t item_len;
-    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
-        bool known = http_equal(item, item_len, "100-continue");
-        facts->expect_continue |= known;
-        facts->expect_other |= !known;
-    }
-    return NULL;
-}
-
-static const struct {
-    const char *name;
-    size_t len;
-    const char *(*read)(struct http_head *head, struct head_facts *facts, struct head_field f);
-} readers[] = {
-    {"host", 4, read_host},
-    {"connection", 10, read_connection},
-    {"upgrade", 7, read_upgrade},
-    {"content-length", 14, read_content_length},
-    {"transfer-encoding", 17, read_transfer_encoding},
-    {"expect", 6, read_expect},
-};
-
-static bool read_fields(struct http_head_parser *p, struct http_head *head,
-                        struct head_facts *facts, const char *data)
-{
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        const struct http_field *f = &head->fields[i];
-        for (size_t r = 0; r < sizeof readers / sizeof *readers; r++) {
-            if (f->name.len != readers[r].len ||
-                !http_equal(data + f->name.at, f->name.len, readers[r].name))
-                continue;
-            struct head_field field = {data + f->value.at, f->value.len, f->value};
-            const char *why = readers[r].read(head, facts, field);
-            if (why)
-                return refuse(p, 400, why);
-        }
-    }
-    return true;
-}
-
-/* RFC 9112 §6.1 and §6.3: how the message's end is found. Everything that two readers could
- * understand in two ways is refused, also where the RFC would let it pass. */
-static bool check_framing(struct http_head_parser *p, struct http_head *head,
-                          const struct head_facts *facts)
-{
-    if (!facts->transfer_encoding)
-        return true;
-    if (head->minor == 0)
-        return refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
-    if (head->has_length)
-        return refuse(p, 400, "Content-Length together with Transfer-Encoding");
-    if (facts->codings == 0)
-        return refuse(p, 400, "Transfer-Encoding is empty");
-    if (facts->chunked > 1)
-        return refuse(p, 400, "chunked more than once");
-    if (facts->codings > 1 || facts->chunked == 0)
-        return refuse(p, 501, "a transfer coding other than chunked");
-    head->chunked = true;
-    return true;
-}
-
-static bool check_request(struct http_head_parser *p, struct http_head *head,
-                          const struct head_facts *facts)
-{
-    bool body = head->chunked || head->content_length > 0;
-    if (facts->hosts == 0 && head->minor == 1)
-        return refuse(p, 400, "no Host");
-    if (facts->upgrade_websocket && body)
-        return refuse(p, 400, "an upgrade to websocket with a body");
-    if (head->minor == 0) /* expectations are ignored (RFC 9110 §10.1.1) */
-        return true;
-    if (facts->expect_other)
-        return refuse(p, 417, "an expectation other than 100-continue");
-    head->expect_continue = facts->expect_continue && body;
-    return true;
-}
-
-static bool head_meaning(struct http_head_parser *p, struct http_head *head, const char *data)
-{
-    struct head_facts facts = {0};
-    if (!read_fields(p, head, &facts, data) || !check_framing(p, head, &facts))
-        return false;
-    head->keep_alive = !facts.close && (head->minor == 1 || facts.keep_alive);
-    head->upgrade_websocket =
-        head->minor == 1 && facts.upgrade_websocket && facts.connection_upgrade;
-    return p->response || check_request(p, head, &facts);
-}
-
 int http_head_parse(struct http_head_parser *p, const char *data, size_t len,
                     const struct http_head_limits *limits, struct http_head *head)
 {
@@ -590,8 +346,9 @@ int http_head_parse(struct http_head_parser *p, const char *data, size_t len,
         ;
     if (p->state == HEAD_DONE) {
         head->len = p->at;
-        if (head_meaning(p, head, data))
+        if (http_meaning_read(p, head, data) == 0)
             return 1;
+        p->state = HEAD_REFUSED;
     }
     if (p->state == HEAD_REFUSED)
         return ERR_PROTOCOL;

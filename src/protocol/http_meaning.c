@@ -1,0 +1,206 @@
+#include "protocol/http_meaning.h"
+
+#include "base/error.h"
+#include "protocol/http_syntax.h"
+#include "protocol/url.h"
+
+/* What has been seen of the fields that govern the message. */
+struct head_facts {
+    uint32_t hosts;
+    uint32_t codings;        /* members of Transfer-Encoding */
+    uint32_t chunked;        /* of them, "chunked" */
+    bool transfer_encoding;  /* the field was there */
+    bool close, keep_alive;  /* in Connection */
+    bool connection_upgrade; /* the same */
+    bool upgrade_websocket;  /* in Upgrade */
+    bool expect_continue;
+    bool expect_other;
+};
+
+static int refuse(struct http_head_parser *p, uint16_t status, const char *why)
+{
+    p->status = status;
+    p->why = why;
+    return ERR_PROTOCOL;
+}
+
+struct head_field {
+    const char *value;
+    size_t len;
+    struct http_span span;
+};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* RFC 9112 §6.3: one field of digits, or the message's end is anybody's guess. Returns why not. */
+static const char *read_content_length(struct http_head *head, struct head_facts *facts,
+                                       struct head_field f)
+{
+    (void)facts;
+    if (head->has_length)
+        return "Content-Length is repeated";
+    uint64_t length = 0;
+    for (size_t i = 0; i < f.len; i++) {
+        uint64_t digit = (uint64_t)(f.value[i] - '0');
+        if (!is_digit(f.value[i]))
+            return "Content-Length is not a number";
+        if (length > (UINT64_MAX - digit) / 10)
+            return "Content-Length is too large";
+        length = length * 10 + digit;
+    }
+    if (f.len == 0)
+        return "Content-Length is not a number";
+    head->has_length = true;
+    head->content_length = length;
+    return NULL;
+}
+
+static const char *read_transfer_encoding(struct http_head *head, struct head_facts *facts,
+                                          struct head_field f)
+{
+    (void)head;
+    facts->transfer_encoding = true;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
+        facts->codings++;
+        facts->chunked += http_equal(item, item_len, "chunked");
+    }
+    return NULL;
+}
+
+static const char *read_host(struct http_head *head, struct head_facts *facts, struct head_field f)
+{
+    struct url_authority authority;
+    if (facts->hosts++)
+        return "more than one Host";
+    if (url_authority(&authority, f.value, f.len))
+        return "Host is not a host name with or without a port";
+    if (head->host.len == 0) /* an absolute target's authority comes first (RFC 9112 §3.2.2) */
+        head->host = f.span;
+    return NULL;
+}
+
+static const char *read_connection(struct http_head *head, struct head_facts *facts,
+                                   struct head_field f)
+{
+    (void)head;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
+        facts->close |= http_equal(item, item_len, "close");
+        facts->keep_alive |= http_equal(item, item_len, "keep-alive");
+        facts->connection_upgrade |= http_equal(item, item_len, "upgrade");
+    }
+    return NULL;
+}
+
+static const char *read_upgrade(struct http_head *head, struct head_facts *facts,
+                                struct head_field f)
+{
+    (void)head;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len))
+        facts->upgrade_websocket |= http_equal(item, item_len, "websocket");
+    return NULL;
+}
+
+static const char *read_expect(struct http_head *head, struct head_facts *facts,
+                               struct head_field f)
+{
+    (void)head;
+    const char *item;
+    size_t item_len;
+    while (http_list_next(&f.value, &f.len, &item, &item_len)) {
+        bool known = http_equal(item, item_len, "100-continue");
+        facts->expect_continue |= known;
+        facts->expect_other |= !known;
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *name;
+    size_t len;
+    const char *(*read)(struct http_head *head, struct head_facts *facts, struct head_field f);
+} readers[] = {
+    {"host", 4, read_host},
+    {"connection", 10, read_connection},
+    {"upgrade", 7, read_upgrade},
+    {"content-length", 14, read_content_length},
+    {"transfer-encoding", 17, read_transfer_encoding},
+    {"expect", 6, read_expect},
+};
+
+static int read_fields(struct http_head_parser *p, struct http_head *head, struct head_facts *facts,
+                       const char *data)
+{
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct http_field *f = &head->fields[i];
+        for (size_t r = 0; r < sizeof readers / sizeof *readers; r++) {
+            if (f->name.len != readers[r].len ||
+                !http_equal(data + f->name.at, f->name.len, readers[r].name))
+                continue;
+            struct head_field field = {data + f->value.at, f->value.len, f->value};
+            const char *why = readers[r].read(head, facts, field);
+            if (why)
+                return refuse(p, 400, why);
+        }
+    }
+    return 0;
+}
+
+/* RFC 9112 §6.1 and §6.3: how the message's end is found. Everything that two readers could
+ * understand in two ways is refused, also where the RFC would let it pass. */
+static int check_framing(struct http_head_parser *p, struct http_head *head,
+                         const struct head_facts *facts)
+{
+    if (!facts->transfer_encoding)
+        return 0;
+    if (head->minor == 0)
+        return refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
+    if (head->has_length)
+        return refuse(p, 400, "Content-Length together with Transfer-Encoding");
+    if (facts->codings == 0)
+        return refuse(p, 400, "Transfer-Encoding is empty");
+    if (facts->chunked > 1)
+        return refuse(p, 400, "chunked more than once");
+    if (facts->codings > 1 || facts->chunked == 0)
+        return refuse(p, 501, "a transfer coding other than chunked");
+    head->chunked = true;
+    return 0;
+}
+
+static int check_request(struct http_head_parser *p, struct http_head *head,
+                         const struct head_facts *facts)
+{
+    bool body = head->chunked || head->content_length > 0;
+    if (facts->hosts == 0 && head->minor == 1)
+        return refuse(p, 400, "no Host");
+    if (facts->upgrade_websocket && body)
+        return refuse(p, 400, "an upgrade to websocket with a body");
+    if (head->minor == 0) /* expectations are ignored (RFC 9110 §10.1.1) */
+        return 0;
+    if (facts->expect_other)
+        return refuse(p, 417, "an expectation other than 100-continue");
+    head->expect_continue = facts->expect_continue && body;
+    return 0;
+}
+
+int http_meaning_read(struct http_head_parser *p, struct http_head *head, const char *base)
+{
+    struct head_facts facts = {0};
+    int err = read_fields(p, head, &facts, base);
+    if (!err)
+        err = check_framing(p, head, &facts);
+    if (err)
+        return err;
+    head->keep_alive = !facts.close && (head->minor == 1 || facts.keep_alive);
+    head->upgrade_websocket =
+        head->minor == 1 && facts.upgrade_websocket && facts.connection_upgrade;
+    return p->response ? 0 : check_request(p, head, &facts);
+}
