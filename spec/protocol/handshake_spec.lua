@@ -172,6 +172,7 @@ describe("the opening handshake of a server (RFC 6455)", function()
             refused(403, { Origin = "http://www.example.com" })
             refused(403, { Origin = "http://example.com.evil.org" })
             refused(403, { Origin = "http://example.comx" })
+            refused(403, { Origin = "http://example.co" })
         end)
 
         it("is refused when it is null or malformed", function()
