@@ -156,6 +156,25 @@ describe("inflater", function()
         assert.is_true(tonumber(out.cap) <= 150000)
     end)
 
+    it("RFC 7692 §7.2.2 lets out all that a piece holds, whatever room there was", function()
+        for before = 0, 40 do
+            local payload = compress(deflater(), noise(before * 7, 1) .. ("a"):rep(2000))
+            for cut = #payload - 12, #payload do
+                local outs = {}
+                for way, room in ipairs { 0, 100000 } do
+                    local out = core.new("struct buffer", C.buffer_deinit)
+                    assert.are.equal(0, C.buffer_reserve(out, room))
+                    local rc = C.inflater_push(inflater(), core.copy(payload:sub(1, cut)), cut,
+                        false, 100000, out)
+                    assert.are.equal(0, rc)
+                    outs[way] = core.string(out)
+                end
+                assert.is_true(#outs[1] > before * 7)
+                assert.are.equal(#outs[2], #outs[1])
+            end
+        end
+    end)
+
     it("appends to what the buffer holds", function()
         local out = core.new("struct buffer", C.buffer_deinit)
         local i = inflater()

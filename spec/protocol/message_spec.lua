@@ -432,6 +432,9 @@ describe("message", function()
             local reader = read_pieces({ encode_all({ { BINARY, ("x"):rep(50000), fin = false },
                 { CLOSE, code(1000) } }, true) })
             assert.is_true(reader:held() < 500)
+            reader = read_pieces({ encode_all({ { TEXT, compress "Hello", rsv1 = true },
+                { CLOSE, code(1000) } }, true) }, { compressed = true })
+            assert.is_true(reader.c.inflater == nil)
         end)
 
         it("§5.5.1 refuses a payload of one byte at its header", function()
@@ -666,13 +669,23 @@ describe("message", function()
             reader:feed(bytes:sub(1, 9))
             local into = ffi.new "uint8_t *[1]"
             for _, cut in ipairs { { 10, 21 }, { 22, 34 } } do
-                assert.is_true(C.message_space(reader.c, into) > 100)
+                assert.are.equal(#bytes - cut[1] + 1, tonumber(C.message_space(reader.c, into)))
                 local part = bytes:sub(unpack(cut))
                 ffi.copy(into[0], part, #part)
                 C.message_filled(reader.c, #part)
             end
             reader:feed(bytes:sub(35))
             assert.is_true(reader.messages[1] == "binary:" .. ("abcde"):rep(10000))
+        end)
+
+        it("offers no more room than the frame has left, also when there is more", function()
+            local reader = read_pieces({ encode_all({ { BINARY, ("a"):rep(70000), fin = false },
+                { CONTINUATION, "b", len = 20000 } }, true) })
+            local into = ffi.new "uint8_t *[1]"
+            for left = 19999, 17000, -1000 do
+                assert.are.equal(left, tonumber(C.message_space(reader.c, into)))
+                C.message_filled(reader.c, 1000)
+            end
         end)
 
         it("offers no room but for a long data frame under way that is not compressed", function()

@@ -241,6 +241,18 @@ describe("utf8", function()
         end
     end)
 
+    it("§8.1 finds a bad byte at every place of every short length", function()
+        for len = 1, 80 do
+            for at = 1, len do
+                local text = ("a"):rep(at - 1) .. "\192" .. ("a"):rep(len - at)
+                local state = core.new "struct utf8"
+                if C.utf8_check(state, core.copy(text), len) ~= C.ERR_UTF8 then
+                    error(("not found: byte %d of %d"):format(at, len))
+                end
+            end
+        end
+    end)
+
     it("§8.1 takes an empty piece between two pieces of a character", function()
         local state = core.new "struct utf8"
         assert.are.equal(0, C.utf8_check(state, core.copy "\195", 1))

@@ -30,6 +30,15 @@ static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4])
         word ^= pattern;
         memcpy(data + at, &word, sizeof word);
     }
+    if (len - at >= 4) {
+        uint32_t half;
+        uint32_t half_pattern;
+        memcpy(&half_pattern, key, 4);
+        memcpy(&half, data + at, 4);
+        half ^= half_pattern;
+        memcpy(data + at, &half, 4);
+        at += 4;
+    }
     return at;
 }
 

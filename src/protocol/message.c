@@ -414,9 +414,7 @@ static int finish_message(struct message_reader *r, struct message_partial *p,
         inflater_free(r->inflater);
         r->inflater = NULL;
     }
-    p->kind = 0;
-    p->compressed = false;
-    p->wire = 0;
+    p->kind = 0; /* idle now: what else *p says goes with it */
     return 1;
 }
 
@@ -428,10 +426,9 @@ static int take_data(struct message_reader *r, struct message_partial *p,
     if (rc != 0) {
         return rc;
     }
-    bool frame_begins = p->done == 0;
     size_t n;
     uint8_t *piece = take_payload(p, data, len, &n);
-    bool whole = frame_begins && frame_is_whole(p) && p->frame.fin && p->wire == n;
+    bool whole = p->frame.fin && p->wire == n; /* all of the message is in this piece */
     if (p->compressed) {
         rc = inflate_piece(r, p, rules, piece, n, why);
     } else if (whole) {
