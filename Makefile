@@ -49,7 +49,7 @@ LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
 
 OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
-SO_OBJ   := $(CORE:src/%.c=$(B)/so/%.o)
+SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

@@ -262,7 +262,7 @@ int outbound_flush(struct outbound *o, struct transport *t)
         if ((size_t)n < offered && !t->tls && o->head && o->head->data)
             return ERR_AGAIN;
     }
-    return 0;
+    return transport_flush(t);
 }
 
 /* Queues what a write left of header and payload, of which taken bytes are gone. */
@@ -314,7 +314,7 @@ int outbound_flush_with(struct outbound *o, struct transport *t, const uint8_t *
             status = ERR_AGAIN;
     } while (status == 0 && taken < frame_len);
     if (taken == frame_len)
-        return 0;
+        return transport_flush(t);
     if (status != ERR_AGAIN)
         return status;
     int kept = keep_rest(o, header, header_len, payload, payload_len, taken);
