@@ -15,7 +15,7 @@ local function one_line(text, rest)
     if more ~= "" or rest then
         log.debug(text .. (rest or ""))
     end
-    return first
+    return (first:gsub(":$", ""))
 end
 
 local function compile(path)

@@ -336,12 +336,23 @@ local function settle(self)
     end
 end
 
+-- These two are functions so that each can be a trace of its own: with a batch of one event no loop
+-- gets hot, and the FFI is slow in the interpreter.
+local function fetch()
+    events = C.mw_batch(worker, count_box)
+    at, total = 0, count_box[0]
+end
+
+local function step()
+    local event = events[at]
+    at = at + 1
+    handle_event(event)
+end
+
 local function dispatcher(self)
     while true do
         while at < total do
-            local event = events[at]
-            at = at + 1
-            handle_event(event)
+            step()
             if active ~= self then
                 settle(self)
                 break
@@ -407,8 +418,7 @@ end
 
 --- Delivers one batch. Called by script_dispatch (src/script/state.c).
 function M.run()
-    events = C.mw_batch(worker, count_box)
-    at, total = 0, count_box[0]
+    fetch()
     while at < total do
         local co = active or activate()
         resume(co, co)

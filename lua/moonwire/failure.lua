@@ -18,15 +18,22 @@ local function text_of(value)
     return ("an error that is not a text: %s"):format(tostring(value))
 end
 
--- The handler for xpcall. Keeps the error as it was raised; the frames below the hook are ours and
--- tell the user nothing.
-function M.catch(value)
-    local trace = debug.traceback("", 2)
+-- The traceback without what is below the hook: those frames are ours and tell the user nothing.
+local function users_part(trace)
     local ours = trace:find("\n%s*%[C%]: in function 'xpcall'")
     if ours then
         trace = trace:sub(1, ours - 1)
     end
-    return { value = value, text = text_of(value), trace = trace }
+    local without, count = trace, 1
+    while count > 0 do
+        without, count = without:gsub("\n%s*moonwire/[^\n]*$", "")
+    end
+    return without
+end
+
+-- The handler for xpcall. Keeps the error as it was raised, its text and its traceback.
+function M.catch(value)
+    return { value = value, text = text_of(value), trace = users_part(debug.traceback("", 2)) }
 end
 
 -- What xpcall returned for an error. Where the handler itself could not run (no memory, no stack),

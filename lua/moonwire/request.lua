@@ -136,8 +136,15 @@ local function header_lines(headers)
     if type(headers) ~= "table" then
         return nil, ("the headers are a table, { name = value }, got %s"):format(type(headers))
     end
-    local lines = {}
-    for name, values in pairs(headers) do
+    local names, lines = {}, {}
+    for name in pairs(headers) do
+        names[#names + 1] = name
+    end
+    table.sort(names, function(a, b)
+        return tostring(a) < tostring(b)
+    end)
+    for _, name in ipairs(names) do
+        local values = headers[name]
         for _, value in ipairs(type(values) == "table" and values or { values }) do
             local one, problem = header_line(name, value)
             if not one then
@@ -146,7 +153,6 @@ local function header_lines(headers)
             lines[#lines + 1] = one
         end
     end
-    table.sort(lines)
     return table.concat(lines)
 end
 

@@ -3,8 +3,9 @@
 --
 --   local fake = require "spec.lua.fake"
 --   local engine = fake.new()                  -- fresh modules, fresh records
---   engine:load "local mw = require 'moonwire' …"
+--   engine:load "local mw, seen = require 'moonwire', require 'seen' …"
 --   engine:open(conn) engine:message(conn, "hi") engine:run()
+--   engine.seen                                -- the table that the app knows as "seen"
 
 local ffi = require "ffi"
 
@@ -41,6 +42,16 @@ local kinds = {
     abort = ffi.C.EVENT_ABORT,
     timer = ffi.C.EVENT_TIMER,
 }
+
+-- fn must raise an error that holds the text and names the line of the spec that made the call.
+function M.raises(text, fn)
+    local ok, problem = pcall(fn)
+    assert(not ok, "no error was raised")
+    assert(type(problem) == "string" and problem:find("^[^\n]*_spec%.lua:%d+: "),
+        ("the error does not name the caller's line: %s"):format(tostring(problem)))
+    assert(problem:find(text, 1, true),
+        ("expected an error with %q, got %q"):format(text, problem))
+end
 
 local function text_of(data, len)
     return type(data) == "string" and data:sub(1, len) or ffi.string(data, len)
@@ -337,11 +348,6 @@ end
 local Engine = {}
 Engine.__index = Engine
 
--- A module of a fresh set on this engine.
-function Engine:require(name)
-    return require(name)
-end
-
 local function forget_modules()
     for name in pairs(package.loaded) do
         if name == "moonwire" or name:find "^moonwire%." then
@@ -359,6 +365,8 @@ function M.new()
     if not package.path:find("lua/?.lua", 1, true) then
         package.path = "lua/?.lua;" .. package.path
     end
+    engine.seen = {}
+    package.loaded.seen = engine.seen
     package.loaded["moonwire.native"] = {
         C = make_c(engine),
         worker = ffi.cast("struct mw_worker *", 0),
@@ -369,7 +377,7 @@ function M.new()
 end
 
 -- Loads an app from its text, as if from a file of that name in a folder of its own. Returns what
--- load returns (nil, or the one line) and the environment's table.
+-- load returns: nil, or the one line, without the folder's name.
 function Engine:load(source, name)
     local folder = os.tmpname()
     os.remove(folder)
@@ -380,7 +388,7 @@ function Engine:load(source, name)
     file:write(source)
     file:close()
     local saved, saved_arg = package.path, _G.arg
-    local problem = self:require("moonwire.app").load(path, {}, nil)
+    local problem = require("moonwire.app").load(path, {}, nil)
     package.path, _G.arg = saved, saved_arg
     os.execute("rm -r " .. folder)
     return problem and (problem:gsub(folder:gsub("%p", "%%%0") .. "/", ""))
@@ -440,7 +448,7 @@ function Engine:request(r)
             head.field_count = head.field_count + 1
         end
     end
-    local struct = ffi.new "struct mw_request"
+    local struct = ffi.new "struct request"
     for i, param in ipairs(r.params or {}) do
         struct.params[i - 1] = put(param)
         struct.param_count = i
@@ -460,7 +468,7 @@ end
 -- Delivers what is queued in one batch; afterwards its memory holds other bytes. Closed connections
 -- are unknown then.
 function Engine:run()
-    self:require("moonwire.dispatch").run()
+    require("moonwire.dispatch").run()
     for _, e in ipairs(self.kept or {}) do
         if e.memory then
             ffi.fill(e.memory, #e.data, 0x23)

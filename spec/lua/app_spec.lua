@@ -1,0 +1,240 @@
+local fake = require "spec.lua.fake"
+
+describe("an app's top level", function()
+    local engine
+
+    local function load(source, name)
+        engine = fake.new()
+        return engine:load(source, name)
+    end
+    local function load_with(source)
+        return load('local mw = require "moonwire"\n' .. source)
+    end
+
+    it("declares its routes, limits, folders and listeners", function()
+        assert.is_nil(load_with [[
+            mw.get("/hello/:name", function() end)
+            local chat = mw.ws("/chat/:room", {
+                on_message = print, protocols = { "v2", "v1" }, origins = "https://example.com",
+                compress = { level = 3 }, limits = { message_bytes = "64k" },
+            })
+            function chat.on_upgrade() end
+            mw.static("/", "public")
+            mw.static("/s", "/srv/files")
+            mw.limits { idle_seconds = "2m" }
+            mw.listen { port = 8080 }
+            mw.listen { host = "*", port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
+            mw.listen { host = "unix:/run/x", tls = { { cert = "/a" }, { cert = "b", key = "c" } } }
+            mw.listen { port = 0, tls = true }
+        ]])
+        local folder = engine.folder
+        assert.same({
+            { "route", "/hello/:name", 1 },
+            { "route", "/chat/:room", 128 },
+            { "protocol", 1, "v2" }, { "protocol", 1, "v1" },
+            { "origin", 1, "https://example.com" },
+        }, { unpack(engine.site, 1, 5) })
+        local compress = { engine.site[6], engine.site[7] }
+        table.sort(compress, function(a, b)
+            return a[3] < b[3]
+        end)
+        assert.same({ { "compress", 1, "enabled", 1 }, { "compress", 1, "level", 3 } }, compress)
+        assert.same({
+            { "upgrade", 1, true },
+            { "limit", 1, "message_bytes", 65536 },
+            { "static", "/", folder .. "/public" },
+            { "static", "/s", "/srv/files" },
+            { "limit", -1, "idle_seconds", 120 },
+            { "listen", false, 8080 },
+            { "listen", "*", 8443 },
+            { "certificate", 0, folder .. "/cert.pem", folder .. "/key.pem" },
+            { "listen", "unix:/run/x", 0 },
+            { "certificate", 0, "/a", false }, { "certificate", 0, folder .. "/b", folder .. "/c" },
+            { "listen", false, 0 }, { "dev_certificate", 0 },
+        }, { unpack(engine.site, 8) })
+    end)
+
+    it("tells C when a route gains or loses on_upgrade later", function()
+        assert.is_nil(load_with 'require("seen").r = mw.ws "/x"')
+        engine.site = {}
+        engine.seen.r.on_upgrade = print
+        engine.seen.r.on_upgrade = nil
+        engine.seen.r.on_open = print
+        assert.same({ { "upgrade", 0, true }, { "upgrade", 0, false } }, engine.site)
+    end)
+
+    it("names line and route of what the site refuses", function()
+        assert.equal('app.lua:3: route "/a//b": a segment is empty', load_with [[
+
+            mw.ws "/a//b"
+        ]])
+        assert.equal('app.lua:2: limits: there is no limit "mesage_bytes"',
+            load_with "mw.limits { mesage_bytes = 1 }")
+        assert.equal('app.lua:2: route "/x": there is no limit "mesage_bytes"',
+            load_with 'mw.ws("/x", { limits = { mesage_bytes = 1 } })')
+    end)
+
+    it("is told at once, with its line, what it wrote wrongly", function()
+        local cases = {
+            ['mw.ws "/x".on_mesage = print'] =
+                "on_mesage is not a hook of a route; did you mean on_message?",
+            ['mw.ws "/x".on_message = 5'] = "on_message is a function(ws, …), got number",
+            ['mw.ws "/x".on_upgrade = 5'] = "on_upgrade is a function(req), got number",
+            ['mw.ws("/x", { on_opne = print })'] =
+                "on_opne is not a hook or an option of a route; did you mean on_open?",
+            ['mw.ws("/x", { protocol = "a" })'] = "did you mean protocols?",
+            ['mw.ws("/x", { protocols = { 1 } })'] = "protocols is a string or a list of strings",
+            ['mw.ws("/x", { compress = 5 })'] = "compress is true, false or a table",
+            ['mw.ws("/x", { compress = { memory_bytes = "much" } })'] =
+                'compress.memory_bytes: "much" is not a size',
+            ['mw.ws("/x", { limits = { idle_seconds = {} } })'] =
+                "limits.idle_seconds: expected a duration",
+            ['mw.ws("/x", { binaryType = "blob" })'] =
+                'binaryType is "string" or "buffer", got "blob"',
+            ['mw.ws("x")'] = 'a route\'s path is a string that begins with /, got "x"',
+            ["mw.ws()"] = "a route's path is a string that begins with /, got nil",
+            ['mw.get("/x")'] = "mw.get: the handler is a function(req), got nil",
+            ['mw.get("x", print)'] = "begins with /",
+            ["mw.static('/')"] = "mw.static: the folder is a string, got nil",
+            ["mw.listen(8080)"] = "mw.listen: expected a table, mw.listen { port = 8080 }",
+            ["mw.listen { prot = 1 }"] = "mw.listen: there is no option prot; did you mean port?",
+            ["mw.listen { port = 70000 }"] = "the port is a whole number from 0",
+            ["mw.listen { port = 1, host = 5 }"] = "the host is a string, got number",
+            ["mw.listen { port = 1, tls = 'x' }"] = "mw.listen: tls is { cert = …, key = … }",
+            ["mw.listen { port = 1, tls = { key = 'x' } }"] = "names of PEM files",
+            ["mw.listen { port = 1, tls = { cert = 'a', kye = 'x' } }"] = "did you mean key?",
+            ["mw.limits(5)"] = "mw.limits: limits is a table",
+            ["mw.pubish()"] = "mw.pubish does not exist; did you mean publish?",
+            ["mw.publish('a', {})"] = "publish: expected a string or an FFI buffer, got table",
+            ["mw.publish()"] = "publish: a topic is a string, got nil",
+            ["mw.after('x', print)"] = '"x" is not a duration',
+            ["mw.sleep('x')"] = '"x" is not a duration',
+            ["mw.log.info('x', 5)"] = "the fields are a table, { name = value }, got number",
+        }
+        for source, problem in pairs(cases) do
+            local text = load_with(source)
+            assert.is_string(text, source)
+            assert.equal("app.lua:2: ", text:sub(1, 11), source .. ": " .. text)
+            assert.matches(problem, text, 1, true)
+        end
+    end)
+
+    it("cannot go on declaring when it serves", function()
+        assert.is_nil(load_with 'require("seen").mw = mw')
+        for _, name in ipairs { "ws", "get", "static", "listen", "limits" } do
+            fake.raises(("mw.%s: an app declares this while it is loaded"):format(name), function()
+                local mw = engine.seen.mw
+                if name == "ws" or name == "get" then
+                    local _ = mw[name]("/x", name == "get" and print or nil)
+                elseif name == "static" then
+                    mw.static("/", "x")
+                else
+                    mw[name] { port = 1 }
+                end
+            end)
+        end
+    end)
+
+    it("fails with one line for errors, with the traceback at debug level", function()
+        assert.equal("app.lua:1: attempt to call global 'foo' (a nil value)", load "foo()")
+        assert.equal(0, engine.logged[1].level)
+        assert.matches("stack traceback", engine.logged[1].text, 1, true)
+        assert.equal("app.lua:2: '=' expected near '<eof>'", load "\nx")
+        assert.equal("app.lua: plain", load "error('plain', 0)")
+        assert.matches("^app.lua: an error that is not a text: table", load "error {}")
+        assert.equal("app.lua:1: module 'no.such' not found", load 'require "no.such"')
+    end)
+
+    it("fails with one line when there is no such file, or it is a folder", function()
+        engine = fake.new()
+        local app = require "moonwire.app"
+        assert.equal("/no/such.lua: No such file or directory: give the name of your app's Lua "
+            .. "file", app.load("/no/such.lua", {}, nil))
+        assert.equal("/tmp: this is not a file; give the name of your app's Lua file",
+            app.load("/tmp", {}, nil))
+    end)
+
+    it("finds modules beside it, and its arguments", function()
+        engine = fake.new()
+        local folder = os.tmpname()
+        os.remove(folder)
+        os.execute("mkdir -p " .. folder .. "/pack")
+        local function write(name, source)
+            local file = assert(io.open(folder .. "/" .. name, "w"))
+            file:write(source)
+            file:close()
+        end
+        write("main.lua", [[
+            local seen = require "seen"
+            seen.got = { require "spec_part", require "pack", arg[0]:match "[^/]*$", arg[1], ... }
+        ]])
+        write("spec_part.lua", 'return "part"')
+        write("pack/init.lua", 'return "init"')
+        local path, saved_arg = package.path, _G.arg
+        local problem = require("moonwire.app").load(folder .. "/main.lua", { "one", "two" }, nil)
+        package.path, _G.arg = path, saved_arg
+        package.loaded.spec_part, package.loaded.pack = nil, nil
+        os.execute("rm -r " .. folder)
+        assert.is_nil(problem)
+        assert.same({ "part", "init", "main.lua", "one", "one", "two" }, engine.seen.got)
+    end)
+end)
+
+describe("mw", function()
+    local engine, mw
+
+    before_each(function()
+        engine = fake.new()
+        assert.is_nil(engine:load 'require("seen").mw = require "moonwire"')
+        mw = engine.seen.mw
+    end)
+
+    it("publishes to everybody", function()
+        assert.is_true(mw.publish("t", "x"))
+        assert.is_true(mw.publish("t", "\1", true))
+        assert.same({ { "publish", 0, "t", "x", false }, { "publish", 0, "t", "\1", true } },
+            engine.calls)
+    end)
+
+    it("counts workers from 1", function()
+        assert.same({ index = 1, count = 2 }, mw.worker)
+    end)
+
+    it("gives the counters by name", function()
+        assert.same({ accepted = 10, opened = 11 }, mw.counters())
+    end)
+
+    it("stops", function()
+        mw.stop()
+        assert.same({ { "stop" } }, engine.calls)
+    end)
+
+    it("has a cjson of its own", function()
+        assert.equal("[1]", mw.json.encode { 1 })
+        assert.are_not.equal(require "cjson", mw.json)
+        assert.equal(mw.json, mw.json)
+    end)
+
+    it("says what to install where lua-cjson is missing", function()
+        local found, preload = package.loaded.cjson, package.preload.cjson
+        package.loaded.cjson = nil
+        package.preload.cjson = function()
+            error "not here"
+        end
+        fake.raises("mw.json needs lua-cjson, which is not installed: apt install lua-cjson",
+            function()
+                local _ = mw.json
+            end)
+        package.loaded.cjson, package.preload.cjson = found, preload
+    end)
+
+    it("logs texts with fields as JSON members, sorted", function()
+        mw.log.warn("joined", { room = 'a"\n', n = 3, ok = true, bad = 0 / 0, f = 1.5 })
+        mw.log.debug(nil)
+        local line = engine.logged[1]
+        assert.equal(2, line.level)
+        assert.equal("joined", line.text)
+        assert.matches('^"bad":"%-?nan","f":1.5,"n":3,"ok":true,"room":"a\\"\\n"$', line.fields)
+        assert.equal("nil", engine.logged[2].text)
+    end)
+end)
