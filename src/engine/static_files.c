@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/http_answer.h"
+#include "engine/http_route.h"
 #include "engine/worker.h"
 #include "protocol/http_date.h"
 #include "protocol/http_etag.h"
@@ -94,7 +96,7 @@ static int open_beneath(int folder, const char *path)
 
 static void not_found(struct worker *w, struct conn *c)
 {
-    http_conn_not_found(w, c, "there is no such file");
+    http_route_not_found(w, c, "there is no such file");
 }
 
 static void refuse_errno(struct worker *w, struct conn *c, const char *path)
@@ -103,20 +105,20 @@ static void refuse_errno(struct worker *w, struct conn *c, const char *path)
     switch (error) {
     case EACCES:
     case EPERM:
-        http_conn_refuse(w, c, 403, "this file may not be read", NULL);
+        http_answer_refuse(w, c, 403, "this file may not be read", NULL);
         return;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case EAGAIN:
         worker_log_peer(w, LOG_WARN, c, "static file %s: %s", path, strerror(error));
-        http_conn_refuse(w, c, 503, "too busy to open the file", NULL);
+        http_answer_refuse(w, c, 503, "too busy to open the file", NULL);
         return;
     case EIO:
     case ENOSYS:
     case EINVAL:
         worker_log_peer(w, LOG_ERROR, c, "static file %s: %s", path, strerror(error));
-        http_conn_refuse(w, c, 500, "the file cannot be read", NULL);
+        http_answer_refuse(w, c, 500, "the file cannot be read", NULL);
         return;
     default: /* ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV (a way out), ENXIO (a socket) */
         not_found(w, c);
@@ -132,10 +134,10 @@ static void redirect_to_folder(struct worker *w, struct conn *c)
     if (buffer_printf(&line, "Location: %.*s/%s%.*s\r\n", (int)h->path.len, base + h->path.at,
                       h->query.len > 0 ? "?" : "", (int)h->query.len, base + h->query.at) < 0 ||
         buffer_append(&line, "", 1) < 0)
-        http_conn_refuse(w, c, 503, "out of memory", NULL);
+        http_answer_refuse(w, c, 503, "out of memory", NULL);
     else
-        http_conn_refuse(w, c, 301, "this is a folder: its address ends with a slash",
-                         (const char *)line.data);
+        http_answer_refuse(w, c, 301, "this is a folder: its address ends with a slash",
+                           (const char *)line.data);
     buffer_deinit(&line);
 }
 
@@ -245,8 +247,8 @@ static void answer_not_modified(struct worker *w, struct conn *c, const struct f
     char fields[FIELDS_BYTES];
     struct http_response r = {.status = 304, .headers = fields};
     r.headers_len = validator_fields(fields, f);
-    if (http_conn_head(w, c, &r) == 0)
-        http_conn_answered(w, c);
+    if (http_answer_head(w, c, &r) == 0)
+        http_answer_done(w, c);
 }
 
 /* Queues head and body. Takes over f->fd. */
@@ -261,11 +263,11 @@ static void send_part(struct worker *w, struct conn *c, struct file *f, struct h
         close(f->fd);
         if (n !=
             (ssize_t)len) { /* cut short since fstat, or not readable: before the head is out */
-            http_conn_refuse(w, c, 500, "the file changed while it was read", NULL);
+            http_answer_refuse(w, c, 500, "the file changed while it was read", NULL);
             return;
         }
     }
-    if (http_conn_head(w, c, r) < 0) {
+    if (http_answer_head(w, c, r) < 0) {
         if (!copied)
             close(f->fd);
         return;
@@ -279,7 +281,7 @@ static void send_part(struct worker *w, struct conn *c, struct file *f, struct h
         conn_kill(w, c);
         return;
     }
-    http_conn_answered(w, c);
+    http_answer_done(w, c);
 }
 
 static void answer_file(struct worker *w, struct conn *c, struct file *f)
@@ -291,7 +293,7 @@ static void answer_file(struct worker *w, struct conn *c, struct file *f)
     if (status == 416) {
         close(f->fd);
         snprintf(fields, sizeof(fields), "Content-Range: bytes */%" PRIu64 "\r\n", f->size);
-        http_conn_refuse(w, c, 416, "the file has no such range", fields);
+        http_answer_refuse(w, c, 416, "the file has no such range", fields);
         return;
     }
     size_t len = validator_fields(fields, f);
@@ -332,7 +334,7 @@ static void serve_open(struct worker *w, struct conn *c, int fd, const struct st
     if (status == 304)
         answer_not_modified(w, c, &f);
     else
-        http_conn_refuse(w, c, status, "the file is not as the request supposes", NULL);
+        http_answer_refuse(w, c, status, "the file is not as the request supposes", NULL);
 }
 
 void static_files_serve(struct worker *w, struct conn *c, int folder, const char *rest, size_t len)
