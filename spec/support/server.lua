@@ -1,0 +1,119 @@
+-- The real binary with an app that a spec writes down.
+--
+--   local server = require("spec.support.server").start [[
+--       local mw = require "moonwire"
+--       mw.ws("/echo", { on_message = function(ws, data) ws:send(data) end })
+--   ]]
+--   local peer = server:websocket "/echo"
+--   …
+--   server:stop() -- in after_each or teardown: ends it as an operator would, and looks at how
+
+local assert = require "luassert"
+local peer = require "spec.support.peer"
+local process = require "spec.support.process"
+
+local M = {}
+
+local Server = {}
+Server.__index = Server
+
+local function arguments_of(path, options)
+    local out = {}
+    for _, argument in ipairs(options.arguments or {}) do
+        out[#out + 1] = argument
+    end
+    for _, address in ipairs(options.listen or { "127.0.0.1:0" }) do
+        out[#out + 1] = "--listen"
+        out[#out + 1] = address
+    end
+    table.insert(out, 1, path)
+    return out
+end
+
+-- Starts an app and waits until it listens. options: arguments for the binary; listen: its
+-- addresses (a free port of 127.0.0.1; {} for those of the app); files: { name = text } beside
+-- app.lua; setup(folder) before the start; env.
+function M.start(app, options)
+    options = options or {}
+    local folder = process.folder()
+    for name, text in pairs(options.files or {}) do
+        folder:write(name, text)
+    end
+    if options.setup then
+        options.setup(folder)
+    end
+    local path = folder:write("app.lua", app)
+    local self = setmetatable({
+        folder = folder,
+        process = process.start(arguments_of(path, options), { env = options.env }),
+        peers = {},
+    }, Server)
+    local ok, problem = pcall(function()
+        self.port = self.process:port()
+    end)
+    if not ok then
+        self.process:finish()
+        folder:remove()
+        error(problem, 2)
+    end
+    return self
+end
+
+local function keep(self, one, ...)
+    if one then
+        self.peers[#self.peers + 1] = one
+    end
+    return one, ...
+end
+
+-- These are peer.connect, peer.websocket and peer.get; stop() closes their connections.
+function Server:connect(options)
+    return keep(self, peer.connect(self.port, options))
+end
+
+function Server:websocket(path, options)
+    return keep(self, peer.websocket(self.port, path, options))
+end
+
+function Server:get(path)
+    return peer.get(self.port, path)
+end
+
+-- Waits for the next line of the log, or of what the app prints, that matches; its captures.
+function Server:logged(pattern)
+    return self.process:wait_for(pattern, "err")
+end
+
+function Server:printed(pattern)
+    return self.process:wait_for(pattern, "out")
+end
+
+-- What no spec expects, whatever it is about.
+local function check_log(text)
+    for _, sign in ipairs { "Sanitizer", "runtime error:", "the dispatcher failed", "PANIC" } do
+        assert.is_nil(text:find(sign, 1, true), text)
+    end
+end
+
+-- Ends it by SIGTERM, which it must survive: status 0, and no sanitizer's report. Returns all that
+-- it logged and printed.
+function Server:stop()
+    if self.stopped then
+        return self.process.err, self.process.out
+    end
+    self.stopped = true
+    for _, one in ipairs(self.peers) do
+        one:close()
+    end
+    self.process:signal "TERM"
+    local ok, problem = pcall(self.process.wait, self.process)
+    self.process:finish()
+    self.folder:remove()
+    assert(ok, problem)
+    check_log(self.process.err)
+    assert.is_nil(self.process.signal_number, self.process.err)
+    assert.equal(0, self.process.status, self.process.err)
+    return self.process.err, self.process.out
+end
+
+return M
