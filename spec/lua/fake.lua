@@ -182,6 +182,13 @@ local function make_c(engine)
         known.topics[topic] = nil
         return was and 1 or 0
     end
+    function c.mw_subscribers(_, topic, len)
+        local count = 0
+        for _, known in pairs(engine.conns) do
+            count = count + (known.topics[text_of(topic, len)] and 1 or 0)
+        end
+        return count
+    end
     function c.mw_publish(_, except, topic, topic_len, data, len, binary)
         note("publish", except, text_of(topic, topic_len), text_of(data, len), binary == 1)
         return 0
