@@ -9,7 +9,8 @@ local M = {}
 
 local scratch, scratch_size = ffi.new "char[1024]", 1024
 
--- Percent-decoded. plus: + is a blank, as in queries. A broken escape is left as it came.
+-- Percent-decoded. plus: + is a blank, as in queries. What has a broken escape, or is not UTF-8
+-- then, is left as it came: the result is always text that can be sent on.
 function M.decode(text, plus)
     if not text:find(plus and "[%%+]" or "%%") then
         return text

@@ -13,6 +13,7 @@
 #include "protocol/http_response.h"
 #include "protocol/router.h"
 #include "protocol/url.h"
+#include "protocol/utf8.h"
 
 /* To Lua a worker and a site are opaque; here they are what they are. */
 static struct worker *worker(struct mw_worker *w)
@@ -97,7 +98,14 @@ int mw_header_append(char *out, size_t size, const char *name, size_t name_len, 
 
 long mw_url_decode(char *out, const char *in, size_t len, int plus)
 {
-    return url_decode(out, in, len, plus);
+    long decoded = url_decode(out, in, len, plus);
+    if (decoded > 0) {
+        struct utf8 text = {0};
+        int status = utf8_check(&text, (const uint8_t *)out, (size_t)decoded);
+        if (status < 0 || !utf8_complete(&text))
+            return ERR_UTF8;
+    }
+    return decoded;
 }
 
 /* ---- WebSockets ------------------------------------------------------------------------------ */

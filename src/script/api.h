@@ -43,7 +43,8 @@ int mw_upgrade_accept(struct mw_worker *w, double conn, uint32_t serial, const c
 int mw_header_append(char *out, size_t size, const char *name, size_t name_len, const char *value,
                      size_t value_len);
 
-/* Percent-decoding, in to out (may be the same). Length, or ERR_INVALID. plus: + is a blank. */
+/* Percent-decoding, in to out (may be the same). Length; ERR_INVALID for a broken escape, ERR_UTF8
+ * for bytes that are no text: what apps get can always be sent on. plus: + is a blank. */
 long mw_url_decode(char *out, const char *in, size_t len, int plus);
 
 /* ---- WebSockets --------------------------------------------------------------------------- */
