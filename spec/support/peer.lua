@@ -114,6 +114,12 @@ function Peer:close()
     self.socket:close()
 end
 
+-- Ends the connection with a TCP reset.
+function Peer:reset()
+    self.socket:setoption("linger", { on = true, timeout = 0 })
+    self.socket:close()
+end
+
 -- ---- HTTP -----------------------------------------------------------------------------------
 
 -- A response's head, with its status.
