@@ -72,7 +72,7 @@ function M.start(command, options)
         out = "", -- all that it wrote so far
         err = "",
         fds = { [out_read] = "out", [err_read] = "err" },
-        seen = 0, -- of err, by wait_for
+        seen = { out = 0, err = 0 }, -- by wait_for
     }, Process)
 end
 
@@ -105,19 +105,21 @@ function Process:read(until_time)
     return true
 end
 
--- Waits for the next whole line on standard error that matches; returns its captures.
-function Process:wait_for(pattern)
+-- Waits for the next whole line on standard error (or, with "out", standard output) that matches;
+-- returns its captures.
+function Process:wait_for(pattern, stream)
+    stream = stream or "err"
     local until_time = now() + deadline_seconds
     while true do
-        local from, to = self.err:find("[^\n]*\n", self.seen + 1)
+        local from, to = self[stream]:find("[^\n]*\n", self.seen[stream] + 1)
         if from then
-            self.seen = to
-            local captures = { self.err:sub(from, to - 1):match(pattern) }
+            self.seen[stream] = to
+            local captures = { self[stream]:sub(from, to - 1):match(pattern) }
             if captures[1] then
                 return unpack(captures)
             end
         elseif not self:read(until_time) then
-            error(("ended without %q, having said:\n%s"):format(pattern, self.err), 0)
+            error(("ended without %q, having said:\n%s"):format(pattern, self[stream]), 0)
         end
     end
 end

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/server.h"
 
@@ -25,7 +24,8 @@ static void on_stop(struct server *s, int signum)
 {
     if (atomic_load(&s->draining)) {
         log_write(&s->log, LOG_WARN, "SIG%s again: ended at once", sigabbrev_np(signum));
-        _exit(128 + signum);
+        signal(signum, SIG_DFL);
+        raise(signum);
     }
     log_write(&s->log, LOG_INFO, "SIG%s: closing all connections within %u seconds; again: at once",
               sigabbrev_np(signum), server_drain_seconds(s));

@@ -7,6 +7,7 @@ struct server;
  * anything writes. */
 void signals_init(void);
 
-/* SIGTERM and SIGINT drain the server; when it drains already they end the process at once, with the
- * status 128 + the signal's number, as shells report it. SIGHUP keeps its default. */
+/* SIGTERM and SIGINT drain the server; when it drains already they do what they do by default: end
+ * the process at once, so that whoever waits for it sees which signal it was (a shell's 143 or 130).
+ * SIGHUP keeps its default. */
 void signals_start(struct server *s);
