@@ -171,6 +171,18 @@ function M.run(command, options)
     return process
 end
 
+-- Calls fn until it returns something, for what the process does not announce; returns that.
+function M.eventually(fn)
+    local until_time = now() + deadline_seconds
+    repeat
+        local result = fn()
+        if result then
+            return result
+        end
+    until now() > until_time
+    error("in vain for " .. deadline_seconds .. " s", 2)
+end
+
 -- A folder that is removed, with what is in it, by folder:remove().
 function M.folder()
     local path = assert(stdlib.mkdtemp "/tmp/moonwire-spec-XXXXXX")
