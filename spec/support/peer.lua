@@ -29,7 +29,7 @@ end
 
 -- To a port of 127.0.0.1, or to the path of a unix socket; nil, why when it is refused. options:
 -- another address (a table with it, or it alone); receive_buffer, so that the peer's system takes
--- little before it stops the server.
+-- little before it stops the server; tls, the options of tls.wrap.
 function M.connect(to, options)
     options = type(options) == "string" and { address = options } or options or {}
     local s = new_socket(to, options)
@@ -46,6 +46,14 @@ function M.connect(to, options)
     end
     if type(to) == "number" then
         s:setoption("tcp-nodelay", true)
+    end
+    if options.tls then
+        local tcp = s
+        s, why = require("spec.support.tls").wrap(tcp, options.tls, deadline_seconds)
+        if not s then
+            tcp:close()
+            return nil, why
+        end
     end
     return setmetatable({ socket = s }, Peer)
 end

@@ -71,6 +71,18 @@ function Server:connect(options)
     return keep(self, peer.connect(self.port, options))
 end
 
+function Server:close_peers()
+    for _, one in ipairs(self.peers) do
+        one:close()
+    end
+    self.peers = {}
+end
+
+-- To another of its listeners.
+function Server:connect_to(port, options)
+    return keep(self, peer.connect(port, options))
+end
+
 function Server:websocket(path, options)
     return keep(self, peer.websocket(self.port, path, options))
 end
@@ -102,9 +114,7 @@ function Server:stop()
         return self.process.err, self.process.out
     end
     self.stopped = true
-    for _, one in ipairs(self.peers) do
-        one:close()
-    end
+    self:close_peers()
     self.process:signal "TERM"
     local ok, problem = pcall(self.process.wait, self.process)
     self.process:finish()
