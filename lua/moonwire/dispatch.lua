@@ -30,6 +30,10 @@ local UPGRADE, OPENED, MESSAGE = C.EVENT_UPGRADE, C.EVENT_OPEN, C.EVENT_MESSAGE
 local DRAIN, ERROR, CLOSE = C.EVENT_DRAIN, C.EVENT_ERROR, C.EVENT_CLOSE
 local REQUEST, TIMER = C.EVENT_REQUEST, C.EVENT_TIMER
 
+local checked = socket.checked
+-- From here on remembering that a text is UTF-8 costs less than looking again.
+local LONG_TEXT = 1024
+
 local hook_of = {
     [OPENED] = "on_open",
     [MESSAGE] = "on_message",
@@ -268,7 +272,11 @@ local function on_message(ws, route, event)
     if ws[QUEUE] then
         enqueue(ws, route, event)
     elseif event.flag == 0 then
-        deliver_message(ws, route, ffi.string(event.data, event.len), false)
+        local data = ffi.string(event.data, event.len)
+        if #data >= LONG_TEXT then
+            checked.text = data
+        end
+        deliver_message(ws, route, data, false)
     elseif ws[BINARY_TYPE] == "buffer" then
         deliver_view(ws, route, event.data, event.len, false)
     else

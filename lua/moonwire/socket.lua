@@ -31,6 +31,13 @@ M.BINARY_TYPE = BINARY_TYPE
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 M.OPEN, M.CLOSING, M.CLOSED = OPEN, CLOSING, CLOSED
 
+-- The last long text that came from the network: C has checked that it is UTF-8, and need not when
+-- it is sent on.
+local checked = { text = false }
+M.checked = checked
+
+local TEXT, BINARY, CHECKED_TEXT = C.MW_MESSAGE_TEXT, C.MW_MESSAGE_BINARY, C.MW_MESSAGE_CHECKED_TEXT
+
 -- ---- properties -----------------------------------------------------------------------------
 
 local out = ffi.new "const char *[1]"
@@ -181,22 +188,14 @@ end
 -- What mw_send and mw_publish want. Errors are the caller's caller's.
 local function message_of(data, is_binary, name)
     if type(data) == "string" then
-        return data, #data, is_binary and 1 or 0
+        return data, #data, is_binary and BINARY or data == checked.text and CHECKED_TEXT or TEXT
     end
     local from, len = bytes_of(data, name, 3)
-    return from, len, is_binary == false and 0 or 1
+    return from, len, is_binary == false and TEXT or BINARY
 end
 
--- Where send ends up by a tail call: its caller is at level 2.
-local function send_rest(ws, data, is_binary)
-    if getmetatable(ws) ~= meta then
-        error("send is a method: write ws:send(data), with a colon", 2)
-    end
-    local from, len, binary = message_of(data, is_binary, "send")
-    if ws[STATE] ~= OPEN then
-        return nil, "closed"
-    end
-    local code = C.mw_send(worker, ws[HANDLE], from, len, binary)
+-- What mw_send's code means to the script. The caller's caller is at level 2.
+local function sent(ws, code)
     if code == 0 then
         return true
     elseif code > 0 then
@@ -205,6 +204,18 @@ local function send_rest(ws, data, is_binary)
         not_utf8("send", 2)
     end
     return refused(ws, code)
+end
+
+-- Where send ends up by a tail call, before anything was sent: its caller is at level 2.
+local function send_rest(ws, data, is_binary)
+    if getmetatable(ws) ~= meta then
+        error("send is a method: write ws:send(data), with a colon", 2)
+    end
+    local from, len, kind = message_of(data, is_binary, "send")
+    if ws[STATE] ~= OPEN then
+        return nil, "closed"
+    end
+    return sent(ws, C.mw_send(worker, ws[HANDLE], from, len, kind))
 end
 
 --- Sends a message.
@@ -219,9 +230,12 @@ end
 function methods.send(ws, data, is_binary)
     -- The common case first: one call into C, nothing allocated, all of it in the hook's trace.
     if type(data) == "string" and ws[STATE] == OPEN then
-        if C.mw_send(worker, ws[HANDLE], data, #data, is_binary and 1 or 0) == 0 then
+        local kind = is_binary and BINARY or data == checked.text and CHECKED_TEXT or TEXT
+        local code = C.mw_send(worker, ws[HANDLE], data, #data, kind)
+        if code == 0 then
             return true
         end
+        return sent(ws, code)
     end
     return send_rest(ws, data, is_binary)
 end

@@ -102,17 +102,18 @@ local function make_c(engine)
         return ffi.cast("const struct event *", engine.events)
     end
 
-    function c.mw_send(_, conn, data, len, binary)
+    function c.mw_send(_, conn, data, len, kind)
         local text = text_of(data, len)
         if not engine.conns[conn] then
             return ERR_CLOSED
-        elseif engine.answers.send then
-            return engine.answers.send
-        elseif binary == 0 and text:find "\255" then
+        elseif kind == 0 and text:find "\255" then
             return ERR_UTF8
         end
-        note("send", conn, text, binary == 1)
-        return 0
+        local answer = engine.answers.send or 0
+        if answer >= 0 then
+            note("send", conn, text, kind == 1)
+        end
+        return answer
     end
     function c.mw_close(_, conn, code, reason, len)
         if not engine.conns[conn] then

@@ -123,6 +123,7 @@ describe("the ws object", function()
     it("tells that output is queued, and that a queue is full", function()
         engine.answers.send = 1
         assert.same({ true, "queued" }, { ws:send "x" })
+        assert.equal(1, #engine.calls) -- and it was sent once
         engine.answers.send = -9
         assert.same({ nil, "over the limit queued_bytes: closing with 1008" }, { ws:send "x" })
         assert.equal(2, ws.readyState)

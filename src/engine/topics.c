@@ -9,7 +9,6 @@
 #include "engine/ws_conn.h"
 #include "protocol/close_code.h"
 #include "protocol/frame.h"
-#include "protocol/utf8.h"
 
 enum {
     LOG_BYTES = 16 * 1024, /* a log block; a larger message gets a block of its size */
@@ -492,9 +491,6 @@ static int tell_others(struct worker *w, const char *name, size_t name_len, cons
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary)
 {
-    struct utf8 u = {0};
-    if (!binary && (utf8_check(&u, data, len) < 0 || !utf8_complete(&u)))
-        return ERR_UTF8;
     int status = append(w, except, name, name_len, data, len, binary);
     if (status < 0)
         return status;

@@ -37,7 +37,7 @@ void topics_unsubscribe_all(struct worker *w, struct conn *c);
 uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len);
 
 /* To this worker's subscribers but except (NULL: to all), and through their mailboxes to the other
- * workers'. 0, ERR_UTF8 (text that is not UTF-8), ERR_MEMORY. */
+ * workers'. A text is UTF-8. 0 or ERR_MEMORY. */
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary);
 /* A message from another worker. */

@@ -72,11 +72,13 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
     (void)revents;
     struct worker *w = worker_of(loop);
     do {
+        ev_invoke_pending(loop); /* fed by hand below: input that no socket will show again */
         worker_dispatch(w);
         resume_held_back(w);
         topics_drain(w);
         worker_flush(w);
-    } while (w->batch.count > 0 || w->resume_count > 0 || w->dirty || w->topics.dirty);
+    } while (w->batch.count > 0 || w->resume_count > 0 || w->dirty || w->topics.dirty ||
+             ev_pending_count(loop) > 0);
     free_dead(w);
     if (w->drain_started > 0 && atomic_load_explicit(&w->conn_count, memory_order_relaxed) == 0)
         ev_break(loop, EVBREAK_ALL);

@@ -11,7 +11,6 @@
 #include "engine/worker.h"
 #include "protocol/close_code.h"
 #include "protocol/frame.h"
-#include "protocol/utf8.h"
 
 /* From here on a message is offered to the system at once instead of being copied first. */
 enum { DIRECT_BYTES = 16 * 1024 };
@@ -434,18 +433,10 @@ static int send_frame(struct worker *w, struct conn *c, const struct frame *f, c
     return 0;
 }
 
-static bool is_utf8(const uint8_t *data, size_t len)
-{
-    struct utf8 u = {0};
-    return utf8_check(&u, data, len) == 0 && utf8_complete(&u);
-}
-
 int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t len, bool binary)
 {
     if (c->state != CONN_OPEN)
         return ERR_CLOSED;
-    if (!binary && !is_utf8(data, len))
-        return ERR_UTF8;
     if (c->out.queued > limits_of(w, c)->queued_bytes) {
         count(&w->counters, COUNT_QUEUE_OVERFLOWS, 1);
         ws_conn_fail(w, c, CLOSE_POLICY, "more output is queued than queued_bytes allows");

@@ -39,7 +39,7 @@ void ws_conn_expired(struct worker *w, struct conn *c);
 /* conn_kill tells: the socket is gone without a closing handshake. Emits EVENT_CLOSE 1006. */
 void ws_conn_lost(struct worker *w, struct conn *c);
 
-/* As mw_send, mw_close, mw_ping of script/api.h. */
+/* As mw_send (a text is UTF-8), mw_close, mw_ping of script/api.h. */
 int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t len, bool binary);
 int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *reason, size_t len);
 int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t len);

@@ -1,4 +1,5 @@
 /* The life of the process. */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,10 @@ static const char moonwire_version[] = "0.1.0";
 
 /* EXIT_FAILURE: it cannot start. */
 enum { EXIT_USAGE = 2, EXIT_STUCK = 3 };
+
+/* Messages of a megabyte come and go. Mapped memory would cost a page fault for every 4 KiB of each,
+ * so it is kept: blocks up to the first size are not mapped, up to the second not given back. */
+enum { MALLOC_MAP_BYTES = 32 * 1024 * 1024, MALLOC_TRIM_BYTES = 16 * 1024 * 1024 };
 
 struct process {
     struct options options;
@@ -49,6 +54,8 @@ static int print_versions(void)
 static int init(struct process *p)
 {
     const struct options *o = &p->options;
+    mallopt(M_MMAP_THRESHOLD, MALLOC_MAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
     struct log log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json};
     signals_init();
     p->files = files_raise();

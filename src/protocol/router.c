@@ -146,9 +146,9 @@ const char *router_param_name(const char *pattern, size_t pattern_len, unsigned 
 static bool name_taken(const char *pattern, size_t len, unsigned count, struct http_span name)
 {
     for (unsigned i = 0; i < count; i++) {
-        size_t other_len;
+        size_t other_len = 0;
         const char *other = router_param_name(pattern, len, i, &other_len);
-        if (other_len == name.len && memcmp(other, pattern + name.at, name.len) == 0)
+        if (other && other_len == name.len && memcmp(other, pattern + name.at, name.len) == 0)
             return true;
     }
     return false;

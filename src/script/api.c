@@ -110,10 +110,20 @@ long mw_url_decode(char *out, const char *in, size_t len, int plus)
 
 /* ---- WebSockets ------------------------------------------------------------------------------ */
 
-int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int binary)
+static bool is_utf8(const char *data, size_t len)
+{
+    struct utf8 u = {0};
+    return utf8_check(&u, (const uint8_t *)data, len) == 0 && utf8_complete(&u);
+}
+
+int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int kind)
 {
     struct conn *c = get(w, conn);
-    return c ? ws_conn_send(worker(w), c, (const uint8_t *)data, len, binary) : ERR_CLOSED;
+    if (!c)
+        return ERR_CLOSED;
+    if (kind == MW_MESSAGE_TEXT && !is_utf8(data, len))
+        return ERR_UTF8;
+    return ws_conn_send(worker(w), c, (const uint8_t *)data, len, kind == MW_MESSAGE_BINARY);
 }
 
 int mw_close(struct mw_worker *w, double conn, int code, const char *reason, size_t reason_len)
@@ -265,10 +275,13 @@ int mw_unsubscribe(struct mw_worker *w, double conn, const char *topic, size_t l
 }
 
 int mw_publish(struct mw_worker *w, double except, const char *topic, size_t topic_len,
-               const char *data, size_t len, int binary)
+               const char *data, size_t len, int kind)
 {
+    if (kind == MW_MESSAGE_TEXT && !is_utf8(data, len))
+        return ERR_UTF8;
     struct conn *c = except != 0 ? get(w, except) : NULL;
-    return topics_publish(worker(w), c, topic, topic_len, (const uint8_t *)data, len, binary);
+    return topics_publish(worker(w), c, topic, topic_len, (const uint8_t *)data, len,
+                          kind == MW_MESSAGE_BINARY);
 }
 
 int mw_subscribers(struct mw_worker *w, const char *topic, size_t len)

@@ -49,10 +49,17 @@ long mw_url_decode(char *out, const char *in, size_t len, int plus);
 
 /* ---- WebSockets --------------------------------------------------------------------------- */
 
-/* Queue one message. Returns 1 when the system has refused output and on_drain will tell when it is
+/* How a message is sent. */
+enum mw_message {
+    MW_MESSAGE_TEXT,
+    MW_MESSAGE_BINARY,
+    MW_MESSAGE_CHECKED_TEXT /* the caller has it from the network: it is UTF-8 */
+};
+
+/* Queue one message, of kind enum mw_message. Returns 1 when the system has refused output and on_drain will tell when it is
  * taken, 0 otherwise; ERR_CLOSED, ERR_LIMIT (queued_bytes: the connection is being closed 1008),
  * ERR_UTF8 (text that is not UTF-8; nothing is sent), ERR_MEMORY. */
-int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int binary);
+int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int kind);
 /* The closing handshake. code 1005: an empty Close frame. ERR_CLOSED when closing already. */
 int mw_close(struct mw_worker *w, double conn, int code, const char *reason, size_t reason_len);
 /* Close at once, without a handshake; EVENT_CLOSE with 1006 follows. */
@@ -91,7 +98,7 @@ int mw_subscribe(struct mw_worker *w, double conn, const char *topic, size_t len
 int mw_unsubscribe(struct mw_worker *w, double conn, const char *topic, size_t len);
 /* To every subscriber in every worker, but not to the connection except (0: no exception). */
 int mw_publish(struct mw_worker *w, double except, const char *topic, size_t topic_len,
-               const char *data, size_t len, int binary);
+               const char *data, size_t len, int kind);
 /* Subscribers in this worker. */
 int mw_subscribers(struct mw_worker *w, const char *topic, size_t len);
 

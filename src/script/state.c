@@ -18,6 +18,19 @@ struct script {
     int load; /* the same */
 };
 
+/* Lua's memory comes from the C library, not from LuaJIT's own allocator, which maps and unmaps every
+ * large string: a page fault for each 4 KiB of each message. */
+static void *allocate(void *unused, void *block, size_t old_size, size_t size)
+{
+    (void)unused;
+    (void)old_size;
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, size);
+}
+
 /* package.preload's function for a module inside the binary. */
 static int load_embedded(lua_State *l)
 {
@@ -74,7 +87,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
                char why[SCRIPT_WHY_BYTES])
 {
     struct script *s = calloc(1, sizeof *s);
-    lua_State *l = s ? luaL_newstate() : NULL;
+    lua_State *l = s ? lua_newstate(allocate, NULL) : NULL;
     if (!l) {
         free(s);
         (void)snprintf(why, SCRIPT_WHY_BYTES, "out of memory");
