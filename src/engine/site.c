@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 
 enum {
-    YEAR_SECONDS = 31536000, /* the longest duration: ticks must not overflow */
-    NAME_BYTES = 64          /* of the names of limits and options */
+    YEAR_SECONDS = 31536000 /* the longest duration: ticks must not overflow */
 };
 
 /* ---- texts ---- */
@@ -39,39 +39,16 @@ static int no_memory(struct site *s)
     return fail(s, ERR_MEMORY, "out of memory");
 }
 
-/* Edits (insert, delete, replace) that make b of a; both are shorter than NAME_BYTES. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[NAME_BYTES];
-    size_t n = strlen(b);
-    for (size_t j = 0; j <= n; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 0; a[i]; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i + 1;
-        for (size_t j = 0; j < n; j++) {
-            unsigned best = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j + 1] + 1 < best)
-                best = row[j + 1] + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[n];
-}
-
 /* name_of gives the i-th name, NULL past the last. */
 static int fail_unknown(struct site *s, const char *what, const char *name,
                         const char *(*name_of)(unsigned i))
 {
     char known[sizeof(s->error)] = "";
     const char *nearest = NULL;
-    unsigned least = 4; /* with more edits it is another word */
+    unsigned least = SUGGEST_FAR;
     size_t used = 0;
     for (unsigned i = 0; name_of(i); i++) {
-        unsigned edits = strlen(name) < NAME_BYTES ? distance(name, name_of(i)) : least;
+        unsigned edits = suggest_edits(name, strlen(name), name_of(i));
         if (strlen(name) > 2 && strncmp(name, name_of(i), strlen(name)) == 0)
             edits = 1; /* only its unit is missing */
         if (edits < least) {

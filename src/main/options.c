@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/suggest.h"
 #include "engine/server.h"
 
 const char options_help[] =
@@ -180,42 +181,17 @@ static const struct option {
     {"--help", "-h", NULL, set_help},
 };
 
-enum { KNOWN = sizeof(known) / sizeof(known[0]), NAME_BYTES = 32 };
-
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    size_t ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-/* Levenshtein's distance between two names shorter than NAME_BYTES. */
-static size_t distance(const char *a, size_t a_len, const char *b)
-{
-    size_t row[NAME_BYTES + 1];
-    size_t b_len = strlen(b);
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t above = row[j];
-            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[b_len];
-}
+enum { KNOWN = sizeof(known) / sizeof(known[0]) };
 
 /* The name that was meant, or NULL when none is near. */
 static const char *nearest(const char *name, size_t len)
 {
     const char *best = NULL;
-    size_t least = 4;
-    for (size_t i = 0; i < KNOWN && len < NAME_BYTES; i++) {
-        size_t d = distance(name, len, known[i].name);
-        if (d < least && d < len - 1) {
-            least = d;
+    unsigned least = SUGGEST_FAR;
+    for (size_t i = 0; i < KNOWN; i++) {
+        unsigned edits = suggest_edits(name, len, known[i].name);
+        if (edits < least && edits < len - 1) {
+            least = edits;
             best = known[i].name;
         }
     }
