@@ -225,8 +225,19 @@ describe("The closing handshake", function()
     it("of both sides at once is clean on both", function()
         local p = server:websocket "/"
         p:send(build(1, "code") .. build(frame.CLOSE, frame.close(4000, "mine")))
-        -- The Close was read with the message, before the hook ran.
-        assert.same({ 4000, "mine" }, { p:read_close() })
+        -- The hook closed for a message that came before the client's Close.
+        assert.same({ 3001, "enough" }, { p:read_close() })
+        assert.is_true(p:is_ended())
+        says_closed(4000, "mine", true)
+    end)
+
+    it("comes after the answers to all that was sent before it", function()
+        local p = server:websocket "/"
+        p:send(build(1, "bye") .. build(frame.CLOSE, frame.close(4000, "mine")))
+        for i = 1, 3 do
+            assert.equal("last " .. i, p:read_text())
+        end
+        assert.same({ 1000, "bye" }, { p:read_close() })
         assert.is_true(p:is_ended())
         says_closed(4000, "mine", true)
     end)

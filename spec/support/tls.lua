@@ -29,7 +29,6 @@ int SSL_renegotiate(SSL *ssl);
 int SSL_read(SSL *ssl, void *into, int len);
 int SSL_write(SSL *ssl, const void *data, int len);
 int SSL_shutdown(SSL *ssl);
-int SSL_get_shutdown(const SSL *ssl);
 int SSL_get_error(const SSL *ssl, int result);
 int SSL_session_reused(const SSL *ssl);
 const char *SSL_get_version(const SSL *ssl);
@@ -51,7 +50,7 @@ const char *ERR_reason_error_string(unsigned long code);
 
 local C = ffi.load "libssl.so.3"
 local CTRL_SERVERNAME, CTRL_MIN_VERSION, CTRL_MAX_VERSION = 55, 123, 124
-local ERROR_WANT_READ, RECEIVED_SHUTDOWN = 2, 2
+local ERROR_WANT_READ, ERROR_ZERO_RETURN = 2, 6
 local versions = { ["TLSv1.1"] = 0x302, ["TLSv1.2"] = 0x303, ["TLSv1.3"] = 0x304 }
 local scratch_bytes = 65536
 
@@ -129,7 +128,8 @@ local function reason()
     return text ~= nil and ffi.string(text) or "TLS failed"
 end
 
--- One call of OpenSSL, again and again until it is done: its result, or nil, why.
+-- One call of OpenSSL, again and again until it is done: its result, or nil, why: "closed" for a
+-- close_notify (RFC 8446 §6.1), "truncated" for an end without one, "timeout", OpenSSL's reason.
 function Tls:drive(call)
     while true do
         C.ERR_clear_error()
@@ -137,8 +137,9 @@ function Tls:drive(call)
         if result > 0 then
             return result
         end
-        local failed = C.SSL_get_error(self.ssl, result) ~= ERROR_WANT_READ
-        local why = failed and reason()
+        local kind = C.SSL_get_error(self.ssl, result)
+        local failed = kind ~= ERROR_WANT_READ
+        local why = kind == ERROR_ZERO_RETURN and "closed" or failed and reason()
         self:flush()
         if failed then
             return nil, why
@@ -146,7 +147,7 @@ function Tls:drive(call)
         local ok
         ok, why = self:fetch()
         if not ok then
-            return nil, why
+            return nil, why == "closed" and "truncated" or why
         end
     end
 end
@@ -208,19 +209,16 @@ function Tls:send(text)
     return ok and #text, why
 end
 
--- Puts what comes next behind what is there. nil, "closed" at the end, which must be a close_notify
--- (RFC 8446 §6.1): nil, "truncated" without one.
+-- Puts what comes next behind what is there.
 function Tls:more()
     local n, why = self:drive(function()
         return C.SSL_read(self.ssl, self.scratch, scratch_bytes)
     end)
-    if n then
-        self.plain = self.plain .. ffi.string(self.scratch, n)
-        return true
-    elseif C.SSL_get_shutdown(self.ssl) >= RECEIVED_SHUTDOWN then
-        return nil, "closed"
+    if not n then
+        return nil, why
     end
-    return nil, why == "closed" and "truncated" or why
+    self.plain = self.plain .. ffi.string(self.scratch, n)
+    return true
 end
 
 function Tls:take(n, skip)

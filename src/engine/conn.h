@@ -18,6 +18,7 @@ struct worker;
 struct http_session;
 struct ws_kept;
 struct ws_deflate;
+struct ws_farewell;
 struct subscription;
 
 enum conn_state {
@@ -37,6 +38,7 @@ struct conn {
     struct http_session *http;          /* while a request is read or answered */
     struct ws_kept *kept;               /* what ws.headers and its like read */
     struct ws_deflate *deflate;         /* permessage-deflate, when agreed */
+    struct ws_farewell *farewell;       /* the peer's Close, while it waits for its answer */
     struct subscription *subscriptions; /* subscription_count of them */
     struct conn *next_dirty;            /* in worker->dirty, while dirty */
     struct conn *next_dead;
@@ -55,6 +57,7 @@ struct conn {
     bool http_full : 1;   /* enough pipelined bytes are held back: not read now */
     bool resuming : 1;    /* in worker->resume */
     bool secure : 1;
+    bool peer_done : 1;  /* its Close came: by RFC 6455 §5.5.1 it sends nothing more */
     bool peer_ended : 1; /* end of input was read */
     bool shut_down : 1;  /* our side is ended */
     bool ping_sent : 1;  /* the idle ping is unanswered */
@@ -94,7 +97,7 @@ void conn_linger(struct worker *w, struct conn *c);
 void conn_kill(struct worker *w, struct conn *c);
 /* Frees a dead one: the worker, at the end of the turn. */
 void conn_free(struct worker *w, struct conn *c);
-/* Goes on with held-back input (http_conn_resume) at the end of this turn. */
+/* http_conn_resume or ws_conn_resume at the end of this turn. */
 void conn_resume_later(struct worker *w, struct conn *c);
 /* The script reads on, or not. */
 void conn_pause(struct worker *w, struct conn *c, bool paused);

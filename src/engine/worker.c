@@ -52,6 +52,8 @@ static void resume_held_back(struct worker *w)
         c->resuming = false;
         if (c->state == CONN_HTTP)
             http_conn_resume(w, c);
+        else if (c->state == CONN_OPEN || c->state == CONN_CLOSING)
+            ws_conn_resume(w, c);
     }
     w->resume_count = 0;
 }

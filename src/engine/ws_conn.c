@@ -144,6 +144,7 @@ void ws_conn_deinit(struct worker *w, struct conn *c)
         free(c->deflate);
     }
     free(c->subscriptions);
+    free(c->farewell);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -205,16 +206,48 @@ int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *r
     return 0;
 }
 
-/* §5.5.1, §7.1.4: both Close frames are there when this one was not the answer to ours. */
+/* Keeps the peer's Close until ws_conn_resume. */
+static int keep_close(struct worker *w, struct conn *c, const struct message *m)
+{
+    struct ws_farewell *f = malloc(sizeof *f + m->len);
+    if (!f)
+        return ERR_MEMORY;
+    f->code = m->close_code;
+    f->len = (uint8_t)m->len;
+    if (m->len > 0)
+        memcpy(f->reason, m->data, m->len);
+    c->farewell = f;
+    conn_resume_later(w, c);
+    return 0;
+}
+
+/* §5.5.1, §7.1.4: both Close frames are there when this one was not the answer to ours. Messages that
+ * came in the same turn are not with the script yet: its answers to them go out before ours, as they
+ * would had the Close come later. */
 static void on_close(struct worker *w, struct conn *c, const struct message *m)
 {
+    bool answers_first = w->batch.count > 0;
     if (c->state == CONN_OPEN) {
         topics_unsubscribe_all(w, c);
-        if (c->state != CONN_OPEN ||
-            queue_close(w, c, m->close_code, (const char *)m->data, m->len) < 0)
+        if (c->state != CONN_OPEN)
+            return;
+        if (answers_first && keep_close(w, c, m) < 0) {
+            conn_kill(w, c);
+            return;
+        }
+        if (!answers_first && queue_close(w, c, m->close_code, (const char *)m->data, m->len) < 0)
             return;
     }
     emit_close(w, c, m->close_code, (const char *)m->data, m->len, true);
+    if (!c->farewell)
+        conn_linger(w, c);
+}
+
+void ws_conn_resume(struct worker *w, struct conn *c)
+{
+    const struct ws_farewell *f = c->farewell;
+    if (!f || (c->state == CONN_OPEN && queue_close(w, c, f->code, f->reason, f->len) < 0))
+        return;
     conn_linger(w, c);
 }
 
@@ -232,10 +265,11 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     if (c->state != CONN_OPEN && c->state != CONN_CLOSING)
         return;
     count_failure(w, code);
+    bool told = c->farewell != NULL; /* the script knows that it is closed */
     if (c->state == CONN_OPEN) {
         worker_log_peer(w, LOG_WARN, c, "%s: %s: closed with %u", w->site->routes[c->route].pattern,
                         why, code);
-        struct event *e = emit(w, c, EVENT_ERROR);
+        struct event *e = told ? NULL : emit(w, c, EVENT_ERROR);
         if (e) {
             e->code = code;
             e->data = why;
@@ -247,18 +281,24 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
         if (queue_close(w, c, code, why, strlen(why)) < 0)
             return;
     }
-    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+    if (!told)
+        emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
     conn_linger(w, c);
 }
 
 void ws_conn_lost(struct worker *w, struct conn *c)
 {
-    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+    if (!c->farewell)
+        emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
 }
 
+/* RFC 8446 §6.1: the end of our side is said too. */
 void ws_conn_eof(struct worker *w, struct conn *c)
 {
-    conn_kill(w, c);
+    if (c->farewell)
+        return; /* ws_conn_resume ends it */
+    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+    conn_linger(w, c);
 }
 
 /* ---- input ----------------------------------------------------------------------------------- */
@@ -337,6 +377,8 @@ static struct message_rules rules_of(const struct worker *w, const struct conn *
 
 void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 {
+    if (c->farewell)
+        return; /* §5.5.1: nothing counts after a Close */
     if (c->state == CONN_OPEN) {
         c->ping_sent = false;
         conn_deadline(w, c, limits_of(w, c)->idle_seconds);
@@ -345,7 +387,7 @@ void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
     struct message m;
     const char *why = "";
     int status = 0;
-    while ((c->state == CONN_OPEN || c->state == CONN_CLOSING) &&
+    while ((c->state == CONN_OPEN || c->state == CONN_CLOSING) && !c->farewell &&
            (status = message_read(&c->reader, &rules, &data, &len, &m, &why)) == 1)
         on_item(w, c, &m);
     if (status < 0)

@@ -28,13 +28,23 @@ struct ws_deflate {
     bool fresh;                /* what the peer's window holds is not ours: begin an empty one */
 };
 
+/* The peer's Close, which is answered when the script has had the messages before it. */
+struct ws_farewell {
+    uint16_t code;
+    uint8_t len;
+    char reason[];
+};
+
 /* The 101 is queued: the connection speaks WebSocket from here. Takes what it needs of c->http,
  * which stays the caller's to release. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
 int ws_conn_start(struct worker *w, struct conn *c, uint32_t route, const char *protocol,
                   const struct deflate_params *deflate);
 /* Bytes from the socket; unmasked in place; they must stay until the batch is done. */
 void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len);
+/* The peer has ended its side without a Close: EVENT_CLOSE 1006, and the end. */
 void ws_conn_eof(struct worker *w, struct conn *c);
+/* The script has had what came in this turn: answers a Close that waits for it. */
+void ws_conn_resume(struct worker *w, struct conn *c);
 void ws_conn_expired(struct worker *w, struct conn *c);
 /* conn_kill tells: the socket is gone without a closing handshake. Emits EVENT_CLOSE 1006. */
 void ws_conn_lost(struct worker *w, struct conn *c);
