@@ -325,8 +325,11 @@ static void on_flushed(struct worker *w, struct conn *c)
         http_conn_drained(w, c);
     if (c->state == CONN_LINGER && !c->shut_down) {
         c->shut_down = true;
-        transport_shutdown(&c->transport);
-        if (c->peer_ended) {
+        /* No input can come that would make the system reset what we sent: close() says all. */
+        bool over = c->peer_ended || (c->peer_done && !c->secure);
+        if (c->secure || !over)
+            transport_shutdown(&c->transport);
+        if (over) {
             conn_kill(w, c);
             return;
         }

@@ -1,12 +1,12 @@
 #include "protocol/handshake.h"
 
-#include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/error.h"
+#include "protocol/base64.h"
 #include "protocol/http_syntax.h"
+#include "protocol/sha1.h"
 #include "protocol/url.h"
 
 /* ---- Shared by both sides ---- */
@@ -15,16 +15,16 @@ void handshake_accept(char out[HANDSHAKE_ACCEPT_LEN + 1], const char key[HANDSHA
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     uint8_t text[HANDSHAKE_KEY_LEN + sizeof guid - 1];
-    uint8_t digest[SHA_DIGEST_LENGTH];
+    uint8_t digest[SHA1_BYTES];
     memcpy(text, key, HANDSHAKE_KEY_LEN);
     memcpy(text + HANDSHAKE_KEY_LEN, guid, sizeof guid - 1);
-    SHA1(text, sizeof text, digest);
-    EVP_EncodeBlock((uint8_t *)out, digest, sizeof digest);
+    sha1(digest, text, sizeof text);
+    base64_encode(out, digest, sizeof digest);
 }
 
 void handshake_key(char out[HANDSHAKE_KEY_LEN + 1], const uint8_t nonce[HANDSHAKE_NONCE_LEN])
 {
-    EVP_EncodeBlock((uint8_t *)out, nonce, HANDSHAKE_NONCE_LEN);
+    base64_encode(out, nonce, HANDSHAKE_NONCE_LEN);
 }
 
 static bool same(const char *text, size_t len, const char *want)
