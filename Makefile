@@ -66,7 +66,7 @@ run: ## Bring what is missing, build, and serve examples/chat
 $(B)/moonwire: $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -Wl,--export-dynamic-symbol='mw_*' -o $@.new $(OBJ) $(LIBS)
-	@tools/check-binary $@.new $(CDEF)
+	@tools/check-binary $(if $(VARIANT),,--hardened) $@.new $(CDEF)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.
@@ -170,7 +170,7 @@ format: ## Format the C code
 
 format-check: ## Fail if the C code is not formatted
 	@tools/packages lint
-	clang-format --dry-run -Werror $(FORMATTED)
+	@clang-format --dry-run -Werror $(FORMATTED)
 
 lint: ## luacheck, and a compile in which warnings are errors
 	@tools/packages build lint
