@@ -9,6 +9,7 @@
 -- Nothing sleeps: every call waits for what it asks for, with a deadline that fails the spec.
 
 local cjson = require "cjson"
+local mime = require "mime"
 local process = require "spec.support.process"
 local socket = require "socket"
 local sys_stat = require "posix.sys.stat"
@@ -97,6 +98,14 @@ function Page:keep(name)
     sys_stat.mkdir "build"
     sys_stat.mkdir "build/browser"
     self:screenshot { path = ("build/browser/%s.png"):format(name), animations = "disabled" }
+end
+
+-- What was kept under that name, as a data: address.
+function M.kept(name)
+    local file = assert(io.open(("build/browser/%s.png"):format(name), "rb"))
+    local bytes = file:read "*a"
+    file:close()
+    return "data:image/png;base64," .. mime.b64(bytes)
 end
 
 -- Closes the page.

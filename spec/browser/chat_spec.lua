@@ -4,7 +4,8 @@ local browser = require "spec.browser.browser"
 local cjson = require "cjson"
 local example = require "spec.examples.example"
 
-local desktop = { locale = "en-GB", viewport = { width = 960, height = 680 } }
+local desktop = { locale = "en-GB", viewport = { width = 820, height = 700 },
+    deviceScaleFactor = 2 }
 local phone = {
     locale = "en-GB", viewport = { width = 390, height = 780 }, deviceScaleFactor = 2,
     hasTouch = true, isMobile = true,
@@ -13,6 +14,13 @@ local phone_at_night = { colorScheme = "dark" }
 for name, value in pairs(phone) do
     phone_at_night[name] = value
 end
+
+-- Two windows side by side: docs/chat.png is what the spec makes of it, in 256 colours.
+local picture = [[<body style="margin:0;height:820px;display:flex;align-items:center;gap:36px;
+    justify-content:center;background:#bcc6d2">
+    <style>img { box-shadow: 0 10px 24px rgb(20 25 40 / .25) }</style>
+    <img src="%s" style="width:820px;border-radius:14px">
+    <img src="%s" style="width:352px;border-radius:28px;border:8px solid #0b0c10">]]
 
 describe("the chat in a browser", function()
     local chromium, chat
@@ -219,8 +227,8 @@ describe("the chat in a browser", function()
             { linus, "I just opened the link on my phone." },
             { linus, "No account, no app. Nice." },
             { grace, "Same here. What happens when you change the code?" },
-            { ada, "It is one Lua file of eighty lines.\nThe page reconnects by itself." },
-            { grace, "Then I know what I do this evening." },
+            { ada, "It is one Lua file.\nThe page reconnects by itself." },
+            { grace, "Then I know what I do tonight." },
         } do
             say(line[1], line[2])
             shows(ada, line[2])
@@ -235,6 +243,9 @@ describe("the chat in a browser", function()
         grace:wait "document.getElementById('side').offsetHeight > 0"
         grace:keep "chat-phone"
         chromium:open(address(), phone):keep "chat-welcome"
+        local both = chromium:open("about:blank", { viewport = { width = 1300, height = 820 } })
+        both:setContent(picture:format(browser.kept "chat-desktop", browser.kept "chat-phone-dark"))
+        both:keep "chat"
         for _, page in ipairs { ada, linus, grace } do
             -- Nothing sticks out to the side.
             assert.is_true(page:evaluate

@@ -2,10 +2,12 @@
 // socket; one JSON object out per line, { id, value } or { id, error }. Started by browser.lua.
 "use strict";
 
+const fs = require("fs");
 const net = require("net");
 const readline = require("readline");
 const { chromium } = require("playwright-core");
 
+const chromiums = ["/usr/bin/chromium", "/usr/bin/chromium-browser"]; // Debian, Ubuntu
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const pages = new Map(); // name to { page, complaints }
@@ -64,7 +66,7 @@ const methods = {
 
 async function main() {
     browser = await chromium.launch({
-        executablePath: process.env.MOONWIRE_CHROMIUM || "/usr/bin/chromium",
+        executablePath: process.env.MOONWIRE_CHROMIUM || chromiums.find(fs.existsSync),
         args: flags,
     });
     const socket = net.connect(Number(process.argv[2]), "127.0.0.1");
