@@ -53,7 +53,7 @@ end
 function chat.on_message(ws, text, is_binary)
     local room, name = rooms[ws.params.room], ws.state.name
     if is_binary then
-        return ws:close(1008, "text only")
+        return ws:close(1003, "text only")
     elseif not text:find "%S" then
         return ws:publish(room.topic, mw.json.encode { type = "typing", name = name })
     end

@@ -243,8 +243,8 @@ function methods.send(ws, data, is_binary)
 end
 
 -- WHATWG lets pages use 1000 and 3000–4999; the others are a server's (RFC 6455 §7.4.1, IANA).
-local server_codes = { [1000] = true, [1001] = true, [1008] = true, [1011] = true, [1012] = true,
-    [1013] = true }
+local server_codes = { [1000] = true, [1001] = true, [1003] = true, [1007] = true, [1008] = true,
+    [1009] = true, [1011] = true, [1012] = true, [1013] = true }
 
 local function check_close(code, reason)
     if code == nil then
@@ -256,9 +256,10 @@ local function check_close(code, reason)
     end
     if type(code) ~= "number" or code % 1 ~= 0
         or not (server_codes[code] or code >= 3000 and code <= 4999) then
-        error(("InvalidAccessError: close: the code is 1000 (normal), 1001 (going away), 1008 "
-            .. "(policy), 1011 (internal error), 1012 (restart), 1013 (try again later) or your "
-            .. "own of 3000 to 4999, got %s"):format(tostring(code)), 3)
+        error(("InvalidAccessError: close: the code is 1000 (normal), 1001 (going away), 1003 "
+            .. "(unsupported data), 1007 (invalid data), 1008 (policy), 1009 (too big), 1011 "
+            .. "(internal error), 1012 (restart), 1013 (try again later) or your own of 3000 to "
+            .. "4999, got %s"):format(tostring(code)), 3)
     end
     if reason ~= nil and type(reason) ~= "string" then
         error(("close: the reason is a string, got %s"):format(type(reason)), 3)
@@ -269,7 +270,7 @@ local function check_close(code, reason)
 end
 
 --- Begins the closing handshake. No message is delivered after it; on_close follows.
--- @param code 1000, 1001, 1008, 1011, 1012, 1013 or 3000 to 4999; nil: none is told
+-- @param code 1000, 1001, 1003, 1007 to 1009, 1011 to 1013, or 3000 to 4999; nil: none is told
 -- @param reason UTF-8 of at most 123 bytes
 -- @return true; nil, "closed" when it is closing or closed already
 -- @raise InvalidAccessError for other codes, SyntaxError for a reason that is too long or not UTF-8
