@@ -138,7 +138,7 @@ describe("inflater", function()
         assert_inflates(hex "00 05 00 fa ff 48 65", nil, "ERR_PROTOCOL")
     end)
 
-    it("RFC 7692 §8 lets a message of max_len through and not one byte more", function()
+    it("RFC 6455 §10.4 lets a message of max_len through and not one byte more", function()
         for _, len in ipairs { 1, 2, 511, 512, 513, 4000 } do
             local text = ("ab"):rep(len / 2) .. ("c"):rep(len % 2)
             local payload = compress(deflater(), text)
@@ -147,7 +147,7 @@ describe("inflater", function()
         end
     end)
 
-    it("RFC 7692 §8 takes no memory for what a bomb would become", function()
+    it("RFC 6455 §10.4 takes no memory for what a bomb would become", function()
         local out = core.new("struct buffer", C.buffer_deinit)
         local bomb = compress(deflater(), ("\0"):rep(2 ^ 24))
         assert.is_true(#bomb < 20000)
@@ -272,6 +272,69 @@ describe("deflater", function()
         local text = noise(700000, 5)
         local back = inflate_pieces(inflater(), { compress(deflater(), text) })
         assert.is_true(back == text)
+    end)
+
+    describe("kept for messages without context", function()
+        local all
+
+        before_each(function()
+            all = core.new("struct deflaters", C.deflaters_deinit)
+        end)
+
+        local function get(len, bits, level, memory)
+            local d = C.deflaters_get(all, len, bits or 15, level or 6, memory or 8)
+            assert.is_true(d ~= nil)
+            return d
+        end
+
+        it("is the same one for the same settings, and another for others", function()
+            local d = get(100000)
+            assert.is_true(d == get(5000))
+            assert.is_true(d ~= get(100000, 14))
+            assert.is_true(d ~= get(100000, 15, 1))
+            assert.is_true(d ~= get(100000, 15, 6, 9))
+            assert.is_true(d == get(100000))
+        end)
+
+        it("has little memory for short messages, and the same one for many settings", function()
+            local d = get(4096)
+            assert.is_true(d ~= get(4097))
+            for bits = 12, 15 do
+                for memory = 5, 9 do
+                    assert.is_true(d == get(1, bits, 6, memory))
+                end
+            end
+            assert.is_true(d ~= get(1, 11))
+            assert.is_true(d ~= get(1, 15, 6, 4))
+        end)
+
+        it("makes room for those that are asked for", function()
+            for round = 1, 3 do
+                for bits = 9, 15 do
+                    local text = noise(200, bits) .. noise(2 ^ bits, round) .. noise(200, bits)
+                    local payload = compress(get(#text, bits), text, false)
+                    assert.is_true(text == inflate_pieces(inflater(bits), { payload }))
+                end
+            end
+        end)
+
+        it("RFC 7692 §7.1.1.1 knows nothing of the message before", function()
+            for _, text in ipairs { "Hello", ("Hello"):rep(2000) } do
+                local first = compress(get(#text), text, false)
+                assert.are.equal(first, compress(get(#text), text, false))
+            end
+            assert.are.equal(hex "f2 48 cd c9 c9 07 00", compress(get(5), "Hello", false))
+        end)
+
+        it("RFC 7692 §7.1.2 keeps short messages within a smaller window than theirs", function()
+            for bits = 9, 12 do
+                local block = noise(100, bits)
+                local text = block .. noise(2 ^ bits, bits + 1) .. block
+                local payload = compress(get(#text, bits), text, false)
+                local back = inflate_pieces(inflater(bits), { payload:sub(1, 50), payload:sub(51) })
+                assert.is_true(back == text)
+            end
+        end)
     end)
 
     it("says about how much memory it holds", function()

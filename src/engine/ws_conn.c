@@ -344,8 +344,8 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
         if (c->state == CONN_OPEN) /* WHATWG: not delivered while closing */
             on_message(w, c, m);
         break;
-    case MESSAGE_PING: /* §5.5.2; after our Close nothing may be sent (§5.5.1) */
-        if (c->state == CONN_OPEN &&
+    case MESSAGE_PING: /* §5.5.2: also between our Close and the peer's */
+        if ((c->state == CONN_OPEN || c->state == CONN_CLOSING) &&
             queue_control(w, c, FRAME_PONG, m->data, m->len, c->blocked) == ERR_MEMORY)
             conn_kill(w, c);
         break;
@@ -361,7 +361,7 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
         free(m->data);
 }
 
-static struct message_rules rules_of(const struct worker *w, const struct conn *c)
+static struct message_rules rules_of(struct worker *w, const struct conn *c)
 {
     const struct limits *limits = limits_of(w, c);
     struct message_rules rules = {.from_client = true,
@@ -371,6 +371,7 @@ static struct message_rules rules_of(const struct worker *w, const struct conn *
         rules.compressed = true;
         rules.inflate_context = !c->deflate->params.client_no_context_takeover;
         rules.inflate_bits = c->deflate->params.client_max_window_bits;
+        rules.spare = &w->inflater;
     }
     return rules;
 }
@@ -424,28 +425,31 @@ int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t l
     return queue_control(w, c, FRAME_PING, data, len, c->blocked);
 }
 
-/* Compresses into w->scratch. 1: done; 0: the message goes as it is; or ERR_MEMORY. */
-static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
+/* The compressor for a message to c: c's own, which knows what came before, or a common one. */
+static struct deflater *deflater_for(struct worker *w, struct conn *c, size_t len)
 {
     const struct deflate_options *options = &w->site->routes[c->route].deflate;
     struct ws_deflate *d = c->deflate;
-    if (!d || len < options->min_bytes)
+    int bits = d->params.server_max_window_bits;
+    if (d->params.server_no_context_takeover)
+        return deflaters_get(&w->deflaters, len, bits, options->level, options->memory_level);
+    if (!d->deflater)
+        d->deflater = deflater_new(bits, options->level, options->memory_level);
+    return d->deflater;
+}
+
+/* Compresses into w->scratch. 1: done; 0: the message goes as it is; or ERR_MEMORY. */
+static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
+{
+    struct ws_deflate *d = c->deflate;
+    if (!d || len < w->site->routes[c->route].deflate.min_bytes)
         return 0;
-    if (!d->deflater) {
-        d->deflater =
-            deflater_new(d->params.server_max_window_bits, options->level, options->memory_level);
-        if (!d->deflater)
-            return ERR_MEMORY;
-    }
     bool keep = !d->params.server_no_context_takeover && !d->fresh;
+    struct deflater *deflater = deflater_for(w, c, len);
     w->scratch.len = 0;
-    if (deflater_message(d->deflater, data, len, keep, &w->scratch) < 0)
+    if (!deflater || deflater_message(deflater, data, len, keep, &w->scratch) < 0)
         return ERR_MEMORY;
     d->fresh = false;
-    if (d->params.server_no_context_takeover) {
-        deflater_free(d->deflater);
-        d->deflater = NULL;
-    }
     return 1;
 }
 
