@@ -246,7 +246,7 @@ describe("permessage-deflate (RFC 7692)", function()
             assert.are.equal("-15 -15", (accept(both, { memory_bytes = 1 })))
         end)
 
-        it("is 52 KiB for both contexts by default, 80 where the client's may not shrink", function()
+        it("is 52 KiB by default, 80 where the client's window may not shrink", function()
             for offer, most in pairs { [both] = 52 * 1024, [plain] = 80 * 1024 } do
                 local o = ffi.new("struct deflate_options", C.deflate_options_default)
                 local out = ffi.new "struct deflate_params"

@@ -788,7 +788,7 @@ describe("message", function()
                 end
             end)
 
-            it("RFC 7692 §7.1.1 keeps it while a message is incomplete, and others go on", function()
+            it("RFC 7692 §7.1.1 keeps it for an incomplete message, and others go on", function()
                 for cut = 7, 12 do
                     local readers, rest = {}, {}
                     for i, text in ipairs { texts[1], texts[2], texts[4] } do

@@ -18,6 +18,7 @@
 #include "engine/site.h"
 #include "engine/timers.h"
 #include "engine/topics.h"
+#include "protocol/deflate.h"
 
 struct server;
 struct http_session;
@@ -66,7 +67,9 @@ struct worker {
     struct counters counters;
     struct http_session *free_sessions;
     uint32_t free_session_count;
-    struct buffer scratch; /* for encoding; empty between calls */
+    struct buffer scratch;      /* for encoding; empty between calls */
+    struct deflaters deflaters; /* for messages without context, and for shared ones */
+    struct inflater *inflater;  /* for messages without context; NULL: none yet, or lent */
 
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */

@@ -16,6 +16,8 @@ enum {
     OUTPUT_MIN = 512,     /* room asked for at a time */
     OUTPUT_MAX = 1 << 18, /* the same; buffer_reserve grows faster where it pays */
     STATE_BYTES = 8192,   /* zlib's own structures, about */
+    SHORT_BITS = 12,      /* a window that holds a short message whole, */
+    SHORT_MEMORY = 5,     /* and a memory level that takes most of them as one block */
     BETWEEN_BLOCKS = 128  /* z_stream.data_type: at a block's end and at a byte boundary */
 };
 
@@ -25,6 +27,9 @@ static const uint8_t tail[4] = {0x00, 0x00, 0xff, 0xff};
 struct deflater {
     z_stream z;
     bool fresh; /* the window is empty */
+    uint8_t window_bits;
+    uint8_t level;
+    uint8_t memory_level;
 };
 
 struct inflater {
@@ -70,6 +75,9 @@ struct deflater *deflater_new(int window_bits, int level, int memory_level)
         return NULL;
     }
     d->fresh = true;
+    d->window_bits = (uint8_t)bits;
+    d->level = (uint8_t)level;
+    d->memory_level = (uint8_t)memory_level;
     return d;
 }
 
@@ -143,6 +151,38 @@ int deflater_message(struct deflater *d, const uint8_t *data, size_t len, bool k
     out->len -= sizeof tail;
     assert(memcmp(out->data + out->len, tail, sizeof tail) == 0);
     return 0;
+}
+
+struct deflater *deflaters_get(struct deflaters *all, size_t len, int window_bits, int level,
+                               int memory_level)
+{
+    int bits = zlib_bits(window_bits);
+    if (len <= (size_t)1 << SHORT_BITS) {
+        bits = bits < SHORT_BITS ? bits : SHORT_BITS;
+        memory_level = memory_level < SHORT_MEMORY ? memory_level : SHORT_MEMORY;
+    }
+    for (unsigned i = 0; i < DEFLATERS_KEPT; i++) {
+        struct deflater *d = all->kept[i];
+        if (d != NULL && d->window_bits == bits && d->level == level &&
+            d->memory_level == memory_level) {
+            return d;
+        }
+    }
+    struct deflater *d = deflater_new(bits, level, memory_level);
+    if (d != NULL) {
+        deflater_free(all->kept[all->next]);
+        all->kept[all->next] = d;
+        all->next = (all->next + 1) % DEFLATERS_KEPT;
+    }
+    return d;
+}
+
+void deflaters_deinit(struct deflaters *all)
+{
+    for (unsigned i = 0; i < DEFLATERS_KEPT; i++) {
+        deflater_free(all->kept[i]);
+    }
+    *all = (struct deflaters){0};
 }
 
 struct inflater *inflater_new(int window_bits)

@@ -30,6 +30,22 @@ void deflater_reset(struct deflater *d);
 size_t deflater_memory(int window_bits, int memory_level);
 size_t inflater_memory(int window_bits);
 
+/* Compressors for messages without context, each kept for the next such message: making and freeing
+ * one costs more than a short message. All zero is empty. */
+enum { DEFLATERS_KEPT = 4 };
+struct deflaters {
+    struct deflater *kept[DEFLATERS_KEPT];
+    unsigned next; /* to make room when all places are taken */
+};
+
+/* One for a message of len bytes within this window, to be used with keep_context false, before the
+ * next call. A short message gets one with less memory (and a smaller window, which it cannot fill),
+ * since that is what a reset clears and what the processor's caches must hold. NULL when out of
+ * memory. */
+struct deflater *deflaters_get(struct deflaters *all, size_t len, int window_bits, int level,
+                               int memory_level);
+void deflaters_deinit(struct deflaters *all);
+
 /* window_bits 8..15; 8 is done with 9. A distance beyond the window is refused only where zlib has
  * not the bytes any more, which for windows below 15 may depend on how the data was split. NULL when
  * out of memory. */
