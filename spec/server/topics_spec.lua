@@ -206,7 +206,8 @@ describe("A topic", function()
     end)
 
     it("does not reach who subscribes after, and still reaches who leaves after", function()
-        local a, b = open "a", open "b"
+        local a, b, c = open "a", open "b", open "c"
+        tell(c, "sub t") -- somebody for whom each message is kept
         tell(a, "pub t early; sub t; pub t own; unsub t; pub t late")
         b:text "all t 1; sub t; all t 2; unsub t; all t 3; sub t; all t 4; send 5"
         for _, text in ipairs { "2", "4", "5" } do
@@ -214,6 +215,7 @@ describe("A topic", function()
         end
         tell(a, "sub t")
         gets(a, {})
+        gets(c, { "early", "own", "late", "1", "2", "3", "4" })
     end)
 
     it("goes on when a subscriber leaves in the middle", function()
