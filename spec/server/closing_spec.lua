@@ -154,7 +154,7 @@ describe("The closing handshake", function()
             assert.same({ 1000, "bye" }, { p:read_close() })
         end)
 
-        it("sends nothing but pongs afterwards, whatever the script does (§5.5.1, §5.5.2)", function()
+        it("sends only pongs afterwards, whatever the script does (§5.5.1, §5.5.2)", function()
             local p = server:websocket "/"
             p:text "after"
             assert.equal(1000, (p:read_close()))
