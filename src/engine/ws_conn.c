@@ -169,7 +169,8 @@ static int queue_control(struct worker *w, struct conn *c, enum frame_opcode opc
     uint8_t bytes[FRAME_HEADER_MAX + FRAME_CONTROL_MAX];
     struct frame f = {.opcode = (uint8_t)opcode, .fin = true, .len = len};
     size_t n = frame_encode(bytes, &f);
-    memcpy(bytes + n, payload, len);
+    if (len > 0)
+        memcpy(bytes + n, payload, len);
     n += len;
     if (ahead) {
         int replaced = outbound_control(&c->out, bytes, n);
