@@ -167,6 +167,9 @@ end
 -- ---- timers and the rest --------------------------------------------------------------------
 
 local function add_timers(mw, generation)
+    -- Here, not at the top: generation.lua is loaded by what loads this.
+    local find_function = require("moonwire.generation").find_function
+
     -- Before the app serves, a timer is only planned.
     local function begin(new)
         if generation.collecting then
@@ -185,16 +188,19 @@ local function add_timers(mw, generation)
     -- @return a timer with timer:stop()
     -- @usage mw.after("5s", function() mw.publish("news", "five seconds") end)
     function mw.after(duration, fn)
-        local new = timer.new("after", duration, fn)
+        local new = timer.new("after", duration, fn, find_function)
         return begin(new)
     end
 
     --- Calls a function again and again, the first time after one duration. One that raises is
     -- logged and called again; one that still waits is not called a second time meanwhile.
+    -- @param fn a function, which stops with its generation if the top level made the timer; or the
+    --   name of a global function, or of a module's ("rooms.sweep"): that of the generation that
+    --   serves, whenever the timer fires
     -- @return a timer with timer:stop()
     -- @usage local tick = mw.every("1s", function() mw.publish("clock", os.date()) end)
     function mw.every(duration, fn)
-        local new = timer.new("every", duration, fn)
+        local new = timer.new("every", duration, fn, find_function)
         return begin(new)
     end
 
@@ -210,6 +216,37 @@ local function counters()
         name = C.mw_counter_name(i)
     end
     return out
+end
+
+local function add_reload(mw, generation)
+    --- Loads the app again, in all workers, soon: as SIGHUP does. Connections stay open.
+    -- @usage mw.post("/reload", function() mw.reload() return "soon\n" end)
+    function mw.reload()
+        if generation.collecting then
+            error("mw.reload: the top level is being loaded; call it in a hook or a handler", 2)
+        end
+        C.mw_reload(worker)
+    end
+
+    --- A table that outlives reloads: each worker has one by this name.
+    -- @param name a string
+    -- @param make optional function() that makes it the first time; without it, it is empty
+    -- @return what make returned the first time, whichever generation asks
+    -- @usage local rooms = mw.keep("rooms", function() return {} end)
+    function mw.keep(name, make)
+        if type(name) ~= "string" then
+            error(("mw.keep: the name is a string, got %s"):format(type(name)), 2)
+        elseif make ~= nil and type(make) ~= "function" then
+            error(("mw.keep: expected a function that makes the value, got %s"):format(type(make)),
+                2)
+        end
+        return generation:keep(name, make)
+    end
+
+    --- The generations of the app in this worker, the newest first: number, since (os.time()),
+    -- serving, files (path and sha1 of each), waiting (hooks of it that wait). An old one is listed
+    -- until the collector has removed it.
+    mw.versions = require("moonwire.generation").versions
 end
 
 -- The API for one generation.
@@ -229,6 +266,9 @@ function M.new(generation)
     -- @param data a string (text unless is_binary) or FFI data (binary)
     -- @return true; nil and a text
     function mw.publish(topic, data, is_binary)
+        if generation.collecting then
+            return socket.publish_later(generation.deferred, topic, data, is_binary)
+        end
         return socket.publish(0, topic, data, is_binary)
     end
 
@@ -242,8 +282,14 @@ function M.new(generation)
 
     --- Ends the server as SIGTERM does: no new connections, 1001 to every client, exit.
     function mw.stop()
+        if generation.collecting then
+            generation.deferred[#generation.deferred + 1] = mw.stop
+            return
+        end
         C.mw_stop(worker)
     end
+
+    add_reload(mw, generation)
 
     local names = { "json" }
     for name in pairs(mw) do

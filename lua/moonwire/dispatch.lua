@@ -23,12 +23,12 @@ local C, worker = native.C, native.worker
 local catch = failure.catch
 local find, adopt = socket.find, socket.adopt
 local HANDLE, STATE, LISTENERS, QUEUE = socket.HANDLE, socket.STATE, socket.LISTENERS, socket.QUEUE
-local BINARY_TYPE = socket.BINARY_TYPE
+local BINARY_TYPE, ROUTE, VERSION = socket.BINARY_TYPE, socket.ROUTE, socket.VERSION
 local OPEN, CLOSING, CLOSED = socket.OPEN, socket.CLOSING, socket.CLOSED
 
 local UPGRADE, OPENED, MESSAGE = C.EVENT_UPGRADE, C.EVENT_OPEN, C.EVENT_MESSAGE
 local DRAIN, ERROR, CLOSE = C.EVENT_DRAIN, C.EVENT_ERROR, C.EVENT_CLOSE
-local REQUEST, TIMER = C.EVENT_REQUEST, C.EVENT_TIMER
+local REQUEST, TIMER, RELOAD = C.EVENT_REQUEST, C.EVENT_TIMER, C.EVENT_RELOAD
 
 local checked = socket.checked
 -- From here on remembering that a text is UTF-8 costs less than looking again.
@@ -40,6 +40,7 @@ local hook_of = {
     [DRAIN] = "on_drain",
     [ERROR] = "on_error",
     [CLOSE] = "on_close",
+    [RELOAD] = "on_reload",
 }
 
 local M = {}
@@ -50,7 +51,9 @@ local IDLE_MAX = 64
 local DONE = {}
 
 local routes = {} -- by the site's index: records of route.lua
-local waiting_messages = 64 -- limit, where the route has none of its own
+local version = 0 -- the number of the generation that serves
+local WAITING_MESSAGES = 64
+local waiting_messages = WAITING_MESSAGES -- limit, where the route has none of its own
 
 local count_box = ffi.new "uint32_t[1]"
 local events, at, total = nil, 0, 0
@@ -58,15 +61,33 @@ local events, at, total = nil, 0, 0
 local active        -- the dispatcher that takes events
 local idle = {}
 local parked = {}   -- dispatcher → its connection, or false
+local parked_in = {} -- dispatcher → the generation whose hook waits
 local copies = setmetatable({}, { __mode = "k" }) -- bytes of views whose hook waits
 local handling      -- the connection, request and view of the hook that runs in active
 local handling_request
 local handling_view
 
--- The routes of the generation that serves. waiting: its limit waiting_messages.
-function M.serve(new_routes, waiting)
+-- The routes of the generation that serves from now on. waiting: its limit waiting_messages.
+function M.serve(new_routes, waiting, number)
     routes = new_routes
-    waiting_messages = waiting or waiting_messages
+    waiting_messages = waiting or WAITING_MESSAGES
+    version = number
+    for _, record in pairs(routes) do
+        local shape = record.number == number and record.shape
+        if shape then
+            shape.record = record
+            shape.param_names = record.param_names
+        end
+    end
+end
+
+-- How many hooks of each generation wait, by its number.
+function M.waiting()
+    local out = {}
+    for _, number in pairs(parked_in) do
+        out[number] = (out[number] or 0) + 1
+    end
+    return out
 end
 
 -- ---- hooks ----------------------------------------------------------------------------------
@@ -163,16 +184,21 @@ end
 
 -- ---- events that come while a hook of their connection waits --------------------------------
 
-local function enqueue(ws, route, event)
-    local queue = ws[QUEUE]
-    queue.last = queue.last + 1
-    queue[queue.last] = {
+-- An event that outlives its batch.
+local function copy(route, event)
+    return {
         kind = event.kind,
         route = route,
         data = ffi.string(event.data, event.len),
         code = event.code,
         flag = event.flag ~= 0,
     }
+end
+
+local function enqueue(ws, route, event)
+    local queue = ws[QUEUE]
+    queue.last = queue.last + 1
+    queue[queue.last] = copy(route, event)
     local limits = route.limits
     local limit = limits and limits.waiting_messages or waiting_messages
     if not queue.paused and queue.last - queue.first + 1 >= limit then
@@ -181,14 +207,34 @@ local function enqueue(ws, route, event)
     end
 end
 
+-- The connection's first event in this generation: on_reload goes before it.
+local function migrate(ws, route)
+    local from = ws[VERSION]
+    ws[VERSION] = version
+    if not route.on_reload or route.number ~= version then
+        return
+    end
+    local ok, problem = xpcall(route.on_reload, catch, ws, from, version)
+    if not ok then
+        hook_failed(ws, route, "on_reload", problem)
+    end
+end
+
 local function deliver_queued(ws, item)
-    if item.kind ~= MESSAGE then
-        deliver_change(ws, item.route, item.kind, item.data, item.code, item.flag)
+    local route = ws[ROUTE].record or item.route
+    if ws[VERSION] ~= version then
+        migrate(ws, route)
+        route = ws[ROUTE].record or route -- it may have waited
+    end
+    if item.kind == RELOAD then
+        return
+    elseif item.kind ~= MESSAGE then
+        deliver_change(ws, route, item.kind, item.data, item.code, item.flag)
     elseif ws[STATE] == OPEN then
         if item.flag and ws[BINARY_TYPE] == "buffer" then
-            deliver_view(ws, item.route, item.data, #item.data, true)
+            deliver_view(ws, route, item.data, #item.data, true)
         else
-            deliver_message(ws, item.route, item.data, item.flag)
+            deliver_message(ws, route, item.data, item.flag)
         end
     end
 end
@@ -243,7 +289,7 @@ local function decide(req, route, handle)
     if problem then
         error(problem, 0)
     elseif ok and state ~= nil then
-        adopt(handle, route).state = state
+        adopt(handle, route, route.number).state = state
     end
 end
 
@@ -286,6 +332,9 @@ end
 
 local function on_change(ws, route, event)
     local kind = event.kind
+    if kind == RELOAD then
+        return -- it has met this generation already
+    end
     if kind == CLOSE then
         socket.release(ws)
     end
@@ -297,6 +346,18 @@ local function on_change(ws, route, event)
     end
 end
 
+-- A newer generation than that which has last met the connection, or its hook that waits.
+local function on_outdated(ws, route, event)
+    if event.kind == CLOSE then
+        socket.release(ws)
+    end
+    if ws[QUEUE] then
+        enqueue(ws, route, event)
+    else
+        deliver_queued(ws, copy(route, event)) -- on_reload may wait
+    end
+end
+
 local function on_connection(event, route)
     local handle = event.conn
     local ws = find(handle)
@@ -304,10 +365,13 @@ local function on_connection(event, route)
         if not route[hook_of[event.kind]] then
             return -- nobody has met this connection, nobody wants to
         end
-        ws = adopt(handle, route)
+        ws = adopt(handle, route, event.kind == OPENED and version
+            or C.mw_opened_in(worker, handle))
     end
     handling = ws
-    if event.kind == MESSAGE then
+    if ws[VERSION] ~= version then
+        on_outdated(ws, route, event)
+    elseif event.kind == MESSAGE then
         on_message(ws, route, event)
     else
         on_change(ws, route, event)
@@ -327,6 +391,8 @@ local function handle_event(event)
         on_upgrade(event, routes[event.route])
     elseif kind == TIMER then
         timer.fired(event.conn, event.flag ~= 0)
+    elseif kind == RELOAD then
+        on_connection(event, routes[event.route])
     end
     -- EVENT_ABORT needs nothing: the answer of the handler that waits will find nobody.
     handling_request = nil
@@ -338,7 +404,7 @@ local function settle(self)
     if ws then
         catch_up(ws)
     end
-    parked[self] = nil
+    parked[self], parked_in[self] = nil, nil
     if #idle < IDLE_MAX then
         idle[#idle + 1] = self
     end
@@ -374,7 +440,7 @@ end
 -- batch and of its request is copied.
 local function park_active(co)
     local ws = handling or false
-    parked[co] = ws
+    parked[co], parked_in[co] = ws, version
     if ws then
         ws[QUEUE] = { first = 1, last = 0, paused = false }
     end
@@ -395,7 +461,7 @@ local function dispatcher_broke(co, problem)
     if ws then
         ws[QUEUE] = false
     end
-    parked[co] = nil
+    parked[co], parked_in[co] = nil, nil
     if active == co then
         active = nil
     end

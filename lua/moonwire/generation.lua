@@ -2,14 +2,19 @@
 --
 -- The top level only collects a plan, with no effect on the server. declare() hands it to a site
 -- (script/api.h), and start() puts it to work: a plan that fails in between has changed nothing.
+--
+-- Connections, their state and their subscriptions are no generation's. Nothing here keeps an old
+-- one: it goes with its last closure.
 
 local dispatch = require "moonwire.dispatch"
+local environment = require "moonwire.environment"
+local failure = require "moonwire.failure"
 local native = require "moonwire.native"
 local timer = require "moonwire.timer"
 
 local ffi = require "ffi"
 
-local C = native.C
+local C, worker = native.C, native.worker
 
 local M = {}
 
@@ -17,10 +22,18 @@ local Generation = {}
 Generation.__index = Generation
 
 local loading
+local serving                                    -- the generation
+local alive = setmetatable({}, { __mode = "v" }) -- by number, until they are collected
+local kept = {}                                  -- what mw.keep made, by name
 
 -- The generation whose top level runs; raises outside of one.
 function M.loading()
     return loading or error("moonwire is required by an app: moonwire app.lua", 3)
+end
+
+-- The code that was being loaded was ended from outside.
+function M.nothing_loads()
+    loading = nil
 end
 
 -- A generation for the app at path; make_api(generation) gives what require "moonwire" returns.
@@ -33,9 +46,14 @@ function M.new(path, make_api)
         limits = {},
         timers = {},
         routes = {},       -- records by the site's index, from 0
-        site = nil,
+        files = {},        -- { path, sha1, text (while it is loaded) }
+        kept = {},         -- what mw.keep made while it was loaded
+        deferred = {},     -- functions: what the top level wants done when it serves
+        site = nil,        -- while it is loaded
+        number = nil,      -- once it serves
     }, Generation)
     self.api = make_api(self)
+    self.env = environment.new(self)
     loading = self
     return self
 end
@@ -62,6 +80,47 @@ function Generation:resolve(path)
         return path
     end
     return self.folder .. "/" .. path
+end
+
+local digest = ffi.new "char[41]"
+
+-- The app is made of this file, or would be: text is nil when there is none.
+function Generation:found_file(path, text)
+    local sha1 = ""
+    if text then
+        C.mw_digest(text, #text, digest)
+        sha1 = ffi.string(digest)
+        self.files[#self.files + 1] = { path = path, sha1 = sha1, text = self.collecting and text }
+    end
+    C.mw_site_file(worker, self.site, path, sha1)
+end
+
+-- The table that every generation finds under this name.
+function Generation:keep(name, make)
+    local value = kept[name] or self.kept[name]
+    if value == nil then
+        value = make and make() or {}
+        local into = self.collecting and self.kept or kept
+        into[name] = value
+    end
+    return value
+end
+
+-- A global function, or one of a module: "tick", "rooms.sweep". nil when there is none.
+function Generation:find_function(name)
+    local value = rawget(self.env, name)
+    if value == nil then
+        local module, field = name:match "^(.+)%.([^.]+)$"
+        local holder = module and (rawget(self.env.package.loaded, module)
+            or rawget(self.env, module))
+        value = type(holder) == "table" and holder[field] or nil
+    end
+    return type(value) == "function" and value or nil
+end
+
+-- The function that the name means in the generation that serves.
+function M.find_function(name)
+    return serving and serving:find_function(name)
 end
 
 local function site_error(site)
@@ -94,6 +153,9 @@ local function declare_websocket(site, index, record)
         end
     end
     if C.mw_site_upgrade(site, index, record.on_upgrade ~= nil) < 0 then
+        return site_error(site)
+    end
+    if record.reload == "eager" and C.mw_site_eager(site, index, true) < 0 then
         return site_error(site)
     end
     return declare_limits(site, index, record.limits or {})
@@ -145,6 +207,16 @@ function declare.listen(_, site, item)
     end
 end
 
+-- A timer names its function, which may be defined below it.
+local function unknown_function(self)
+    for _, waiting in ipairs(self.timers) do
+        if waiting.name and not self:find_function(waiting.name) then
+            return ("%s: %s: there is no global function, or module's, of this name"):format(
+                waiting.where, waiting.title)
+        end
+    end
+end
+
 -- Hands the plan to a site. nil, or one line that says where and what.
 function Generation:declare(site)
     self.collecting = false
@@ -154,16 +226,97 @@ function Generation:declare(site)
             return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
         end
     end
+    self.plan = {}
+    return unknown_function(self)
+end
+
+local function loaded(self)
+    self.collecting = false
+    self.site = nil
+    for _, file in ipairs(self.files) do
+        file.text = nil
+    end
+    loading = nil
+end
+
+-- Its hooks may still be called, and set, but the site that it spoke to is gone.
+local function retire(self)
+    for _, record in pairs(self.routes) do
+        record.upgrade_changed = nil
+    end
+end
+
+-- The plan comes to nothing.
+function Generation:abandon()
+    loaded(self)
+    retire(self)
+end
+
+-- What was under way on routes that are gone goes on there.
+local function take_over_routes(self, before)
+    local i = 0
+    while true do
+        local was = C.mw_route_was(worker, i)
+        if was == native.ERR_NOT_FOUND then
+            return
+        elseif was >= 0 then
+            self.routes[i] = before.routes[was]
+        end
+        i = i + 1
+    end
 end
 
 -- The declared generation serves from now on.
 function Generation:start()
-    dispatch.serve(self.routes, self.limits.waiting_messages)
-    for _, waiting in ipairs(self.timers) do
-        timer.start(waiting)
+    local before = serving
+    loaded(self)
+    self.number = C.mw_generation(worker)
+    self.since = os.time()
+    for _, record in pairs(self.routes) do
+        record.number = self.number
     end
-    self.timers = {}
-    loading = nil
+    if before then
+        retire(before)
+        take_over_routes(self, before)
+    end
+    for name, value in pairs(self.kept) do
+        kept[name] = value
+    end
+    self.kept = {}
+    serving = self
+    alive[self.number] = self
+    dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
+    timer.take_over(self.timers, before and before.timers or {})
+    for _, fn in ipairs(self.deferred) do
+        local ok, problem = xpcall(fn, failure.catch)
+        if not ok then
+            failure.report("the top level of " .. self.path, problem)
+        end
+    end
+    self.deferred = {}
+end
+
+-- What mw.versions returns, the newest first.
+function M.versions()
+    local waiting = dispatch.waiting()
+    local out = {}
+    for number, generation in pairs(alive) do
+        local files = {}
+        for i, file in ipairs(generation.files) do
+            files[i] = { path = file.path, sha1 = file.sha1 }
+        end
+        out[#out + 1] = {
+            number = number,
+            since = generation.since,
+            serving = generation == serving,
+            files = files,
+            waiting = waiting[number] or 0,
+        }
+    end
+    table.sort(out, function(a, b)
+        return a.number > b.number
+    end)
+    return out
 end
 
 return M

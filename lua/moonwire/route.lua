@@ -8,8 +8,9 @@ local units = require "moonwire.units"
 
 local M = {}
 
-local hooks = { "on_upgrade", "on_open", "on_message", "on_close", "on_error", "on_drain" }
-local options = { "protocols", "origins", "compress", "limits", "binaryType" }
+local hooks = { "on_upgrade", "on_open", "on_message", "on_close", "on_error", "on_drain",
+    "on_reload" }
+local options = { "protocols", "origins", "compress", "limits", "binaryType", "reload" }
 
 local is_hook, is_option, all_names = {}, {}, {}
 for _, name in ipairs(hooks) do
@@ -98,6 +99,13 @@ local readers = {
         local ok, problem = pcall(socket.check_binary_type, value, -1)
         return ok and value or nil, problem
     end,
+    reload = function(value)
+        if value ~= "lazy" and value ~= "eager" then
+            return nil, ('reload is "lazy" (on_reload comes before a connection\'s next event) or '
+                .. '"eager" (it comes at once), got %s'):format(tostring(value))
+        end
+        return value
+    end,
 }
 
 local function read_option(record, name, value)
@@ -106,6 +114,25 @@ local function read_option(record, name, value)
         return problem
     end
     record[name] = read
+end
+
+-- ---- shapes ---------------------------------------------------------------------------------
+
+-- What a route is in all generations, for the connections on it: it does not keep any of them.
+local shapes = setmetatable({}, { __mode = "v" })
+
+-- The same for patterns that fit the same paths, whatever their parameters are called.
+local function shape_of(pattern)
+    local key = pattern:gsub("/:[^/]*", "/:"):gsub("/%*[^/]*", "/*")
+    local shape = shapes[key]
+    if not shape then
+        shape = {
+            param_names = text.param_names(pattern),
+            record = nil, -- of the generation that serves, or of the last that had it
+        }
+        shapes[key] = shape
+    end
+    return shape
 end
 
 -- ---- the proxy ------------------------------------------------------------------------------
@@ -162,6 +189,7 @@ function M.websocket(pattern, settings)
     local record = {
         kind = "websocket",
         pattern = pattern,
+        shape = shape_of(pattern),
         param_names = text.param_names(pattern),
         binaryType = "string",
     }

@@ -2,7 +2,7 @@
 --
 -- One table for each connection that the app's code has met, made at the first event that a hook
 -- wants, and kept until its close event: an app may well keep its users in a table with weak keys.
--- It is small (176 bytes), since what C knows is asked for when it is read, and kept only then.
+-- It is small (184 bytes), since what C knows is asked for when it is read, and kept only then.
 
 local ffi = require "ffi"
 local bit = require "bit"
@@ -22,8 +22,9 @@ local M = {}
 -- ---- layout ---------------------------------------------------------------------------------
 
 -- The array part; user fields and what was read once (params, url, …) go to the hash part.
-local HANDLE, STATE, ROUTE, LISTENERS, QUEUE, BINARY_TYPE = 1, 2, 3, 4, 5, 6
-M.HANDLE, M.STATE, M.ROUTE = HANDLE, STATE, ROUTE
+local HANDLE, STATE, ROUTE, LISTENERS, QUEUE, BINARY_TYPE, VERSION = 1, 2, 3, 4, 5, 6, 7
+M.HANDLE, M.STATE, M.ROUTE = HANDLE, STATE, ROUTE -- ROUTE: its shape (route.lua)
+M.VERSION = VERSION     -- the generation that has last met it
 M.LISTENERS = LISTENERS -- a table of event_target, or false
 M.QUEUE = QUEUE         -- events that wait behind a hook that waits, or false
 M.BINARY_TYPE = BINARY_TYPE
@@ -376,6 +377,16 @@ function M.publish(except, topic, data, is_binary)
     return true
 end
 
+-- The same, by a function that is added to the list.
+function M.publish_later(list, topic, data, is_binary)
+    check_topic(topic, "publish", 2)
+    message_of(data, is_binary, "publish")
+    list[#list + 1] = function()
+        M.publish(0, topic, data, is_binary)
+    end
+    return true
+end
+
 --- Sends a message to all subscribers of a topic but this connection, in every worker.
 -- Works in on_close too, when there is nobody to leave out.
 -- @param topic a string
@@ -499,8 +510,9 @@ function M.find(handle)
 end
 
 -- A new object for a connection that has none.
-function M.adopt(handle, route)
-    local ws = setmetatable({ handle, OPEN, route, false, false, route.binaryType }, meta)
+function M.adopt(handle, route, version)
+    local ws = setmetatable({ handle, OPEN, route.shape, false, false, route.binaryType, version },
+        meta)
     local slot = handle % SLOTS
     local chunk = chunks[rshift(slot, CHUNK_BITS)]
     if not chunk then

@@ -40,23 +40,34 @@ local function check(name, duration, fn, least)
     if not seconds then
         error(("mw.%s: %s"):format(name, problem), 4)
     end
-    if type(fn) ~= "function" then
-        error(("mw.%s: expected a function, got %s"):format(name, type(fn)), 4)
+    if type(fn) ~= "function" and type(fn) ~= "string" then
+        error(("mw.%s: expected a function, or the name of one, got %s"):format(name, type(fn)),
+            4)
     end
     return seconds
 end
 
--- A timer that is not started. Raises at the level of the caller's caller.
-function M.new(name, duration, fn)
+        error(("mw.%s: expected a function, or the name of one, got %s"):format(name,
+            type(fn)), 4)
+function M.new(name, duration, fn, find)
     local every = name == "every"
     local seconds = check(name, duration, fn, every and 0.001 or 0)
     local at = debug.getinfo(3, "Sl")
+    local by_name = type(fn) == "string" and fn or nil
     return setmetatable({
-        fn = fn,
+        fn = not by_name and fn or function()
+            local found = find(by_name)
+            if not found then
+                error(("there is no function %s any more"):format(by_name), 0)
+            end
+            return found()
+        end,
+        name = by_name,
         seconds = seconds,
         every = every and seconds or 0,
-        title = ("mw.%s(%s) of %s:%d"):format(name, tostring(duration), at.short_src,
-            at.currentline),
+        where = ("%s:%d"):format(at.short_src, at.currentline),
+        title = ("mw.%s(%s%s) of %s:%d"):format(name, tostring(duration),
+            by_name and (", %q"):format(by_name) or "", at.short_src, at.currentline),
         running = false,
         stopped = false,
     }, meta)
@@ -75,6 +86,34 @@ function M.start(timer)
     timer.id = id
     by_id[id] = timer
     return true
+end
+
+-- The timer of an older generation that does the same by the same name.
+local function same(timer, others)
+    for _, other in ipairs(others) do
+        if timer.name and timer.name == other.name and timer.every == other.every
+            and timer.every > 0 and other.id and not other.stopped and not timer.stopped then
+            return other
+        end
+    end
+end
+
+-- A new generation's timers start, and those of the old one stop; one that both have, by the name
+-- of its function, goes on in its rhythm.
+function M.take_over(new, old)
+    for _, timer in ipairs(new) do
+        local other = same(timer, old)
+        if other then
+            timer.id, timer.running = other.id, other.running
+            by_id[timer.id] = timer
+            other.id, other.stopped, other.successor = nil, true, timer
+        else
+            M.start(timer)
+        end
+    end
+    for _, timer in ipairs(old) do
+        timer:stop()
+    end
 end
 
 -- EVENT_TIMER. A function that still waits is not started a second time.
@@ -99,6 +138,9 @@ function M.fired(id, over)
     timer.running = true
     local ok, problem = xpcall(timer.fn, failure.catch)
     timer.running = false
+    if timer.successor then
+        timer.successor.running = false
+    end
     if not ok then
         failure.report(timer.title, problem)
     end

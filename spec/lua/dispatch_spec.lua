@@ -427,7 +427,7 @@ describe("timers", function()
         local mw = require "moonwire.api".new { collecting = true, timers = {} }
         for _, case in ipairs {
             { "after", "soon", print, "mw.after: \"soon\" is not a duration" },
-            { "after", 1, nil, "mw.after: expected a function, got nil" },
+            { "after", 1, nil, "mw.after: expected a function, or the name of one, got nil" },
             { "every", 0, print, "mw.every: the duration is at least a millisecond" },
         } do
             local ok, problem = pcall(function()

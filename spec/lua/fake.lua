@@ -41,6 +41,7 @@ local kinds = {
     request = ffi.C.EVENT_REQUEST,
     abort = ffi.C.EVENT_ABORT,
     timer = ffi.C.EVENT_TIMER,
+    reload = ffi.C.EVENT_RELOAD,
 }
 
 -- fn must raise an error that holds the text and names the line of the spec that made the call.
@@ -284,6 +285,26 @@ local function make_c(engine)
         note "stop"
     end
 
+    function c.mw_reload()
+        note "reload"
+    end
+    function c.mw_opened_in()
+        return 1
+    end
+    function c.mw_generation()
+        return engine.generation
+    end
+    function c.mw_route_was()
+        return ERR_NOT_FOUND
+    end
+    function c.mw_digest(data, len, out)
+        ffi.copy(out, ("%040d"):format(#text_of(data, len)))
+    end
+    function c.mw_site_file(_, _, path, digest)
+        engine.files[path] = digest
+        return 0
+    end
+
     -- Sites: what the plan declares, in order.
     local function site_note(...)
         engine.site[#engine.site + 1] = { ... }
@@ -295,6 +316,9 @@ local function make_c(engine)
     end
     function c.mw_site_error()
         return engine.site_error
+    end
+    function c.mw_site_eager(_, route)
+        return site_note("eager", route)
     end
     function c.mw_site_route(_, pattern, len, methods)
         pattern = text_of(pattern, len)
@@ -368,7 +392,7 @@ function M.new()
     forget_modules()
     local engine = setmetatable({
         queue = {}, conns = {}, requests = {}, calls = {}, logged = {}, timers = {}, site = {},
-        lent = {}, answers = {}, failures = 0, last_timer = 0, route_count = 0,
+        lent = {}, answers = {}, files = {}, generation = 1, failures = 0, last_timer = 0, route_count = 0,
     }, Engine)
     if not package.path:find("lua/?.lua", 1, true) then
         package.path = "lua/?.lua;" .. package.path

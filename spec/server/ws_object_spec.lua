@@ -120,7 +120,7 @@ mw.ws("/run/:room/*rest", { on_message = run, protocols = "chat",
             ["mw.sleeep('1s')"] = "mw.sleeep does not exist; did you mean sleep?",
             ["mw.ws('/late')"] = "an app declares this while it is loaded",
             ["mw.sleep('soon')"] = '"soon" is not a duration',
-            ["mw.after('1s')"] = "mw.after: expected a function, got nil",
+            ["mw.after('1s')"] = "mw.after: expected a function, or the name of one, got nil",
             ["mw.every(0, print)"] = "the duration is at least a millisecond",
         }
         for what, wanted in pairs(cases) do

@@ -21,6 +21,7 @@ const struct limits limits_default = {
     .pong_seconds = 20,
     .close_seconds = 5,
     .drain_seconds = 5,
+    .reload_seconds = 5,
     .connections = 100000,
     .connections_per_address = 0,
 };
@@ -33,25 +34,16 @@ static const struct {
     const char *name;
     size_t offset;
 } fields[] = {
-    FIELD(target_bytes),
-    FIELD(head_bytes),
-    FIELD(header_count),
-    FIELD(body_bytes),
-    FIELD(message_bytes),
-    FIELD(inflated_bytes),
-    FIELD(queued_bytes),
-    FIELD(messages_per_second),
-    FIELD(subscriptions),
-    FIELD(waiting_messages),
-    FIELD(handshake_seconds),
-    FIELD(request_seconds),
-    FIELD(keep_alive_seconds),
-    FIELD(idle_seconds),
-    FIELD(pong_seconds),
-    FIELD(close_seconds),
-    FIELD(drain_seconds),
-    FIELD(connections),
-    FIELD(connections_per_address),
+    FIELD(target_bytes),       FIELD(head_bytes),
+    FIELD(header_count),       FIELD(body_bytes),
+    FIELD(message_bytes),      FIELD(inflated_bytes),
+    FIELD(queued_bytes),       FIELD(messages_per_second),
+    FIELD(subscriptions),      FIELD(waiting_messages),
+    FIELD(handshake_seconds),  FIELD(request_seconds),
+    FIELD(keep_alive_seconds), FIELD(idle_seconds),
+    FIELD(pong_seconds),       FIELD(close_seconds),
+    FIELD(drain_seconds),      FIELD(reload_seconds),
+    FIELD(connections),        FIELD(connections_per_address),
 };
 #undef FIELD
 

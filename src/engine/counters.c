@@ -24,6 +24,9 @@ static const char *const names[] = {
     "dropped_bytes",
     "tls_failures",
     "hook_failures",
+    "reloads",
+    "reload_failures",
+    "certificate_failures",
 };
 
 _Static_assert(sizeof(names) / sizeof(names[0]) == COUNTERS, "every counter has a name");

@@ -26,6 +26,9 @@ enum counter {
     COUNT_DROPPED_BYTES, /* queued output thrown away with its connection */
     COUNT_TLS_FAILURES,
     COUNT_HOOK_FAILURES,
+    COUNT_RELOADS,
+    COUNT_RELOAD_FAILURES,
+    COUNT_CERTIFICATE_FAILURES, /* a new pair was not taken, the old one is kept */
     COUNTERS
 };
 
@@ -37,6 +40,12 @@ static inline void count(struct counters *c, enum counter which, uint64_t n)
 {
     uint64_t now = atomic_load_explicit(&c->value[which], memory_order_relaxed);
     atomic_store_explicit(&c->value[which], now + n, memory_order_relaxed);
+}
+
+/* For counters that more than one thread writes. */
+static inline void count_shared(struct counters *c, enum counter which, uint64_t n)
+{
+    atomic_fetch_add_explicit(&c->value[which], n, memory_order_relaxed);
 }
 
 /* "messages_in", or NULL past the last. */

@@ -19,7 +19,9 @@ enum event_kind {
     EVENT_REQUEST,     /* a whole HTTP request; answer it with mw_respond. route, serial */
     EVENT_ABORT,       /* the peer of an unanswered EVENT_UPGRADE or EVENT_REQUEST is gone. route,
                         * serial */
-    EVENT_TIMER        /* conn is the timer's id; flag: it will not fire again */
+    EVENT_TIMER,       /* conn is the timer's id; flag: it will not fire again */
+    EVENT_RELOAD /* another site serves now, and the route of this WebSocket wants to be told at
+                        * once (mw_site_eager). route */
 };
 
 struct event {

@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/handover.h"
 #include "engine/http_answer.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
+#include "protocol/close_code.h"
 
 const char http_upgrade_wanted[] =
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
@@ -41,11 +43,16 @@ static int start_websocket(struct worker *w, struct conn *c, const char *protoco
     }
     cur->len = 0;
     s->state = HTTP_BODY_WANTED;
+    /* The app may have been loaded again while the script thought about it. */
+    uint32_t living = site_living(w->site, s->match.target);
+    bool gone = living == SITE_NOWHERE;
     if (http_answer_scratch(w, c) < 0 ||
-        ws_conn_start(w, c, s->match.target, protocol, &deflate) < 0) {
+        ws_conn_start(w, c, gone ? s->match.target : living, protocol, &deflate) < 0) {
         buffer_deinit(&rest);
         return ERR_MEMORY;
     }
+    if (gone)
+        (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
     http_session_release(w, c);
     http_session_read_on(w, c);
     input_to_websocket(w, c, &rest);

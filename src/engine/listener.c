@@ -80,6 +80,8 @@ struct listener *listener_new(int fd, struct tls_context *tls, const struct log 
         return NULL;
     }
     l->fd = fd;
+    l->references = 1;
+    pthread_mutex_init(&l->lock, NULL);
     l->tls = tls;
     l->log = log;
     l->warned_at = -1;
@@ -90,11 +92,39 @@ struct listener *listener_new(int fd, struct tls_context *tls, const struct log 
     return l;
 }
 
-void listener_free(struct listener *l)
+struct listener *listener_ref(struct listener *l)
 {
+    atomic_fetch_add(&l->references, 1);
+    return l;
+}
+
+void listener_unref(struct listener *l)
+{
+    if (l == NULL || atomic_fetch_sub(&l->references, 1) > 1)
+        return;
     listener_stop(l);
     tls_context_unref(l->tls);
+    pthread_mutex_destroy(&l->lock);
+    free(l->key);
     free(l);
+}
+
+void listener_set_tls(struct listener *l, struct tls_context *tls)
+{
+    pthread_mutex_lock(&l->lock);
+    struct tls_context *old = l->tls;
+    l->tls = tls;
+    pthread_mutex_unlock(&l->lock);
+    tls_context_unref(old); /* the sessions that it made keep it */
+}
+
+/* A reference, or NULL: plain. */
+static struct tls_context *current_tls(struct listener *l)
+{
+    pthread_mutex_lock(&l->lock);
+    struct tls_context *tls = l->tls ? tls_context_ref(l->tls) : NULL;
+    pthread_mutex_unlock(&l->lock);
+    return tls;
 }
 
 void listener_start(struct listener *l, struct ev_loop *loop)
@@ -124,8 +154,10 @@ void listener_ask_stop(struct listener *l)
 void listener_adopt(struct worker *w, struct listener *l, int fd, const struct address *peer)
 {
     struct server *s = w->server;
-    struct tls_session *tls = l->tls ? tls_accept(l->tls, fd) : NULL;
-    if (l->tls && tls == NULL) {
+    struct tls_context *context = current_tls(l);
+    struct tls_session *tls = context ? tls_accept(context, fd) : NULL;
+    tls_context_unref(context);
+    if (context && tls == NULL) {
         close(fd);
         server_release(s, peer);
     } else if (conn_open(w, fd, peer, tls)) { /* it has closed and released it */

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/log.h"
 #include "transport/tcp.h"
@@ -18,8 +21,13 @@ struct listener {
     ev_async stop;  /* listener_ask_stop */
     struct ev_loop *loop;
     const struct log *log;
-    int fd;                  /* owned; -1 once stopped */
-    struct tls_context *tls; /* owned; NULL: plain */
+    int fd;                      /* owned; -1 once stopped */
+    _Atomic uint32_t references; /* its owner's, and those of letters on their way */
+    pthread_mutex_t lock;
+    struct tls_context
+        *tls;       /* owned; NULL: plain. Under the lock, but for the main thread's reads */
+    char *key;      /* owned: what the app asked for, to know it again */
+    uint32_t group; /* the same for the sockets of one address */
     /* Takes over the socket. In the thread of the loop. */
     void (*on_accept)(struct listener *l, int fd, const struct address *peer);
     void *owner;         /* for on_accept */
@@ -31,8 +39,11 @@ struct listener {
 /* A listener that does not listen yet. The socket and the context are its own from now on, also on
  * failure. NULL when out of memory. */
 struct listener *listener_new(int fd, struct tls_context *tls, const struct log *log);
-/* Stops it too, so not while another thread runs its loop. */
-void listener_free(struct listener *l);
+struct listener *listener_ref(struct listener *l);
+/* With the last reference stops it too, so not while another thread runs its loop. NULL is allowed. */
+void listener_unref(struct listener *l);
+/* New connections use this context from now on, which is the listener's own then. The main thread. */
+void listener_set_tls(struct listener *l, struct tls_context *tls);
 
 /* In the worker's thread: a socket of the listener, which server_admit has admitted, becomes a
  * connection of the worker, or is closed and released. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/listener.h"
 
 int mailbox_init(struct mailbox *m, struct ev_loop *loop)
 {
@@ -50,6 +51,7 @@ void letter_free(struct letter *l)
     if (l->fd >= 0)
         close(l->fd);
     shared_unref(l->message);
+    listener_unref(l->listener);
     free(l);
 }
 

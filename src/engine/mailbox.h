@@ -13,6 +13,11 @@
 enum letter_kind {
     LETTER_CONNECTION, /* an accepted socket: fd, peer, listener; for listener_adopt */
     LETTER_PUBLISH,    /* topic, message, binary */
+    LETTER_PREPARE,    /* number: load the app, and answer the reload of this number */
+    LETTER_COMMIT,     /* number: the generation; what was prepared serves from now on */
+    LETTER_ABANDON,    /* forget what was prepared */
+    LETTER_LISTEN,     /* listener: begin to accept */
+    LETTER_UNLISTEN,   /* listener: accept no more */
     LETTER_DRAIN,      /* stop: close all connections, paced */
     LETTER_STOP        /* end the loop now */
 };
@@ -22,7 +27,8 @@ struct letter {
     enum letter_kind kind;
     int fd;
     struct address peer;
-    struct listener *listener;
+    struct listener *listener; /* a reference */
+    uint32_t number;
     struct shared *message; /* a reference that goes to the reader */
     bool binary;
     uint32_t topic_len;

@@ -32,10 +32,10 @@ static void deadline_passed(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
-uint32_t server_drain_seconds(const struct server *s)
+uint32_t server_drain_seconds(struct server *s)
 {
-    const struct limits *limits = &s->workers[0].site->limits;
-    return limits->drain_seconds + limits->close_seconds;
+    struct limits limits = server_limits(s);
+    return limits.drain_seconds + limits.close_seconds;
 }
 
 static void woken(struct ev_loop *loop, ev_async *wake, int revents)
@@ -84,8 +84,10 @@ void server_drain(struct server *s)
 {
     if (atomic_exchange(&s->draining, true))
         return;
+    pthread_mutex_lock(&s->listeners_lock);
     for (size_t i = 0; i < s->listener_count; i++)
         listener_ask_stop(s->listeners[i]);
+    pthread_mutex_unlock(&s->listeners_lock);
     if (!workers_all(s, LETTER_DRAIN))
         log_write(&s->log, LOG_ERROR, "out of memory: a worker cannot be told to end");
     ev_async_send(s->loop, &s->wake);
@@ -154,9 +156,9 @@ static uintptr_t of_address(const struct server *s, const struct address *peer)
     return has_address(peer) ? (uintptr_t)map_get(&s->by_address, peer, PEER_KEY_BYTES) : 0;
 }
 
-static const char *admit_locked(struct server *s, const struct address *peer,
-                                const struct limits *limits)
+static const char *admit_locked(struct server *s, const struct address *peer)
 {
+    const struct limits *limits = &s->limits;
     if (s->connections >= limits->connections)
         return "connections";
     if (has_address(peer)) {
@@ -171,10 +173,25 @@ static const char *admit_locked(struct server *s, const struct address *peer,
     return NULL;
 }
 
-const char *server_admit(struct server *s, const struct address *peer, const struct limits *limits)
+void server_set_limits(struct server *s, const struct limits *limits)
 {
     pthread_mutex_lock(&s->admission_lock);
-    const char *refused = admit_locked(s, peer, limits);
+    s->limits = *limits;
+    pthread_mutex_unlock(&s->admission_lock);
+}
+
+struct limits server_limits(struct server *s)
+{
+    pthread_mutex_lock(&s->admission_lock);
+    struct limits limits = s->limits;
+    pthread_mutex_unlock(&s->admission_lock);
+    return limits;
+}
+
+const char *server_admit(struct server *s, const struct address *peer)
+{
+    pthread_mutex_lock(&s->admission_lock);
+    const char *refused = admit_locked(s, peer);
     pthread_mutex_unlock(&s->admission_lock);
     return refused;
 }
@@ -210,9 +227,10 @@ const char *server_loop_version(char out[16])
 
 int server_init(struct server *s, uint32_t worker_count, const struct log *log)
 {
-    *s = (struct server){.log = *log};
+    *s = (struct server){.log = *log, .limits = limits_default};
     map_init(&s->by_address);
     pthread_mutex_init(&s->admission_lock, NULL);
+    pthread_mutex_init(&s->listeners_lock, NULL);
     ev_async_init(&s->wake, woken);
     ev_timer_init(&s->deadline, deadline_passed, 0, 0);
     s->wake.data = s->deadline.data = s;
@@ -235,7 +253,7 @@ fail:
 void server_deinit(struct server *s)
 {
     for (size_t i = 0; i < s->listener_count; i++)
-        listener_free(s->listeners[i]);
+        listener_unref(s->listeners[i]);
     free(s->listeners);
     for (uint32_t i = 0; i < s->worker_count; i++)
         worker_deinit(&s->workers[i]);
@@ -250,4 +268,5 @@ void server_deinit(struct server *s)
     }
     map_deinit(&s->by_address);
     pthread_mutex_destroy(&s->admission_lock);
+    pthread_mutex_destroy(&s->listeners_lock);
 }

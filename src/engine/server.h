@@ -22,6 +22,8 @@ enum {
     SERVER_ADDRESS_BYTES = 128
 };
 
+struct reload;
+
 struct server_signal {
     ev_signal watcher;
     void (*fn)(struct server *s, int signum);
@@ -31,15 +33,18 @@ struct server {
     struct log log;
     struct worker *workers;
     uint32_t worker_count;
-    uint32_t started; /* threads */
-    struct listener **listeners;
+    uint32_t started;            /* threads */
+    struct listener **listeners; /* under the lock, but for the main thread's reads */
     size_t listener_count;
+    pthread_mutex_t listeners_lock;
+    uint32_t listener_groups;
     struct ev_loop *loop; /* the main thread's: signals, and accepting for many workers */
     ev_async wake;        /* a drain has begun, or a worker has ended */
     ev_timer deadline;    /* of the drain */
     _Atomic uint32_t
-        *dealt;           /* by worker: connections in its mailbox, which it does not count yet */
-    uint32_t next_worker; /* among equals */
+        *dealt;            /* by worker: connections in its mailbox, which it does not count yet */
+    struct reload *reload; /* NULL: the app is not loaded again */
+    uint32_t next_worker;  /* among equals */
     _Atomic uint32_t running;
     _Atomic bool draining;
     struct server_signal signals[SERVER_SIGNALS_MAX];
@@ -48,6 +53,7 @@ struct server {
 
     /* Admission: connections in all and by address. */
     pthread_mutex_t admission_lock;
+    struct limits limits; /* of the app that serves */
     uint32_t connections;
     struct map by_address;
 };
@@ -67,6 +73,28 @@ int server_check(const struct server *s, const struct site_listener *listeners,
                  size_t listeners_len, char why[SERVER_WHY_BYTES])
     __attribute__((warn_unused_result));
 
+/* What a reload makes of the listeners. */
+struct listen_plan {
+    struct listener **listeners;   /* the next ones, kept and new */
+    struct tls_context **contexts; /* by listener: what it uses then */
+    bool *fresh;
+    size_t count;
+};
+
+/* Finds the listeners that both have, and opens those that are new, which do not accept yet. A
+ * certificate that cannot be taken up leaves a kept listener its old one: that is logged and counted.
+ * 0; or an error with one line in why, and nothing has changed. */
+int server_plan_listeners(struct server *s, struct listen_plan *plan,
+                          const struct site_listener *listeners, size_t listeners_len,
+                          char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
+/* New listeners accept, those that are gone do not any more. Ends the plan, as does the other. */
+void server_commit_listeners(struct server *s, struct listen_plan *plan);
+void server_abandon_listeners(struct listen_plan *plan);
+/* The limits of the app that serves from now on: those of the process, and of the main thread. */
+void server_set_limits(struct server *s, const struct limits *limits);
+/* A copy. From any thread. */
+struct limits server_limits(struct server *s);
+
 /* "https://localhost:8443", "unix:/run/x.sock": what people type to get there. */
 void server_address(const struct site_listener *l, int port, char out[SERVER_ADDRESS_BYTES]);
 
@@ -85,13 +113,13 @@ void server_join(struct server *s);
  * are gone. */
 void server_drain(struct server *s);
 /* How long that may last, by the limits of the app. */
-uint32_t server_drain_seconds(const struct server *s);
+uint32_t server_drain_seconds(struct server *s);
 /* From any thread: end all loops at once. */
 void server_stop(struct server *s);
 
 /* May this peer connect? Counts it if so, and server_release undoes it: NULL. Otherwise the name of
- * the limit that forbids it. From any thread. limits: the site's. */
-const char *server_admit(struct server *s, const struct address *peer, const struct limits *limits);
+ * the limit that forbids it. From any thread. */
+const char *server_admit(struct server *s, const struct address *peer);
 void server_release(struct server *s, const struct address *peer);
 
 /* Of all workers. From any thread. */

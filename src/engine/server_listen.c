@@ -15,7 +15,7 @@ static void refuse(struct listener *l, struct server *s, int fd, const struct ad
                    const char *limit)
 {
     close(fd);
-    count(&s->counters, COUNT_REFUSED_CONNECTIONS, 1);
+    count_shared(&s->counters, COUNT_REFUSED_CONNECTIONS, 1);
     if (listener_may_warn(l)) {
         char from[ADDRESS_TEXT_BYTES];
         log_write(&s->log, LOG_WARN, "connection from %s refused: over limits.%s",
@@ -51,7 +51,7 @@ static void deal(struct listener *l, struct server *s, int fd, const struct addr
     }
     letter->fd = fd;
     letter->peer = *peer;
-    letter->listener = l;
+    letter->listener = listener_ref(l);
     struct worker *w = least_busy(s);
     atomic_fetch_add_explicit(&s->dealt[w->index], 1, memory_order_relaxed);
     mailbox_post(&w->mailbox, letter);
@@ -64,7 +64,7 @@ static void accepted(struct listener *l, int fd, const struct address *peer)
         close(fd);
         return;
     }
-    const char *over = server_admit(s, peer, &s->workers[0].site->limits);
+    const char *over = server_admit(s, peer);
     if (over)
         refuse(l, s, fd, peer, over);
     else if (s->worker_count > 1)
@@ -76,14 +76,15 @@ static void accepted(struct listener *l, int fd, const struct address *peer)
 /* ---- TLS ------------------------------------------------------------------------------------ */
 
 static int context_of(const struct server *s, const struct tls_certificate *certificates,
-                      size_t certificate_count, struct tls_context **out,
-                      char why[SERVER_WHY_BYTES])
+                      size_t certificate_count, const struct tls_context *previous,
+                      struct tls_context **out, char why[SERVER_WHY_BYTES])
 {
     char text[TLS_WHY_BYTES] = "";
     struct tls_options options = {
         .certificates = certificates,
         .certificate_count = certificate_count,
         .min_version = TLS_VERSION_1_2,
+        .previous = previous,
     };
     *out = tls_context_new(&options, text);
     if (*out == NULL) {
@@ -111,11 +112,12 @@ static int development_context(const struct server *s, struct tls_context **out,
               "TLS for development: %s is self-signed, so a browser asks once whether to trust it",
               cert);
     struct tls_certificate pair = {.cert_path = cert, .key_path = key};
-    return context_of(s, &pair, 1, out, why);
+    return context_of(s, &pair, 1, NULL, out, why);
 }
 
 static int listed_context(const struct server *s, const struct site_listener *from,
-                          struct tls_context **out, char why[SERVER_WHY_BYTES])
+                          const struct tls_context *previous, struct tls_context **out,
+                          char why[SERVER_WHY_BYTES])
 {
     struct tls_certificate *list = calloc(from->certificate_count, sizeof(*list));
     if (list == NULL) {
@@ -126,18 +128,19 @@ static int listed_context(const struct server *s, const struct site_listener *fr
         list[i].cert_path = from->certificates[i].cert_path;
         list[i].key_path = from->certificates[i].key_path;
     }
-    int err = context_of(s, list, from->certificate_count, out, why);
+    int err = context_of(s, list, from->certificate_count, previous, out, why);
     free(list);
     return err;
 }
 
-/* *out is NULL for a plain listener. */
+/* *out is NULL for a plain listener. previous: the context before, or NULL. */
 static int tls_of(const struct server *s, const struct site_listener *from,
-                  struct tls_context **out, char why[SERVER_WHY_BYTES])
+                  const struct tls_context *previous, struct tls_context **out,
+                  char why[SERVER_WHY_BYTES])
 {
     *out = NULL;
     if (from->certificate_count)
-        return listed_context(s, from, out, why);
+        return listed_context(s, from, previous, out, why);
     return from->development ? development_context(s, out, why) : 0;
 }
 
@@ -146,7 +149,7 @@ int server_check(const struct server *s, const struct site_listener *listeners,
 {
     for (size_t i = 0; i < listeners_len; i++) {
         struct tls_context *tls = NULL;
-        int err = listeners[i].certificate_count ? tls_of(s, &listeners[i], &tls, why) : 0;
+        int err = listeners[i].certificate_count ? tls_of(s, &listeners[i], NULL, &tls, why) : 0;
         tls_context_unref(tls);
         if (err)
             return err;
@@ -170,84 +173,260 @@ void server_address(const struct site_listener *l, int port, char out[SERVER_ADD
         snprintf(out, SERVER_ADDRESS_BYTES, "%s://%s:%d", scheme, host, port);
 }
 
-/* ---- listening ------------------------------------------------------------------------------ */
+/* ---- plans ---------------------------------------------------------------------------------- */
 
-/* Takes over the socket. */
-static int add_listener(struct server *s, int fd, struct tls_context *tls, const char *address)
+static char *key_of(const struct site_listener *l)
 {
-    struct listener **more = realloc(s->listeners, (s->listener_count + 1) * sizeof(*s->listeners));
-    if (more == NULL) {
-        tcp_listen_close(fd);
+    char *key;
+    const char *host = l->host ? l->host : "localhost";
+    return asprintf(&key, "%s %d", host, l->port) < 0 ? NULL : key;
+}
+
+/* Takes over the listener and the context. */
+static int plan_add(struct listen_plan *p, struct listener *l, struct tls_context *tls, bool fresh)
+{
+    size_t n = p->count + 1;
+    struct listener **listeners = realloc(p->listeners, n * sizeof(struct listener *));
+    if (listeners)
+        p->listeners = listeners;
+    struct tls_context **contexts = realloc(p->contexts, n * sizeof(struct tls_context *));
+    if (contexts)
+        p->contexts = contexts;
+    bool *fresh_ones = realloc(p->fresh, n * sizeof(*p->fresh));
+    if (fresh_ones)
+        p->fresh = fresh_ones;
+    if (!listeners || !contexts || !fresh_ones) {
+        listener_unref(l);
+        tls_context_unref(tls);
         return ERR_MEMORY;
     }
-    s->listeners = more;
-    struct listener *l = listener_new(fd, tls ? tls_context_ref(tls) : NULL, &s->log);
+    listeners[p->count] = l;
+    contexts[p->count] = tls;
+    fresh_ones[p->count++] = fresh;
+    return 0;
+}
+
+static bool planned(const struct listen_plan *p, const struct listener *l)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->listeners[i] == l)
+            return true;
+    }
+    return false;
+}
+
+/* A worker that is alone accepts by itself, without a letter. */
+static struct ev_loop *accepting_loop(const struct server *s)
+{
+    return s->worker_count == 1 ? s->workers[0].loop : s->loop;
+}
+
+/* Takes over the socket. */
+static int add_fresh(struct server *s, struct listen_plan *p, int fd, struct tls_context *tls,
+                     const struct site_listener *from, uint32_t group)
+{
+    struct listener *l = listener_new(fd, NULL, &s->log);
     if (l == NULL)
         return ERR_MEMORY;
     l->owner = s;
     l->on_accept = accepted;
-    snprintf(l->address, sizeof(l->address), "%s", address);
-    s->listeners[s->listener_count++] = l;
-    return 0;
+    l->loop = accepting_loop(s);
+    l->key = key_of(from);
+    l->group = group;
+    server_address(from, from->port, l->address);
+    if (l->key == NULL) {
+        listener_unref(l);
+        return ERR_MEMORY;
+    }
+    return plan_add(p, l, tls ? tls_context_ref(tls) : NULL, true);
 }
 
-static int open_one(struct server *s, const struct site_listener *from, char why[SERVER_WHY_BYTES])
+static int open_fresh(struct server *s, struct listen_plan *p, const struct site_listener *from,
+                      char why[SERVER_WHY_BYTES])
 {
     struct tls_context *tls;
-    int err = tls_of(s, from, &tls, why);
+    int err = tls_of(s, from, NULL, &tls, why);
     if (err)
         return err;
     struct tcp_listen_options options = {.host = from->host, .port = (uint16_t)from->port};
     int fds[TCP_LISTENERS_MAX];
     uint16_t port = 0;
     int opened = tcp_listen(&options, fds, &port, why);
-    char address[SERVER_ADDRESS_BYTES];
-    server_address(from, port, address);
+    uint32_t group = ++s->listener_groups;
     err = opened < 0 ? opened : 0;
     for (int i = 0; i < opened; i++) {
         if (err) {
             tcp_listen_close(fds[i]);
-        } else if ((err = add_listener(s, fds[i], tls, address))) {
-            snprintf(why, SERVER_WHY_BYTES, "%s: %s", address, error_text(err));
+        } else if ((err = add_fresh(s, p, fds[i], tls, from, group))) {
+            snprintf(why, SERVER_WHY_BYTES, "%s", error_text(err));
+        } else {
+            server_address(from, from->port ? from->port : port,
+                           p->listeners[p->count - 1]->address);
         }
     }
     tls_context_unref(tls);
     return err;
 }
 
-static void close_all(struct server *s)
+/* The first of the sockets that listen there already and that the plan does not have; or NULL. */
+static struct listener *find_kept(const struct server *s, const struct listen_plan *p,
+                                  const struct site_listener *from)
 {
-    for (size_t i = 0; i < s->listener_count; i++)
-        listener_free(s->listeners[i]);
-    free(s->listeners);
-    s->listeners = NULL;
-    s->listener_count = 0;
+    char *key = key_of(from);
+    struct listener *found = NULL;
+    for (size_t i = 0; key && !found && i < s->listener_count; i++) {
+        struct listener *l = s->listeners[i];
+        if (strcmp(l->key, key) == 0 && !planned(p, l))
+            found = l;
+    }
+    free(key);
+    return found;
+}
+
+/* The context that a kept listener uses next. */
+static int next_context(struct server *s, const struct listener *l,
+                        const struct site_listener *from, struct tls_context **out,
+                        char why[SERVER_WHY_BYTES])
+{
+    bool secure = from->certificate_count || from->development;
+    if (secure && from->development && l->tls) {
+        *out = tls_context_ref(l->tls);
+        return 0;
+    }
+    int err = tls_of(s, from, l->tls, out, why);
+    if (err == 0 || l->tls == NULL)
+        return err;
+    log_write(&s->log, LOG_ERROR, "%s keeps its certificate: %s", l->address, why);
+    count_shared(&s->counters, COUNT_CERTIFICATE_FAILURES, 1);
+    *out = tls_context_ref(l->tls);
+    return 0;
+}
+
+static int plan_kept(struct server *s, struct listen_plan *p, const struct listener *first,
+                     const struct site_listener *from, char why[SERVER_WHY_BYTES])
+{
+    struct tls_context *tls;
+    int err = next_context(s, first, from, &tls, why);
+    for (size_t i = 0; err == 0 && i < s->listener_count; i++) {
+        struct listener *l = s->listeners[i];
+        if (l->group == first->group)
+            err = plan_add(p, listener_ref(l), tls ? tls_context_ref(tls) : NULL, false);
+    }
+    if (err == ERR_MEMORY)
+        snprintf(why, SERVER_WHY_BYTES, "%s", error_text(err));
+    tls_context_unref(tls);
+    return err;
+}
+
+int server_plan_listeners(struct server *s, struct listen_plan *p,
+                          const struct site_listener *listeners, size_t listeners_len,
+                          char why[SERVER_WHY_BYTES])
+{
+    *p = (struct listen_plan){0};
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < listeners_len; i++) {
+        const struct listener *kept = find_kept(s, p, &listeners[i]);
+        err =
+            kept ? plan_kept(s, p, kept, &listeners[i], why) : open_fresh(s, p, &listeners[i], why);
+    }
+    if (err)
+        server_abandon_listeners(p);
+    return err;
+}
+
+void server_abandon_listeners(struct listen_plan *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        listener_unref(p->listeners[i]);
+        tls_context_unref(p->contexts[i]);
+    }
+    free(p->listeners);
+    free(p->contexts);
+    free(p->fresh);
+    *p = (struct listen_plan){0};
+}
+
+/* ---- listening ------------------------------------------------------------------------------ */
+
+/* What the thread of the loop does with the listener: with one worker, that is the worker. Takes over
+ * the reference. */
+static void tell(struct server *s, struct listener *l, enum letter_kind kind)
+{
+    struct letter *letter = NULL;
+    if (s->started && s->worker_count == 1)
+        letter = letter_new(kind, NULL, 0);
+    if (letter) {
+        letter->listener = l;
+        mailbox_post(&s->workers[0].mailbox, letter);
+        return;
+    }
+    if (s->started && s->worker_count == 1) {
+        log_write(&s->log, LOG_ERROR, "%s: out of memory: it stays as it is", l->address);
+        return; /* the reference stays: its loop has it */
+    }
+    if (kind == LETTER_LISTEN)
+        listener_start(l, l->loop);
+    else
+        listener_stop(l);
+    listener_unref(l);
 }
 
 /* One line for the sockets of one address. */
-static void log_addresses(const struct server *s)
+static void log_addresses(struct server *s, struct listener *const *list, const bool *which,
+                          size_t n, const char *what)
 {
-    for (size_t i = 0; i < s->listener_count; i++) {
-        const char *address = s->listeners[i]->address;
-        if (i == 0 || strcmp(s->listeners[i - 1]->address, address) != 0)
-            log_write(&s->log, LOG_INFO, "listening on %s", address);
+    const struct listener *last = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (which[i] && (last == NULL || last->group != list[i]->group)) {
+            log_write(&s->log, LOG_INFO, "%s %s", what, list[i]->address);
+            last = list[i];
+        }
     }
+}
+
+static void close_gone(struct server *s, const struct listen_plan *p, struct listener **before,
+                       size_t before_count)
+{
+    for (size_t i = 0; i < before_count; i++) {
+        struct listener *l = before[i];
+        if (planned(p, l)) {
+            listener_unref(l); /* the plan has a reference of its own */
+            continue;
+        }
+        bool first = i == 0 || before[i - 1]->group != l->group;
+        if (first)
+            log_write(&s->log, LOG_INFO, "no longer listening on %s", l->address);
+        tell(s, l, LETTER_UNLISTEN);
+    }
+}
+
+void server_commit_listeners(struct server *s, struct listen_plan *p)
+{
+    struct listener **before = s->listeners;
+    size_t before_count = s->listener_count;
+    pthread_mutex_lock(&s->listeners_lock);
+    s->listeners = p->listeners;
+    s->listener_count = p->count;
+    pthread_mutex_unlock(&s->listeners_lock);
+    for (size_t i = 0; i < p->count; i++) {
+        listener_set_tls(p->listeners[i], p->contexts[i]);
+        if (p->fresh[i])
+            tell(s, listener_ref(p->listeners[i]), LETTER_LISTEN);
+    }
+    log_addresses(s, p->listeners, p->fresh, p->count, "listening on");
+    close_gone(s, p, before, before_count);
+    free(before);
+    free(p->contexts);
+    free(p->fresh);
+    *p = (struct listen_plan){0};
 }
 
 int server_listen(struct server *s, const struct site_listener *listeners, size_t listeners_len,
                   char why[SERVER_WHY_BYTES])
 {
-    for (size_t i = 0; i < listeners_len; i++) {
-        int err = open_one(s, &listeners[i], why);
-        if (err) {
-            close_all(s);
-            return err;
-        }
-    }
-    /* A worker that is alone accepts by itself, without a letter. */
-    struct ev_loop *loop = s->worker_count == 1 ? s->workers[0].loop : s->loop;
-    for (size_t i = 0; i < s->listener_count; i++)
-        listener_start(s->listeners[i], loop);
-    log_addresses(s);
-    return 0;
+    struct listen_plan plan;
+    int err = server_plan_listeners(s, &plan, listeners, listeners_len, why);
+    if (err == 0)
+        server_commit_listeners(s, &plan);
+    return err;
 }

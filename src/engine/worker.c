@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/http_conn.h"
+#include "engine/reload.h"
 #include "engine/server.h"
 #include "engine/ws_conn.h"
 #include "protocol/close_code.h"
@@ -122,6 +123,22 @@ static void read_letter(struct worker *w, struct letter *l)
         break;
     case LETTER_PUBLISH:
         topics_deliver(w, l->topic, l->topic_len, l->message, l->binary);
+        break;
+    case LETTER_PREPARE:
+        reload_prepare(w, l->number);
+        break;
+    case LETTER_COMMIT:
+        reload_commit(w, l->number);
+        break;
+    case LETTER_ABANDON:
+        reload_abandon(w);
+        break;
+    case LETTER_LISTEN:
+        if (!atomic_load(&w->server->draining))
+            listener_start(l->listener, w->loop);
+        break;
+    case LETTER_UNLISTEN:
+        listener_stop(l->listener);
         break;
     case LETTER_DRAIN:
         worker_drain(w);
@@ -290,4 +307,7 @@ void worker_deinit(struct worker *w)
     free(w->resume);
     ev_loop_destroy(w->loop);
     w->loop = NULL;
+    site_free(w->site);
+    site_free(w->next);
+    w->site = w->next = NULL;
 }

@@ -34,12 +34,18 @@ struct worker {
     struct ev_loop *loop;
     struct server *server;
     const struct log *log;
-    struct site *site;
+    struct site *site; /* owned */
+    struct site *next; /* owned: what was prepared to take its place, or NULL */
     uint32_t index;
 
-    /* The script: called with a batch that is not empty (in running). */
+    /* The script. dispatch is called with a batch that is not empty (in running); what the others do is
+     * told by engine/reload.h. */
     void (*dispatch)(void *script);
+    int (*prepare)(struct worker *w, struct site *next, char *why, size_t why_len);
+    void (*commit)(void *script);
+    void (*abandon)(void *script);
     void *script;
+    void *app; /* for prepare */
 
     struct arena in;      /* what was read in this turn */
     struct arena out;     /* what is to be written in this turn */

@@ -99,7 +99,7 @@ static int append_kept(struct buffer *out, struct ws_kept *k, const struct conn 
 static struct ws_kept *make_kept(struct worker *w, const struct conn *c, const char *protocol,
                                  const struct deflate_params *deflate)
 {
-    struct ws_kept k = {0};
+    struct ws_kept k = {.generation = w->site->generation};
     struct ws_kept *kept = NULL;
     w->scratch.len = 0;
     if (append_kept(&w->scratch, &k, c, protocol, deflate) == 0 &&

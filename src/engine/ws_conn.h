@@ -18,7 +18,8 @@ struct ws_kept {
     uint32_t path_len;
     uint32_t query_len; /* with its "?", 0 for none */
     uint32_t headers_len;
-    char text[]; /* protocol, extensions, origin, path, query, headers as "name: value\n" */
+    uint32_t generation; /* of the site that it was opened in */
+    char text[];         /* protocol, extensions, origin, path, query, headers as "name: value\n" */
 };
 
 /* permessage-deflate of one connection. */

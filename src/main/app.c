@@ -23,84 +23,69 @@ static void fit_connections(struct site *site, uint32_t possible, const struct l
 
 /* ---- loading ----------------------------------------------------------------------------------- */
 
-static bool same_text(const char *a, const char *b)
+static int commit(struct site *site, char *why, size_t why_len)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    int err = site_commit(site);
+    if (err)
+        snprintf(why, why_len, "%s", site->error);
+    return err;
 }
 
-static bool same_routes(const struct site *a, const struct site *b)
+/* worker->prepare, engine/reload.h. */
+static int prepare(struct worker *w, struct site *next, char *why, size_t why_len)
 {
-    if (a->route_count != b->route_count)
-        return false;
-    for (size_t i = 0; i < a->route_count; i++) {
-        const struct site_route *x = &a->routes[i];
-        const struct site_route *y = &b->routes[i];
-        if (x->kind != y->kind || x->methods != y->methods || !same_text(x->pattern, y->pattern))
-            return false;
-    }
-    return true;
-}
-
-static bool same_listeners(const struct site *a, const struct site *b)
-{
-    if (a->listener_count != b->listener_count)
-        return false;
-    for (size_t i = 0; i < a->listener_count; i++) {
-        const struct site_listener *x = &a->listeners[i];
-        const struct site_listener *y = &b->listeners[i];
-        if (x->port != y->port || x->development != y->development ||
-            x->certificate_count != y->certificate_count || !same_text(x->host, y->host))
-            return false;
-    }
-    return true;
+    const struct app *a = w->app;
+    const struct options *o = a->options;
+    int err = script_prepare(a->script, o->app, o->argument_count, o->arguments, next,
+                             w->site->limits.reload_seconds, why, why_len);
+    if (err)
+        return err;
+    fit_connections(next, a->connections, w->index == 0 ? w->log : NULL);
+    return commit(next, why, why_len);
 }
 
 static int load_one(struct app *a, struct worker *w, const struct options *o,
                     char why[SERVER_WHY_BYTES])
 {
-    a->site = site_new();
-    if (a->site == NULL) {
+    w->site = site_new();
+    if (w->site == NULL) {
         snprintf(why, SERVER_WHY_BYTES, "%s", error_text(ERR_MEMORY));
         return ERR_MEMORY;
     }
-    w->site = a->site;
     int err = script_new(&a->script, w, w->log, why);
     if (err)
         return err;
     w->dispatch = script_dispatch;
+    w->prepare = prepare;
+    w->commit = script_commit;
+    w->abandon = script_abandon;
     w->script = a->script;
-    return script_load(a->script, o->app, o->argument_count, o->arguments, a->site, why,
+    w->app = a;
+    return script_load(a->script, o->app, o->argument_count, o->arguments, w->site, why,
                        SERVER_WHY_BYTES);
-}
-
-static int commit(struct site *site, char why[SERVER_WHY_BYTES])
-{
-    int err = site_commit(site);
-    if (err)
-        snprintf(why, SERVER_WHY_BYTES, "%s", site->error);
-    return err;
 }
 
 int app_load(struct app *apps, struct server *s, const struct options *o, uint32_t connections,
              char why[SERVER_WHY_BYTES])
 {
     for (uint32_t i = 0; i < s->worker_count; i++) {
+        struct site *site;
+        apps[i].options = o;
+        apps[i].connections = connections;
         int err = load_one(&apps[i], &s->workers[i], o, why);
         if (err)
             return err;
-        if (!same_routes(apps[0].site, apps[i].site) ||
-            !same_listeners(apps[0].site, apps[i].site)) {
-            snprintf(why, SERVER_WHY_BYTES,
-                     "%s: its top level runs once in each of the %u workers and must declare the "
-                     "same routes and listeners each time, but did not",
-                     o->app, s->worker_count);
+        site = s->workers[i].site;
+        if (!site_agrees(s->workers[0].site, site)) {
+            snprintf(why, SERVER_WHY_BYTES, SITE_DISAGREE, o->app, s->worker_count);
             return ERR_INVALID;
         }
-        fit_connections(apps[i].site, connections, i == 0 ? &s->log : NULL);
-        err = commit(apps[i].site, why);
+        fit_connections(site, connections, i == 0 ? &s->log : NULL);
+        err = commit(site, why, SERVER_WHY_BYTES);
         if (err)
             return err;
     }
+    server_set_limits(s, &s->workers[0].site->limits);
     return 0;
 }
 
@@ -110,15 +95,6 @@ void app_stop(struct app *apps, uint32_t n)
         if (apps[i].script)
             script_free(apps[i].script);
         apps[i].script = NULL;
-    }
-}
-
-void app_free(struct app *apps, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (apps[i].site)
-            site_free(apps[i].site);
-        apps[i].site = NULL;
     }
 }
 
@@ -156,9 +132,8 @@ static void print_route(const struct site_route *r)
     printf(" %s\n", r->pattern);
 }
 
-void app_print(const struct app *a, const struct options *o)
+void app_print(const struct site *site, const struct options *o)
 {
-    const struct site *site = a->site;
     const struct site_listener *listeners = o->listener_count ? o->listeners : site->listeners;
     size_t n = o->listener_count ? o->listener_count : site->listener_count;
     printf("routes:\n");

@@ -1,4 +1,4 @@
-/* The user's app in every worker: a script and a site for each. */
+/* The user's app in every worker: a script for each, which loads it, again and again. */
 #pragma once
 
 #include <stddef.h>
@@ -11,18 +11,17 @@ struct script;
 
 struct app {
     struct script *script;
-    struct site *site;
+    const struct options *options;
+    uint32_t connections; /* what limits.connections may at most be */
 };
 
 /* Runs the app's top level in every worker of the server and commits what it declares. apps has one
- * for each worker, all zero. connections: what limits.connections may at most be. 0, or a negative error with one line in why; app_stop and app_free are
- * due in either case. */
+ * for each worker, all zero. connections: what limits.connections may at most be. 0, or a negative error with one line in why; app_stop is due in
+ * either case. The workers own their sites. */
 int app_load(struct app *apps, struct server *s, const struct options *o, uint32_t connections,
              char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
 /* Ends the scripts. When the workers' threads have ended, while the workers are still there. */
 void app_stop(struct app *apps, uint32_t n);
-/* Frees what the workers served. After the workers. */
-void app_free(struct app *apps, uint32_t n);
 
 /* For people: routes and listeners, to standard output. */
-void app_print(const struct app *a, const struct options *o);
+void app_print(const struct site *site, const struct options *o);

@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "base/error.h"
+#include "engine/reload.h"
 #include "engine/server.h"
 #include "main/app.h"
 #include "main/files.h"
@@ -28,6 +29,7 @@ struct process {
     uint64_t files; /* that may be open */
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
+    struct reload reload;
     char why[SERVER_WHY_BYTES]; /* it cannot start */
 };
 
@@ -75,8 +77,8 @@ static int init(struct process *p)
 static void deinit(struct process *p)
 {
     app_stop(p->apps, p->options.workers);
+    reload_deinit(&p->reload);
     server_deinit(&p->server);
-    app_free(p->apps, p->options.workers);
 }
 
 static int load(struct process *p)
@@ -88,7 +90,7 @@ static int load(struct process *p)
 static int listen_all(struct process *p)
 {
     const struct options *o = &p->options;
-    const struct site *site = p->apps[0].site;
+    const struct site *site = p->server.workers[0].site;
     if (o->listener_count)
         return server_listen(&p->server, o->listeners, o->listener_count, p->why);
     if (site->listener_count)
@@ -98,6 +100,21 @@ static int listen_all(struct process *p)
              "localhost:8080",
              o->app);
     return ERR_INVALID;
+}
+
+/* The app can be loaded again from here on. */
+static int prepare_reload(struct process *p)
+{
+    const struct options *o = &p->options;
+    int err = reload_init(&p->reload, &p->server, o->app);
+    if (err) {
+        snprintf(p->why, sizeof(p->why), "%s", error_text(err));
+        return err;
+    }
+    p->reload.fixed_listeners = o->listener_count > 0;
+    if (o->watch == OPTIONS_ON || (o->watch == OPTIONS_AUTO && isatty(STDOUT_FILENO)))
+        reload_watch(&p->reload);
+    return 0;
 }
 
 static int start(struct process *p)
@@ -128,7 +145,7 @@ static int serve(struct process *p)
     if (load(p))
         return complain(p->why, EXIT_FAILURE);
     signals_start(&p->server); /* from here on there may be something to tidy up */
-    if (listen_all(p) || start(p))
+    if (listen_all(p) || prepare_reload(p) || start(p))
         return complain(p->why, EXIT_FAILURE);
     return run(&p->server);
 }
@@ -137,10 +154,10 @@ static int check(struct process *p)
 {
     if (load(p))
         return complain(p->why, EXIT_FAILURE);
-    const struct site *site = p->apps[0].site;
+    const struct site *site = p->server.workers[0].site;
     if (server_check(&p->server, site->listeners, site->listener_count, p->why))
         return complain(p->why, EXIT_FAILURE);
-    app_print(&p->apps[0], &p->options);
+    app_print(site, &p->options);
     return EXIT_SUCCESS;
 }
 

@@ -20,6 +20,9 @@ const char options_help[] =
     "                      address), HOST:PORT, [IPV6]:PORT, unix:/path\n"
     "  --workers N|auto    threads, each with its own Lua state (default 1; auto: one\n"
     "                      per processor)\n"
+    "  --watch, --no-watch\n"
+    "                      load the app again when its files change, and keep every\n"
+    "                      connection (default: when standard output is a terminal)\n"
     "  --log-level LEVEL   debug, info (default), warn, error or off\n"
     "  --log-format FORM   text (default) or json\n"
     "  --check             load the app, print routes and listeners, serve nothing\n"
@@ -27,6 +30,7 @@ const char options_help[] =
     "  --help, -h          this text\n"
     "  --                  what follows belongs to the app\n"
     "\n"
+    "SIGHUP loads the app again, with all connections open.\n"
     "SIGTERM and Ctrl-C close all connections within a few seconds (1001, going away)\n"
     "and end the server; a second one ends it at once.\n"
     "\n"
@@ -148,6 +152,22 @@ static int set_check(struct options *o, const char *value, char *why)
     return 0;
 }
 
+static int set_watch(struct options *o, const char *value, char *why)
+{
+    (void)value;
+    (void)why;
+    o->watch = OPTIONS_ON;
+    return 0;
+}
+
+static int set_no_watch(struct options *o, const char *value, char *why)
+{
+    (void)value;
+    (void)why;
+    o->watch = OPTIONS_OFF;
+    return 0;
+}
+
 static int set_version(struct options *o, const char *value, char *why)
 {
     (void)value;
@@ -176,6 +196,8 @@ static const struct option {
     {"--workers", NULL, "a number, or auto", set_workers},
     {"--log-level", NULL, "debug, info, warn, error or off", set_log_level},
     {"--log-format", NULL, "text or json", set_log_format},
+    {"--watch", NULL, NULL, set_watch},
+    {"--no-watch", NULL, NULL, set_no_watch},
     {"--check", NULL, NULL, set_check},
     {"--version", "-V", NULL, set_version},
     {"--help", "-h", NULL, set_help},

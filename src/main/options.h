@@ -12,6 +12,8 @@ enum { OPTIONS_WHY_BYTES = 512 };
 
 enum options_action { OPTIONS_SERVE, OPTIONS_CHECK, OPTIONS_HELP, OPTIONS_VERSION };
 
+enum options_choice { OPTIONS_AUTO, OPTIONS_ON, OPTIONS_OFF };
+
 struct options {
     enum options_action action;
     const char *app;  /* the file; borrowed from argv, as are */
@@ -22,6 +24,7 @@ struct options {
     uint32_t workers;
     enum log_level log_level;
     bool log_json;
+    enum options_choice watch; /* OPTIONS_AUTO: when standard output is a terminal */
 };
 
 /* Reads the command line: moonwire [run] APP [arguments], with moonwire's options anywhere before

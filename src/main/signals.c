@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "engine/reload.h"
 #include "engine/server.h"
 
 /* Programs that a script starts inherit an ignored SIGPIPE, but not a handler: they shall have the
@@ -32,8 +33,16 @@ static void on_stop(struct server *s, int signum)
     server_drain(s);
 }
 
+static void on_hangup(struct server *s, int signum)
+{
+    (void)signum;
+    if (s->reload)
+        reload_request(s->reload, "SIGHUP");
+}
+
 void signals_start(struct server *s)
 {
     server_on_signal(s, SIGTERM, on_stop);
     server_on_signal(s, SIGINT, on_stop);
+    server_on_signal(s, SIGHUP, on_hangup);
 }

@@ -352,3 +352,38 @@ int router_match(const struct router *r, const char *path, size_t len, uint32_t 
         out->allowed |= HTTP_HEAD;
     return s.found ? 0 : ERR_NOT_FOUND;
 }
+
+void router_params(const char *pattern, size_t pattern_len, const char *path, size_t path_len,
+                   struct router_match *out)
+{
+    size_t at = 0;
+    size_t in_path = 0;
+    out->param_count = 0;
+    while (at < pattern_len && in_path < path_len) {
+        struct http_span s = next_segment(pattern, pattern_len, &at);
+        enum segment_kind kind = kind_of(pattern, s);
+        struct http_span segment = {(uint32_t)(in_path + 1), (uint32_t)(path_len - in_path - 1)};
+        if (kind != SEGMENT_REST)
+            segment = next_segment(path, path_len, &in_path);
+        if (kind != SEGMENT_LITERAL && out->param_count < ROUTER_PARAMS_MAX)
+            out->params[out->param_count++] = segment;
+        if (kind == SEGMENT_REST)
+            return;
+    }
+}
+
+bool router_same_pattern(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    size_t in_a = 0;
+    size_t in_b = 0;
+    while (in_a < a_len && in_b < b_len) {
+        struct http_span s = next_segment(a, a_len, &in_a);
+        struct http_span t = next_segment(b, b_len, &in_b);
+        enum segment_kind kind = kind_of(a, s);
+        if (kind != kind_of(b, t))
+            return false;
+        if (kind == SEGMENT_LITERAL && (s.len != t.len || memcmp(a + s.at, b + t.at, s.len) != 0))
+            return false;
+    }
+    return in_a == a_len && in_b == b_len;
+}

@@ -3,6 +3,7 @@
  * segment a literal wins over a parameter, a parameter over the rest. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,3 +47,10 @@ int router_match(const struct router *r, const char *path, size_t len, uint32_t 
 
 /* The i-th parameter's name of a pattern, or NULL. Not NUL-terminated: *len. */
 const char *router_param_name(const char *pattern, size_t pattern_len, unsigned i, size_t *len);
+
+/* The parameters of a path that is known to fit the pattern, into out->params and out->param_count. */
+void router_params(const char *pattern, size_t pattern_len, const char *path, size_t path_len,
+                   struct router_match *out);
+/* Do the patterns fit the same paths, whatever their parameters are called? Literals are compared as
+ * they are written. */
+bool router_same_pattern(const char *a, size_t a_len, const char *b, size_t b_len);

@@ -1,9 +1,11 @@
 #include "script/api.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "engine/http_conn.h"
+#include "engine/reload.h"
 #include "engine/server.h"
 #include "engine/site.h"
 #include "engine/timers.h"
@@ -12,6 +14,7 @@
 #include "engine/ws_conn.h"
 #include "protocol/http_response.h"
 #include "protocol/router.h"
+#include "protocol/sha1.h"
 #include "protocol/url.h"
 #include "protocol/utf8.h"
 
@@ -248,8 +251,10 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
     size_t path_len;
     struct router_match match;
     kept_text(c->kept, MW_TEXT_PATH, &path, &path_len);
-    if (router_match(worker(w)->site->router, path, path_len, HTTP_WEBSOCKET, &match) < 0 ||
-        i >= match.param_count)
+    /* Not by the router: other routes may fit this path too by now. */
+    const char *pattern = worker(w)->site->routes[c->route].pattern;
+    router_params(pattern, strlen(pattern), path, path_len, &match);
+    if (i >= match.param_count)
         return ERR_NOT_FOUND;
     *out = path + match.params[i].at;
     *len = match.params[i].len;
@@ -407,4 +412,56 @@ int mw_site_dev_certificate(struct mw_site *s, int listener)
         return ERR_INVALID;
     site(s)->listeners[listener].development = true;
     return 0;
+}
+
+int mw_site_eager(struct mw_site *s, int route, bool eager)
+{
+    if (route < 0 || (size_t)route >= site(s)->route_count)
+        return ERR_INVALID;
+    site(s)->routes[route].eager = eager;
+    return 0;
+}
+
+int mw_site_file(struct mw_worker *w, struct mw_site *s, const char *path, const char *digest)
+{
+    if (s)
+        return site_add_file(site(s), path, digest);
+    if (worker(w)->server->reload)
+        reload_late_file(worker(w)->server->reload, path, digest);
+    return 0;
+}
+
+/* ---- generations ----------------------------------------------------------------------------- */
+
+void mw_reload(struct mw_worker *w)
+{
+    if (worker(w)->server->reload)
+        reload_request(worker(w)->server->reload, "mw.reload");
+}
+
+int mw_opened_in(struct mw_worker *w, double conn)
+{
+    const struct conn *c = get(w, conn);
+    return c && c->kept ? (int)c->kept->generation : ERR_CLOSED;
+}
+
+void mw_digest(const char *data, size_t len, char out[41])
+{
+    uint8_t digest[SHA1_BYTES];
+    sha1(digest, data, len);
+    for (size_t i = 0; i < SHA1_BYTES; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+int mw_route_was(struct mw_worker *w, uint32_t i)
+{
+    const struct site *s = worker(w)->site;
+    if (i >= s->route_count)
+        return ERR_NOT_FOUND;
+    return i < s->declared_count ? ERR_INVALID : (int)s->routes[i].was;
+}
+
+int mw_generation(struct mw_worker *w)
+{
+    return (int)worker(w)->site->generation;
 }

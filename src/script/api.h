@@ -122,6 +122,12 @@ void mw_count_hook_failure(struct mw_worker *w);
 /* This worker's number, from 0, and how many there are. */
 int mw_worker_index(struct mw_worker *w);
 int mw_worker_count(struct mw_worker *w);
+/* Load the app again, soon. */
+void mw_reload(struct mw_worker *w);
+/* The generation in which a connection was opened, or a negative error. */
+int mw_opened_in(struct mw_worker *w, double conn);
+/* SHA-1 in hexadecimal digits, with a NUL. */
+void mw_digest(const char *data, size_t len, char out[41]);
 /* End the process as SIGTERM does. */
 void mw_stop(struct mw_worker *w);
 
@@ -152,3 +158,14 @@ int mw_site_certificate(struct mw_site *s, int listener, const char *cert_path,
                         const char *key_path);
 /* The development certificate for localhost, made when there is none. */
 int mw_site_dev_certificate(struct mw_site *s, int listener);
+/* EVENT_RELOAD for its open connections when another site takes over. */
+int mw_site_eager(struct mw_site *s, int route, bool eager);
+/* A file that the app is made of, with the digest of what was read; "": it was looked for in vain. site
+ * NULL: of the app that serves. */
+int mw_site_file(struct mw_worker *w, struct mw_site *s, const char *path, const char *digest);
+/* The site that serves has taken over from another. The index there of its i-th route, when that is
+ * kept only for what was under way on it; ERR_INVALID: it is a declared one; ERR_NOT_FOUND: past the
+ * last. */
+int mw_route_was(struct mw_worker *w, uint32_t i);
+/* The number of the generation that serves, from 1. */
+int mw_generation(struct mw_worker *w);

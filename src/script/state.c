@@ -2,27 +2,35 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <luajit.h>
 #include <lualib.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 #include "script/embedded.h"
 
+enum function { RUN, LOAD, PREPARE, COMMIT, ABANDON, FUNCTIONS };
+
 struct script {
     lua_State *lua;
     const struct log *log;
-    int run;  /* registry: what moonwire.start returned */
-    int load; /* the same */
+    int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
+    uint64_t end_ms;          /* of the code that is loaded now; 0: none */
+    bool ended;               /* it was ended: */
+    char where[128];          /* there, "app.lua:3: " */
 };
 
 /* Lua's memory comes from the C library, not from LuaJIT's own allocator, which maps and unmaps every
  * large string: a page fault for each 4 KiB of each message. */
-static void *allocate(void *unused, void *block, size_t old_size, size_t size)
+static void *allocate(void *script, void *block, size_t old_size, size_t size)
 {
-    (void)unused;
+    (void)script; /* for hooks: lua_getallocf gives it */
     (void)old_size;
     if (size == 0) {
         free(block);
@@ -64,7 +72,7 @@ static int with_traceback(lua_State *l)
     return 1;
 }
 
-/* Protected, with the worker as the argument: leaves moonwire.start's two functions. */
+/* Protected, with the worker as the argument: leaves moonwire.start's functions. */
 static int start(lua_State *l)
 {
     luaL_openlibs(l);
@@ -73,8 +81,8 @@ static int start(lua_State *l)
     lua_pushliteral(l, "moonwire.start");
     lua_call(l, 1, 1);
     lua_pushvalue(l, 1);
-    lua_call(l, 1, 2);
-    return 2;
+    lua_call(l, 1, FUNCTIONS);
+    return FUNCTIONS;
 }
 
 static const char *error_of(lua_State *l)
@@ -87,7 +95,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
                char why[SCRIPT_WHY_BYTES])
 {
     struct script *s = calloc(1, sizeof *s);
-    lua_State *l = s ? lua_newstate(allocate, NULL) : NULL;
+    lua_State *l = s ? lua_newstate(allocate, s) : NULL;
     if (!l) {
         free(s);
         (void)snprintf(why, SCRIPT_WHY_BYTES, "out of memory");
@@ -98,13 +106,13 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
     lua_pushcfunction(l, with_traceback);
     lua_pushcfunction(l, start);
     lua_pushlightuserdata(l, w);
-    if (lua_pcall(l, 1, 2, 1) != 0) {
+    if (lua_pcall(l, 1, FUNCTIONS, 1) != 0) {
         (void)snprintf(why, SCRIPT_WHY_BYTES, "the Lua side does not start: %s", error_of(l));
         script_free(s);
         return ERR_INVALID;
     }
-    s->load = luaL_ref(l, LUA_REGISTRYINDEX);
-    s->run = luaL_ref(l, LUA_REGISTRYINDEX);
+    for (int i = FUNCTIONS - 1; i >= 0; i--)
+        s->functions[i] = luaL_ref(l, LUA_REGISTRYINDEX);
     lua_settop(l, 0);
     *out = s;
     return 0;
@@ -112,6 +120,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
 
 struct app {
     struct script *script;
+    enum function function; /* LOAD or PREPARE */
     const char *path;
     int argc;
     char **argv;
@@ -122,7 +131,7 @@ struct app {
 static int load_app(lua_State *l)
 {
     const struct app *app = lua_touserdata(l, 1);
-    lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->load);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
     lua_pushstring(l, app->path);
     lua_createtable(l, app->argc, 1);
     for (int i = 0; i < app->argc; i++) {
@@ -134,13 +143,11 @@ static int load_app(lua_State *l)
     return 1;
 }
 
-int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
-                char *why, size_t why_len)
+static int call_load(struct app *app, char *why, size_t why_len)
 {
-    lua_State *l = s->lua;
-    struct app app = {s, path, argc, argv, site};
+    lua_State *l = app->script->lua;
     lua_pushcfunction(l, load_app);
-    lua_pushlightuserdata(l, &app);
+    lua_pushlightuserdata(l, app);
     int status = lua_pcall(l, 1, 1, 0);
     bool failed = status != 0 || !lua_isnil(l, -1);
     if (failed)
@@ -149,15 +156,81 @@ int script_load(struct script *s, const char *path, int argc, char **argv, struc
     return failed ? ERR_INVALID : 0;
 }
 
-void script_dispatch(void *script)
+int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
+                char *why, size_t why_len)
 {
+    struct app app = {s, LOAD, path, argc, argv, site};
+    return call_load(&app, why, why_len);
+}
+
+/* ---- loading again --------------------------------------------------------------------------- */
+
+enum { LOOK_EVERY = 10000 }; /* instructions */
+
+/* Once the time is over every instruction raises, so that no pcall of the app goes on. */
+static void look_at_time(lua_State *l, lua_Debug *at)
+{
+    void *script;
+    (void)at;
+    (void)lua_getallocf(l, &script);
     struct script *s = script;
+    if (!s->ended && clock_monotonic_ms() < s->end_ms)
+        return;
+    if (!s->ended) {
+        luaL_where(l, 0);
+        (void)snprintf(s->where, sizeof s->where, "%s", lua_tostring(l, -1));
+        s->ended = true;
+        lua_sethook(l, look_at_time, LUA_MASKCOUNT, 1);
+    }
+    lua_pushliteral(l, "the time for loading the app is over");
+    lua_error(l);
+}
+
+/* Compiled code does not look at hooks, so the app's is not compiled meanwhile. */
+int script_prepare(struct script *s, const char *path, int argc, char **argv, struct site *site,
+                   uint32_t seconds, char *why, size_t why_len)
+{
+    lua_State *l = s->lua;
+    struct app app = {s, PREPARE, path, argc, argv, site};
+    s->ended = false;
+    s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
+    luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    lua_sethook(l, look_at_time, LUA_MASKCOUNT, LOOK_EVERY);
+    int status = call_load(&app, why, why_len);
+    lua_sethook(l, NULL, 0, 0);
+    luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+    if (s->ended) {
+        (void)snprintf(why, why_len,
+                       "%sthe top level had not ended after %u seconds (limits.reload_seconds)",
+                       s->where, seconds);
+        status = ERR_LIMIT;
+    }
+    return status;
+}
+
+static void call(struct script *s, enum function which, const char *what)
+{
     lua_State *l = s->lua;
     lua_pushcfunction(l, with_traceback);
-    lua_rawgeti(l, LUA_REGISTRYINDEX, s->run);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[which]);
     if (lua_pcall(l, 0, 0, 1) != 0)
-        log_write(s->log, LOG_ERROR, "the dispatcher failed: %s", error_of(l));
+        log_write(s->log, LOG_ERROR, "%s failed: %s", what, error_of(l));
     lua_settop(l, 0);
+}
+
+void script_commit(void *script)
+{
+    call(script, COMMIT, "the commit");
+}
+
+void script_abandon(void *script)
+{
+    call(script, ABANDON, "abandoning a generation");
+}
+
+void script_dispatch(void *script)
+{
+    call(script, RUN, "the dispatcher");
 }
 
 void script_free(struct script *s)

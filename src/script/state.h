@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/log.h"
 
@@ -22,6 +23,15 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
  * that names file and line; the traceback is logged at debug level. To be called once. */
 int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
                 char *why, size_t why_len) __attribute__((warn_unused_result));
+
+/* The app once more, for a site that may take the place of the one that serves: as script_load, but it
+ * has no effect until script_commit; script_abandon forgets it. A top level that lasts longer than
+ * seconds is ended. why also has an excerpt of the source, on lines of its own. */
+int script_prepare(struct script *s, const char *path, int argc, char **argv, struct site *site,
+                   uint32_t seconds, char *why, size_t why_len);
+/* worker->commit and worker->abandon, with the script as their argument. */
+void script_commit(void *script);
+void script_abandon(void *script);
 
 /* Delivers the worker's batch: worker->dispatch, with the script as its argument. An error of a hook is
  * dealt with in Lua; one of the dispatcher itself is logged. */
