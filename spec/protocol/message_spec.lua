@@ -837,6 +837,24 @@ describe("message", function()
             end)
         end)
 
+        it("RFC 7692 §7.2.2 is the same inflated at once and in pieces", function()
+            local words = {}
+            for i = 1, 3000 do
+                words[i] = ("%x"):format(i * i * 7919 % 65521)
+            end
+            local long = table.concat(words, " ")
+            local payload = compress(long)
+            assert.is_true(#payload > 2000)
+            for _, options in ipairs { deflate, with(deflate, "inflate_context", false) } do
+                expect({ { TEXT, payload, rsv1 = true } }, { "text:" .. long }, nil, nil, options)
+                expect({ { TEXT, payload:sub(1, -2), rsv1 = true } }, {}, "ERR_PROTOCOL",
+                    "a compressed message is not valid DEFLATE data", options)
+                expect({ { TEXT, payload, rsv1 = true } }, {}, "ERR_TOO_BIG",
+                    "a compressed message is longer than the limit when inflated",
+                    with(options, "message_bytes", #long - 1))
+            end
+        end)
+
         it("RFC 7692 §7.2.3 takes every kind of block", function()
             for _, payload in ipairs { hex "00 05 00 fa ff 48 65 6c 6c 6f 00",
                 hex "f3 48 cd c9 c9 07 00 00", hex "f3 48 cd c9 c9 07 00",

@@ -283,10 +283,9 @@ static int append_deflated(struct worker *w, struct topic *t, struct frame f, co
 {
     const struct deflate_options *o = &t->deflate;
     if (f.len >= o->min_bytes) {
-        struct deflater *d = deflaters_get(&w->deflaters, (size_t)f.len, o->server_max_window_bits,
-                                           o->level, o->memory_level);
         w->scratch.len = 0;
-        if (!d || deflater_message(d, data, (size_t)f.len, false, &w->scratch) < 0)
+        if (deflaters_message(&w->deflaters, o->server_max_window_bits, o->level, o->memory_level,
+                              data, (size_t)f.len, &w->scratch) < 0)
             return ERR_MEMORY;
         f.rsv1 = true;
         f.len = w->scratch.len;

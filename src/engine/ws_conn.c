@@ -426,32 +426,31 @@ int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t l
     return queue_control(w, c, FRAME_PING, data, len, c->blocked);
 }
 
-/* The compressor for a message to c: c's own, which knows what came before, or a common one. */
-static struct deflater *deflater_for(struct worker *w, struct conn *c, size_t len)
+/* With what the peer's window holds of the messages before. */
+static int compress_on(struct worker *w, struct ws_deflate *d, const struct deflate_options *o,
+                       const uint8_t *data, size_t len)
 {
-    const struct deflate_options *options = &w->site->routes[c->route].deflate;
-    struct ws_deflate *d = c->deflate;
-    int bits = d->params.server_max_window_bits;
-    if (d->params.server_no_context_takeover)
-        return deflaters_get(&w->deflaters, len, bits, options->level, options->memory_level);
     if (!d->deflater)
-        d->deflater = deflater_new(bits, options->level, options->memory_level);
-    return d->deflater;
+        d->deflater = deflater_new(d->params.server_max_window_bits, o->level, o->memory_level);
+    if (!d->deflater || deflater_message(d->deflater, data, len, !d->fresh, &w->scratch) < 0)
+        return ERR_MEMORY;
+    d->fresh = false;
+    return 0;
 }
 
 /* Compresses into w->scratch. 1: done; 0: the message goes as it is; or ERR_MEMORY. */
 static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
 {
+    const struct deflate_options *o = &w->site->routes[c->route].deflate;
     struct ws_deflate *d = c->deflate;
-    if (!d || len < w->site->routes[c->route].deflate.min_bytes)
+    if (!d || len < o->min_bytes)
         return 0;
-    bool keep = !d->params.server_no_context_takeover && !d->fresh;
-    struct deflater *deflater = deflater_for(w, c, len);
     w->scratch.len = 0;
-    if (!deflater || deflater_message(deflater, data, len, keep, &w->scratch) < 0)
-        return ERR_MEMORY;
-    d->fresh = false;
-    return 1;
+    int status = d->params.server_no_context_takeover
+                     ? deflaters_message(&w->deflaters, d->params.server_max_window_bits, o->level,
+                                         o->memory_level, data, len, &w->scratch)
+                     : compress_on(w, d, o, data, len);
+    return status < 0 ? status : 1;
 }
 
 static int send_direct(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)

@@ -14,6 +14,7 @@ enum {
     RESERVE_MAX = 64 * 1024, /* taken ahead of what arrived; beyond it, as much again */
     DIRECT_MIN = 16 * 1024,  /* payload left that makes message_space worth while */
     LARGEST_WINDOW_BITS = 15,
+    WHOLE_MIN = 1024,    /* compressed bytes that make inflater_message the faster way */
     DEFLATE_FACTOR = 8,  /* compressed bytes taken per byte that may come out: a sender that */
     DEFLATE_SLACK = 1024 /* flushes after every byte needs about 7 */
 };
@@ -400,7 +401,7 @@ static void give_back_inflater(struct message_reader *r, const struct message_ru
 }
 
 static int inflate_piece(struct message_reader *r, struct message_partial *p,
-                         const struct message_rules *rules, const uint8_t *piece, size_t n,
+                         const struct message_rules *rules, uint8_t *piece, size_t n,
                          const char **why)
 {
     if (r->inflater == NULL && take_inflater(r, rules) != 0) {
@@ -408,8 +409,10 @@ static int inflate_piece(struct message_reader *r, struct message_partial *p,
     }
     bool last = p->frame.fin && frame_is_whole(p);
     size_t before = p->payload.len;
-    int failed =
-        inflater_push(r->inflater, piece, n, last, (size_t)inflated_limit(rules), &p->payload);
+    bool whole = last && p->wire == n && n >= WHOLE_MIN && !rules->inflate_context;
+    size_t limit = (size_t)inflated_limit(rules);
+    int failed = whole ? inflater_message(r->inflater, piece, n, limit, &p->payload)
+                       : inflater_push(r->inflater, piece, n, last, limit, &p->payload);
     /* What came out before a fault is looked at first: that is the order of a slower arrival. */
     int rc = 0;
     if (p->payload.len > before) {
