@@ -107,6 +107,9 @@ local prepared
 function M.prepare(path, arguments, site)
     local problem
     prepared, problem = build(path, arguments, site)
+    if not problem and #prepared.files > 0 and not prepared.files[1].text:find "%S" then
+        problem = path .. ": the file is empty"
+    end
     return problem and problem .. excerpt(prepared, problem)
 end
 

@@ -76,7 +76,10 @@ function M.serve(new_routes, waiting, number)
         local shape = record.number == number and record.shape
         if shape then
             shape.record = record
-            shape.param_names = record.param_names
+            if table.concat(shape.param_names, "/") ~= table.concat(record.param_names, "/") then
+                shape.param_names = record.param_names
+                shape.renamed = number
+            end
         end
     end
 end
@@ -348,6 +351,9 @@ end
 
 -- A newer generation than that which has last met the connection, or its hook that waits.
 local function on_outdated(ws, route, event)
+    if (ws[ROUTE].renamed or 0) > ws[VERSION] then
+        rawset(ws, "params", nil) -- it is read again, with its new names
+    end
     if event.kind == CLOSE then
         socket.release(ws)
     end

@@ -47,8 +47,8 @@ local function check(name, duration, fn, least)
     return seconds
 end
 
-        error(("mw.%s: expected a function, or the name of one, got %s"):format(name,
-            type(fn)), 4)
+-- A timer that is not started. fn: a function, or the name of one that find(name) finds whenever
+-- the timer fires. Raises at the level of the caller's caller.
 function M.new(name, duration, fn, find)
     local every = name == "every"
     local seconds = check(name, duration, fn, every and 0.001 or 0)

@@ -100,6 +100,30 @@ function Server:printed(pattern)
     return self.process:wait_for(pattern, "out")
 end
 
+-- Another text for app.lua, or a file beside it, as `>` in a shell writes it.
+function Server:edit(text, name)
+    self.folder:write(name or "app.lua", text)
+end
+
+-- Waits until another generation serves; its number.
+function Server:reloaded()
+    return tonumber((self:logged "generation (%d+) serves, after"))
+end
+
+-- Loads the app again, with another text if there is one, and waits; the generation's number.
+function Server:reload(text)
+    if text then
+        self:edit(text)
+    end
+    self.process:signal "HUP"
+    return self:reloaded()
+end
+
+-- Waits until a reload has failed; why.
+function Server:reload_failed()
+    return self:logged "reload failed, generation %d+ serves on: (.*)"
+end
+
 -- What no spec expects, whatever it is about.
 local function check_log(text)
     for _, sign in ipairs { "Sanitizer", "runtime error:", "the dispatcher failed", "PANIC" } do

@@ -12,6 +12,8 @@
 
 /* Between the end of one reload and the next: a storm of causes is a few reloads a second. */
 enum { PAUSE_US = 20000 };
+/* Of an app that changes its own files whenever it is loaded. */
+enum { AGAIN_MAX = 100 };
 /* What a worker gets beyond limits.reload_seconds, which ends the app's code. */
 static const double overdue_seconds = 1;
 
@@ -217,6 +219,23 @@ static void fail(struct reload *r, const char *why)
     over(r);
 }
 
+/* What was read is not what counts: its files are being written. */
+static void once_more(struct reload *r)
+{
+    log_write(&r->server->log, LOG_DEBUG, "%s changed while it was read: once more", r->app);
+    pthread_mutex_lock(&r->lock);
+    bool wanted = r->wanted;
+    r->wanted = true;
+    if (!wanted) {
+        r->wanted_us = r->asked_us;
+        memcpy(r->wanted_for, r->cause, sizeof(r->cause));
+    }
+    r->number++;
+    pthread_mutex_unlock(&r->lock);
+    (void)post_all(r, LETTER_ABANDON, 0);
+    over(r);
+}
+
 static void begin(struct reload *r)
 {
     struct server *s = r->server;
@@ -238,16 +257,28 @@ static void begin(struct reload *r)
     ev_timer_start(s->loop, &r->overdue);
 }
 
-static bool same_files(const struct site *a, const struct site *b)
+/* Are these files not any more what they were when they were read? */
+static bool outdated(const struct site *site)
 {
-    for (size_t i = 0; i < a->file_count; i++) {
-        for (size_t j = 0; j < b->file_count; j++) {
-            if (strcmp(a->files[i].path, b->files[j].path) == 0 &&
-                strcmp(a->files[i].digest, b->files[j].digest) != 0)
-                return false;
-        }
+    char now[SITE_DIGEST_BYTES];
+    for (size_t i = 0; site && i < site->file_count; i++) {
+        watch_digest(site->files[i].path, now);
+        if (strcmp(now, site->files[i].digest) != 0)
+            return true;
     }
-    return true;
+    return false;
+}
+
+/* Workers that read different things would not agree either. */
+static bool half_written(struct reload *r)
+{
+    if (watch_busy(&r->watch))
+        return true;
+    for (uint32_t i = 0; i < r->server->worker_count; i++) {
+        if (outdated(r->answers[i].site))
+            return true;
+    }
+    return false;
 }
 
 /* All answers are there: can this be committed? */
@@ -264,11 +295,6 @@ static int judge(struct reload *r, char why[RELOAD_WHY_BYTES])
         }
     }
     for (uint32_t i = 1; i < s->worker_count; i++) {
-        if (!same_files(first, r->answers[i].site)) {
-            snprintf(why, RELOAD_WHY_BYTES, "its files changed while they were read: once more");
-            reload_request(r, r->cause);
-            return ERR_AGAIN;
-        }
         if (!site_agrees(first, r->answers[i].site)) {
             snprintf(why, RELOAD_WHY_BYTES, SITE_DISAGREE, r->app, s->worker_count);
             return ERR_INVALID;
@@ -313,7 +339,11 @@ static void commit(struct reload *r)
 static void prepared(struct reload *r)
 {
     char why[RELOAD_WHY_BYTES] = "";
-    if (judge(r, why))
+    bool again = r->again < AGAIN_MAX && half_written(r);
+    r->again = again ? r->again + 1 : 0;
+    if (again)
+        once_more(r);
+    else if (judge(r, why))
         fail(r, why);
     else
         commit(r);
@@ -363,15 +393,16 @@ static void maybe_begin(struct reload *r)
     pthread_mutex_unlock(&r->lock);
     if (!wanted || atomic_load(&s->draining))
         return;
-    uint64_t since_us = clock_monotonic_us() - r->ended_us;
-    if (since_us >= PAUSE_US) {
+    uint64_t passed_us = clock_monotonic_us() - r->ended_us;
+    uint64_t left_us = passed_us < PAUSE_US ? PAUSE_US - passed_us : 0;
+    if (left_us == 0 && !watch_busy(&r->watch)) {
         begin(r);
         return;
     }
     if (ev_is_active(&r->pause))
         return;
     ev_now_update(s->loop);
-    ev_timer_set(&r->pause, (double)(PAUSE_US - since_us) / 1e6, 0);
+    ev_timer_set(&r->pause, (double)(left_us ? left_us : PAUSE_US) / 1e6, 0);
     ev_timer_start(s->loop, &r->pause);
 }
 

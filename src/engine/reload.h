@@ -52,6 +52,7 @@ struct reload {
 
     enum reload_phase phase;
     uint32_t generation; /* that serves */
+    uint32_t again;      /* attempts in a row whose files changed meanwhile */
     uint64_t asked_us;
     char cause[RELOAD_CAUSE_BYTES];
     uint64_t ended_us; /* the last one */

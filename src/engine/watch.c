@@ -199,9 +199,22 @@ static void arm(struct watch *w, bool again)
     ev_timer_start(w->loop, &w->settle);
 }
 
+/* Is it begun, or done? */
+static void note_writing(struct watch *w, const struct inotify_event *e)
+{
+    if (e->mask & (IN_MODIFY | IN_CREATE)) {
+        snprintf(w->writing, sizeof(w->writing), "%s", e->name);
+        w->writing_us = clock_monotonic_us();
+    } else if (strcmp(w->writing, e->name) == 0) {
+        w->writing[0] = '\0';
+    }
+}
+
 static void on_sign(struct watch *w, const struct inotify_event *e)
 {
     bool ours = e->len > 0 && is_ours(w, e->name);
+    if (ours && !((e->mask & IN_CREATE) && !is_begun(w, e)))
+        note_writing(w, e);
     if (e->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) {
         for (size_t i = w->folder_count; i-- > 0;) {
             if (w->folders[i].id == e->wd)
@@ -219,11 +232,8 @@ static void on_sign(struct watch *w, const struct inotify_event *e)
     }
 }
 
-static void readable(struct ev_loop *loop, ev_io *io, int revents)
+static void read_signs(struct watch *w)
 {
-    (void)loop;
-    (void)revents;
-    struct watch *w = io->data;
     _Alignas(struct inotify_event) char events[8192];
     ssize_t n;
     while ((n = read(w->fd, events, sizeof(events))) > 0) {
@@ -235,12 +245,31 @@ static void readable(struct ev_loop *loop, ev_io *io, int revents)
     }
 }
 
-static void settled(struct ev_loop *loop, ev_timer *timer, int revents)
+static void readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop;
     (void)revents;
+    read_signs(io->data);
+}
+
+bool watch_busy(struct watch *w)
+{
+    if (w->loop == NULL)
+        return false;
+    read_signs(w);
+    return w->writing[0] && clock_monotonic_us() - w->writing_us < LONGEST_US;
+}
+
+static void settled(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
     struct watch *w = timer->data;
     bool changed = false;
+    if (watch_busy(w)) {
+        ev_timer_set(timer, settle_seconds, 0);
+        ev_timer_start(loop, timer);
+        return;
+    }
     choose_folders(w);
     for (size_t i = 0; i < w->file_count; i++) {
         char digest[SITE_DIGEST_BYTES];

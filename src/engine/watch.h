@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ev.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +30,9 @@ struct watch {
     size_t before_count;
     struct watch_folder *folders;
     size_t folder_count;
-    bool warned; /* that the system gives no more watches */
+    char writing[NAME_MAX + 1]; /* a file that is being written: changed, and not closed since */
+    uint64_t writing_us;        /* its last change */
+    bool warned;                /* that the system gives no more watches */
     void (*changed)(struct watch *w, uint64_t first_us);
     void *owner;
 };
@@ -48,6 +51,9 @@ void watch_add(struct watch *w, const char *path, const char *digest);
 void watch_keep(struct watch *w, const char *path);
 void watch_keep_all(struct watch *w);
 void watch_end(struct watch *w);
+/* Is one of the files being written, as far as can be told? For a second at most after its last change:
+ * then what it holds counts. */
+bool watch_busy(struct watch *w);
 /* What the file holds now is known; a file that is not in the set is added. */
 void watch_look(struct watch *w, const char *path);
 /* SHA-1 of a file in hexadecimal digits, or "" when it cannot be read. */
