@@ -34,8 +34,8 @@ describe("a reload that fails", function()
     for title, case in pairs {
         ["a syntax error"] = { "x y", "app%.lua:6: '=' expected near 'y'" },
         ["an error of its top level"] = { "nothing()", "app%.lua:6: attempt to call global" },
-        ["mw.reload at the top level"] = { "mw.reload()",
-            "app%.lua:6: mw.reload: the top level" },
+        ["a hook that is no function"] = { "talk.on_open = 5",
+            "app%.lua:6: on_open is a function" },
         ["a hook that does not exist"] = { "function talk.on_opne() end",
             "app%.lua:6: on_opne is not a hook of a route; did you mean on_open" },
         ["a pattern that is none"] = { 'mw.ws "/*a/b"', 'app%.lua:6: route "/%*a/b"' },
@@ -43,7 +43,8 @@ describe("a reload that fails", function()
         ["a timer by a name that is none"] = { 'mw.every(1, "tick")',
             'app%.lua:6: mw%.every%(1, "tick"%) .* there is no global function' },
         ["a module that is not there"] = { 'require "nothing"', "app%.lua:6: module 'nothing'" },
-        ["mw.reload at the top level"] = { "mw.reload()", "app%.lua:6: mw.reload: the top level" },
+        ["mw.reload at the top level"] = { "mw.reload()",
+            "app%.lua:6: mw.reload: the top level" },
     } do
         it("by " .. title .. " shows file and line, and changes nothing", function()
             start()
