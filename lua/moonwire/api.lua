@@ -244,7 +244,8 @@ local function add_reload(mw, generation)
     end
 
     --- The generations of the app in this worker, the newest first: number, since (os.time()),
-    -- serving, files (path and sha1 of each), waiting (hooks of it that wait). An old one is listed
+    -- serving, files (path and sha1 of each), waiting (hooks of it that wait), held (functions of
+    -- it that connections hold: key, route, count). An old one is listed
     -- until the collector has removed it.
     mw.versions = require("moonwire.generation").versions
 end

@@ -9,6 +9,7 @@
 local dispatch = require "moonwire.dispatch"
 local environment = require "moonwire.environment"
 local failure = require "moonwire.failure"
+local held = require "moonwire.held"
 local native = require "moonwire.native"
 local timer = require "moonwire.timer"
 
@@ -286,6 +287,10 @@ function Generation:start()
     serving = self
     alive[self.number] = self
     dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
+    held.know(self.env, self.number)
+    if before then
+        held.search(self.number)
+    end
     timer.take_over(self.timers, before and before.timers or {})
     for _, fn in ipairs(self.deferred) do
         local ok, problem = xpcall(fn, failure.catch)
@@ -311,6 +316,7 @@ function M.versions()
             serving = generation == serving,
             files = files,
             waiting = waiting[number] or 0,
+            held = generation == serving and {} or held.of(number),
         }
     end
     table.sort(out, function(a, b)

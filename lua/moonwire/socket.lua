@@ -509,6 +509,33 @@ function M.find(handle)
     end
 end
 
+-- Calls fn(pattern, name, value) for what the app's code keeps in the objects of count slots. The
+-- slot to go on with, or nil at the end.
+function M.each_from(slot, count, fn)
+    local number = rshift(slot, CHUNK_BITS)
+    local chunk = chunks[number]
+    if not chunk then
+        return nil
+    end
+    local first = band(slot, CHUNK_MASK)
+    local last = math.min(first + count - 1, CHUNK_MASK)
+    for i = first, last do
+        local ws = chunk[i]
+        if ws then
+            local pattern = (ws[ROUTE].record or {}).pattern or "?"
+            for name, value in next, ws do
+                if type(name) == "string" then
+                    fn(pattern, name, value)
+                end
+            end
+            if ws[LISTENERS] then
+                fn(pattern, "listeners", ws[LISTENERS])
+            end
+        end
+    end
+    return number * (CHUNK_MASK + 1) + last + 1
+end
+
 -- A new object for a connection that has none.
 function M.adopt(handle, route, version)
     local ws = setmetatable({ handle, OPEN, route.shape, false, false, route.binaryType, version },

@@ -240,4 +240,51 @@ describe("the router", function()
         assert.are.same({}, names "/a:b/c*d")
         assert.are.same({}, names "/")
     end)
+
+    -- As match finds them, without a router.
+    local function params_of(pattern, path)
+        local out = ffi.new "struct router_match"
+        C.router_params(core.copy(pattern, "char *"), #pattern, core.copy(path, "char *"), #path,
+            out)
+        local params = {}
+        for i = 0, out.param_count - 1 do
+            params[i + 1] = path:sub(out.params[i].at + 1, out.params[i].at + out.params[i].len)
+        end
+        return params
+    end
+
+    it("gives the parameters of a path that fits one pattern as it does for all of them", function()
+        for pattern, paths in pairs {
+            ["/"] = { "/" },
+            ["/a/:b"] = { "/a/x", "/a/%2f%20" },
+            ["/:a/b/:c"] = { "/x/b/y" },
+            ["/a/*rest"] = { "/a/", "/a/b", "/a/b/c/", "/a//" },
+            ["/:a/*rest"] = { "/x/", "/x/y/z" },
+            ["/*rest"] = { "/", "/x", "/x/y" },
+        } do
+            for _, path in ipairs(paths) do
+                local _, params = match(router { pattern }, path)
+                assert.are.same(params, params_of(pattern, path), pattern .. " " .. path)
+            end
+        end
+    end)
+
+    it("knows patterns for the same whatever their parameters are called", function()
+        local function same(a, b)
+            return C.router_same_pattern(core.copy(a, "char *"), #a, core.copy(b, "char *"), #b)
+        end
+        for a, b in pairs {
+            ["/"] = "/", ["/a"] = "/a", ["/a/:b"] = "/a/:other", ["/:a/x/*r"] = "/:b/x/*rest",
+        } do
+            assert.is_true(same(a, b), a .. " " .. b)
+        end
+        for a, b in pairs {
+            ["/"] = "/a", ["/a"] = "/a/", ["/a/:b"] = "/a/*b", ["/a/b"] = "/a/:b",
+            ["/a/:c"] = "/b/:c",
+            ["/:a"] = "/:a/:b", ["/a/*b"] = "/a", ["/a/x"] = "/a/xy",
+        } do
+            assert.is_false(same(a, b), a .. " " .. b)
+            assert.is_false(same(b, a), b .. " " .. a)
+        end
+    end)
 end)

@@ -252,4 +252,23 @@ describe("an edit while clients are connected", function()
         server:reload()
         assert.equal("other y", says(other, "y"))
     end)
+
+    it("names the functions of an old generation that connections hold", function()
+        local source = [[
+            function talk.on_message(ws, data)
+                ws.state.deep = { callback = function() return data end }
+                ws:addEventListener("drain", function() end)
+                ws:send(data)
+            end
+        ]]
+        local peer = start(app("one", source), { arguments = {} })
+        says(peer, "a")
+        server:reload(app "two")
+        assert.matches("generation 1, .*listeners.* of /talk %(1%), state.deep.callback of /talk",
+            server:logged "connections hold functions of (.*)")
+        local versions = cjson.decode((server:get "/versions"))
+        assert.equal(1, versions[2].number)
+        assert.equal("state.deep.callback", versions[2].held[2].key)
+        assert.equal("two b", says(peer, "b"))
+    end)
 end)

@@ -1,0 +1,99 @@
+-- Functions of old generations that connections still hold: they are called as they were, and keep
+-- their generation in memory. Looked for after each commit, a few connections at a time.
+
+local log = require "moonwire.log"
+local socket = require "moonwire.socket"
+local timer = require "moonwire.timer"
+
+local M = {}
+
+local SLICE = 500      -- connections' slots, and
+local PAUSE = 0.005    -- seconds from one slice to the next
+local DEPTH = 4        -- of tables in ws.state
+local NAMED = 5        -- in the log
+
+local number_of = setmetatable({}, { __mode = "k" }) -- a generation's globals → its number
+local search = 0       -- which one is going on
+local found = {}       -- number → "key of route" → count
+
+-- A generation serves.
+function M.know(env, number)
+    number_of[env] = number
+end
+
+-- What the last search found for a generation: a list of { key, route, count }.
+function M.of(number)
+    local out = {}
+    for _, entry in pairs(found[number] or {}) do
+        out[#out + 1] = { key = entry.key, route = entry.route, count = entry.count }
+    end
+    table.sort(out, function(a, b)
+        return a.route .. a.key < b.route .. b.key
+    end)
+    return out
+end
+
+local function note(into, number, route, key)
+    into[number] = into[number] or {}
+    local title = ("%s of %s"):format(key, route)
+    local entry = into[number][title] or { key = key, route = route, count = 0 }
+    into[number][title] = entry
+    entry.count = entry.count + 1
+end
+
+local function look(into, serving, route, key, value, depth)
+    if type(value) == "function" then
+        local number = number_of[getfenv(value)]
+        if number and number ~= serving then
+            note(into, number, route, key)
+        end
+    elseif type(value) == "table" and depth > 0 and not socket.is(value) then
+        for name, item in next, value do
+            if type(item) == "function" or type(item) == "table" then
+                look(into, serving, route,
+                    type(name) == "string" and key .. "." .. name or key .. "[]", item, depth - 1)
+            end
+        end
+    end
+end
+
+local function tell(into)
+    for number, entries in pairs(into) do
+        local names, more = {}, 0
+        for title, entry in pairs(entries) do
+            if #names < NAMED then
+                names[#names + 1] = ("%s (%d)"):format(title, entry.count)
+            else
+                more = more + 1
+            end
+        end
+        table.sort(names)
+        log.warn(("connections hold functions of generation %d, called as they were: %s%s"):format(
+            number, table.concat(names, ", "), more > 0 and (" and %d more"):format(more) or ""))
+    end
+end
+
+local function step(mine, serving, into, slot)
+    if mine ~= search then
+        return
+    end
+    local next_slot = socket.each_from(slot, SLICE, function(route, key, value)
+        look(into, serving, route, key, value, DEPTH)
+    end)
+    if next_slot then
+        timer.start(timer.new("after", PAUSE, function()
+            step(mine, serving, into, next_slot)
+        end))
+    else
+        found = into
+        tell(into)
+    end
+end
+
+-- The generation of this number has taken over.
+function M.search(serving)
+    search = search + 1
+    step(search, serving, {}, 0)
+end
+
+return M

@@ -1,0 +1,80 @@
+local fake = require "spec.lua.fake"
+
+describe("an app's globals", function()
+    local engine
+
+    local function load(source)
+        engine = fake.new()
+        return engine:load("local mw, seen = require 'moonwire', require 'seen'\n" .. source)
+    end
+
+    it("are its own, and those of the code that it makes", function()
+        assert.is_nil(load [[
+            a = 1
+            _G.b = 2
+            rawset(_G, "c", 3)
+            loadstring "d = 4"()
+            load("e = 5")()
+            setfenv(1, _G)
+            seen.sum = a + b + c + d + e
+            seen.same = _G._G == _G and getfenv(1) == _G
+            seen.library = string.format == require("string").format
+        ]])
+        assert.equal(15, engine.seen.sum)
+        assert.is_true(engine.seen.same)
+        assert.is_true(engine.seen.library)
+        for _, name in ipairs { "a", "b", "c", "d", "e" } do
+            assert.is_nil(rawget(_G, name))
+        end
+    end)
+
+    it("are fresh when it is loaded again, as are its modules, but not moonwire's", function()
+        local folder = os.tmpname()
+        os.remove(folder)
+        os.execute("mkdir " .. folder)
+        local function write(name, text)
+            local file = assert(io.open(folder .. "/" .. name, "w"))
+            file:write(text)
+            file:close()
+        end
+        write("part.lua", "#!a line for the system\nloads = (loads or 0) + 1 return { ... }")
+        write("loop.lua", "return require 'loop'")
+        write("broken.lua", "\nx y")
+        write("app.lua", [[
+            local mw, seen = require "moonwire", require "seen"
+            local part = require "part"
+            assert(part == require "part" and part[1] == "part" and loads == 1)
+            assert(package.loaded.part == part)
+            package.loaded.part = nil
+            assert(part ~= require "part" and loads == 2)
+            dofile(seen.folder .. "/part.lua")
+            assert(loads == 3)
+            seen.loop = select(2, pcall(require, "loop"))
+            seen.broken = select(2, pcall(require, "broken"))
+            seen.again = select(2, pcall(require, "broken"))
+            seen.missing = select(2, pcall(require, "not.there"))
+            seen.json = require "cjson"
+            seen.parts = seen.parts or {}
+            seen.parts[#seen.parts + 1] = part
+        ]])
+        engine = fake.new()
+        engine.seen.folder = folder
+        local app = require "moonwire.app"
+        for i = 1, 2 do
+            assert.is_nil(app.load(folder .. "/app.lua", {}, nil))
+            assert.equal(i, #engine.seen.parts)
+        end
+        assert.not_equal(engine.seen.parts[1], engine.seen.parts[2])
+        assert.equal(require "cjson", engine.seen.json)
+        assert.matches("requires itself", engine.seen.loop, 1, true)
+        assert.matches("broken.lua:2: ", engine.seen.broken, 1, true)
+        assert.equal(engine.seen.broken, engine.seen.again)
+        assert.matches("module 'not.there' not found:.*not/there.lua", engine.seen.missing)
+        assert.is_nil(package.loaded.part)
+        -- What is watched: what was read, and where what is missing may come.
+        assert.equal(40, #engine.files[folder .. "/part.lua"])
+        assert.equal("", engine.files[folder .. "/not/there.lua"])
+        assert.equal("", engine.files[folder .. "/not/there/init.lua"])
+        os.execute("rm -r " .. folder)
+    end)
+end)
