@@ -149,6 +149,31 @@ describe("a reload that fails", function()
         goes_on()
     end)
 
+    it("since a hook keeps its worker busy leaves the answer that comes late alone", function()
+        start(good .. [[
+            mw.ws("/busy", { on_message = function(ws)
+                ws:send "busy"
+                mw.sleep "1ms"
+                mw.log.info "spinning"
+                local until_time = os.time() + 4
+                while os.time() < until_time do end
+                ws:send "done"
+            end })
+        ]], { arguments = { "--workers", "2" } })
+        local busy = assert(server:websocket "/busy")
+        busy:text "x"
+        assert.equal("busy", busy:read_text())
+        server:logged "(spinning)"
+        server:edit((good:gsub('"good "', '"new "')))
+        server.process:signal "HUP"
+        assert.matches("a worker does not answer", server:reload_failed(), 1, true)
+        goes_on()
+        assert.equal("done", busy:read_text())
+        server:edit(good)
+        assert.equal(2, server:reload())
+        goes_on()
+    end)
+
     it("for one connection (on_reload raises) costs that one", function()
         start()
         local other = assert(server:websocket "/talk")

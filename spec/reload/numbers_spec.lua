@@ -4,7 +4,9 @@
 local cjson = require "cjson"
 local servers = require "spec.support.server"
 
-local CLIENTS, EDITS = 50, 200
+-- More of both, for a long run.
+local CLIENTS = tonumber(os.getenv "MOONWIRE_SPEC_CLIENTS" or 50)
+local EDITS = tonumber(os.getenv "MOONWIRE_SPEC_EDITS" or 200)
 
 local function app(edit)
     return ([[
