@@ -76,6 +76,22 @@ describe("an edit while clients are connected", function()
         assert.is_nil(server:stop():find("reload failed", 1, true))
     end)
 
+    it("waits for a file that is being written, whoever asks", function()
+        local peer = start(app "one")
+        local file = assert(io.open(server.folder.path .. "/app.lua", "w"))
+        file:write "local mw = require 'moonwire'\n" -- as good as any app, but without a route
+        file:flush()
+        server.process:signal "HUP"
+        for _ = 1, 20 do
+            assert.equal("one x", says(peer, "x"))
+            require("posix.time").nanosleep { tv_sec = 0, tv_nsec = 5000000 }
+        end
+        file:write(app "two")
+        file:close()
+        assert.equal(2, server:reloaded())
+        assert.equal("two b", says(peer, "b"))
+    end)
+
     it("is none when the file holds what it held", function()
         local peer = start(app "one")
         server:edit(app "one")
@@ -136,11 +152,15 @@ describe("an edit while clients are connected", function()
         ]]
         server = servers.start(source:format "name")
         local peer = assert(server:websocket "/talk/ada")
+        local bob = assert(server:websocket "/talk/bob")
         local whole = frame.build(frame.TEXT, ("x"):rep(300))
         assert.equal(1, cjson.decode(says(peer, "a")).n)
+        bob:read_text()
         peer:send(whole:sub(1, 150))
-        -- Renaming a parameter leaves the route the same.
-        server:reload((source:format "called":gsub("/:name", "/:called")))
+        -- Renaming a parameter leaves the route the same, as does one that fits this path better.
+        server:reload((source:format "called":gsub("/:name", "/:called")) .. 'mw.ws "/talk/bob"')
+        assert.equal("bob", cjson.decode(says(bob, "b")).name)
+        peer:read_text()
         peer:send(whole:sub(151))
         assert.same({ data = ("x"):rep(300), n = 2, mine = "field", count = 1, loads = 2,
             name = "ada" }, cjson.decode(peer:read_text()))

@@ -56,7 +56,7 @@ describe("across a reload a timer", function()
             generation = server:reload(source("two", every))
         until gettime() - began > 0.6 or generation > 100
         assert.equal("two", client:read_text())
-        assert.is_true(gettime() - began < 1.3)
+        assert.is_true(gettime() - began < 1.1)
     end)
 
     it("that a hook made goes on", function()

@@ -93,9 +93,12 @@ void reload_request(struct reload *r, const char *cause)
     request(r, cause, clock_monotonic_us());
 }
 
+/* An attempt that has begun looks for itself whether what it has read is what counts. */
 static void files_changed(struct watch *w, uint64_t first_us)
 {
-    request(w->owner, "its files changed", first_us);
+    struct reload *r = w->owner;
+    if (r->phase != RELOAD_PREPARING)
+        request(r, "its files changed", first_us);
 }
 
 static bool post_all(struct reload *r, enum letter_kind kind, uint32_t number)
