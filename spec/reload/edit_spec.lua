@@ -92,6 +92,16 @@ describe("an edit while clients are connected", function()
         assert.equal("two b", says(peer, "b"))
     end)
 
+    it("that comes while another is loaded is not missed", function()
+        local peer = start(app "one", { arguments = {} })
+        server:edit(app "three", "next.lua")
+        -- While this is loaded, the file changes; nobody else says so.
+        assert.equal(2, server:reload(app("two", [[
+            os.rename(arg[0]:gsub("app.lua$", "next.lua"), arg[0])
+        ]])))
+        assert.equal("three b", says(peer, "b"))
+    end)
+
     it("is none when the file holds what it held", function()
         local peer = start(app "one")
         server:edit(app "one")
