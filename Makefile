@@ -66,7 +66,7 @@ run: ## Bring what is missing, build, and serve examples/chat
 $(B)/moonwire: $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -Wl,--export-dynamic-symbol='mw_*' -o $@.new $(OBJ) $(LIBS)
-	@tools/check-binary $@.new $(CDEF)
+	@tools/check-binary $(if $(VARIANT),,--hardened) $@.new $(CDEF)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.
@@ -170,7 +170,7 @@ format: ## Format the C code
 
 format-check: ## Fail if the C code is not formatted
 	@tools/packages lint
-	clang-format --dry-run -Werror $(FORMATTED)
+	@clang-format --dry-run -Werror $(FORMATTED)
 
 lint: ## luacheck, and a compile in which warnings are errors
 	@tools/packages build lint
@@ -187,11 +187,14 @@ compile_commands: ## Write compile_commands.json for editors
 
 ##@ Install
 SHARE = $(DESTDIR)$(PREFIX)/share
+# Keys that an example made are this machine's.
+NOT_SHARED = ! -name '*.pem' ! -name '*.key' ! -name .gitignore
 
 install: all ## Install under PREFIX (/usr/local), below DESTDIR
 	install -D -m 755 build/moonwire $(DESTDIR)$(PREFIX)/bin/moonwire
-	for f in $$(find examples $(wildcard annotations) -type f); do \
-	    install -D -m 644 $$f $(SHARE)/moonwire/$$f || exit 1; done
+	for f in $$(find examples $(wildcard annotations) -type f $(NOT_SHARED)); do \
+	    mode=644; [ ! -x $$f ] || mode=755; \
+	    install -D -m $$mode $$f $(SHARE)/moonwire/$$f || exit 1; done
 	$(if $(wildcard docs/moonwire.1),install -D -m 644 docs/moonwire.1 $(SHARE)/man/man1/moonwire.1)
 
 uninstall: ## Remove what install put there

@@ -77,9 +77,11 @@ local getters = {
         return ws[HANDLE]
     end,
     readyState = function(ws)
-        -- C knows of a closing that the peer has begun.
-        return ws[STATE] == OPEN and math.max(OPEN, C.mw_ready_state(worker, ws[HANDLE]))
-            or ws[STATE]
+        if ws[STATE] ~= OPEN then
+            return ws[STATE]
+        end
+        -- C knows of a closing that the peer has begun. CLOSED comes with the close event only.
+        return C.mw_ready_state(worker, ws[HANDLE]) > OPEN and CLOSING or OPEN
     end,
     bufferedAmount = function(ws)
         return C.mw_buffered_amount(worker, ws[HANDLE])

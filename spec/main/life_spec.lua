@@ -2,6 +2,7 @@
 
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
+local socket = require "socket"
 
 local app = [[
 local mw = require "moonwire"
@@ -63,6 +64,20 @@ describe("a server", function()
             server:signal "TERM"
             ends_well()
             assert.is_false(process.exists(unix))
+        end)
+
+        it("on a local socket that a killed server left, not on a living one's", function()
+            local unix = folder.path .. "/a.sock"
+            start("--listen", "unix:" .. unix):wait_for "listening on unix:"
+            local second = process.run { path, "--listen", "unix:" .. unix }
+            assert.equal(1, second.status)
+            assert.truthy(second.err:find "^moonwire: [^\n]*a%.sock[^\n]* in use[^\n]*\n$",
+                second.err)
+            assert.equal("hello", (peer.get(unix, "/")))
+            server:finish() -- by SIGKILL
+            assert.is_true(process.exists(unix))
+            start("--listen", "unix:" .. unix):wait_for "listening on unix:"
+            assert.equal("hello", (peer.get(unix, "/")))
         end)
 
         it("where the app says when the command line says nothing", function()
@@ -216,6 +231,32 @@ describe("a server", function()
             end
         end)
 
+        it("closes many clients one after another, over drain_seconds", function()
+            start("--listen", "127.0.0.1:0")
+            local port = server:port()
+            local peers = {}
+            for i = 1, 40 do
+                peers[i] = assert(peer.websocket(port, "/who"))
+            end
+            server:signal "TERM"
+            local times = {}
+            for i, p in ipairs(peers) do -- in the order that they came
+                local opcode, payload = p:read_frame()
+                assert.equal(8, opcode)
+                assert.equal("\3\233", payload:sub(1, 2))
+                times[i] = socket.gettime()
+                p:frame(8, "\3\233")
+                p:close()
+            end
+            ends_well()
+            assert.is_true(times[40] - times[1] >= 0.3, "all at once")
+            local steps = 0
+            for i = 2, 40 do
+                steps = steps + (times[i] - times[i - 1] > 0.01 and 1 or 0)
+            end
+            assert.is_true(steps >= 5, steps .. " steps")
+        end)
+
         it("does not wait for ever for a client that does not answer", function()
             start("--listen", "127.0.0.1:0")
             local p = assert(peer.websocket(server:port(), "/close"))
@@ -246,6 +287,8 @@ describe("a server", function()
         end)
 
         it("twice, ends at once by the signal", function()
+            -- However long the second takes to come, the server is not done by itself before.
+            path = folder:write("app.lua", app .. "mw.limits { close_seconds = 60 }")
             for signal, number in pairs { TERM = 15, INT = 2 } do
                 start("--listen", "127.0.0.1:0")
                 local p = assert(peer.websocket(server:port(), "/close"))

@@ -8,7 +8,7 @@ local utime = require "posix.utime"
 
 local app = [[
 local mw = require "moonwire"
-mw.limits { request_seconds = 5, close_seconds = 1 }
+mw.limits { request_seconds = 60, close_seconds = 1 }
 mw.static("/", "public")
 mw.static("/files", "public")
 mw.get("/handled", function() return "by the handler" end)

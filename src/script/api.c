@@ -129,6 +129,8 @@ int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int 
 int mw_close(struct mw_worker *w, double conn, int code, const char *reason, size_t reason_len)
 {
     struct conn *c = get(w, conn);
+    if (!is_utf8(reason, reason_len)) /* RFC 6455 §5.5.1 */
+        return ERR_UTF8;
     return c ? ws_conn_close(worker(w), c, (uint16_t)code, reason, reason_len) : ERR_CLOSED;
 }
 

@@ -61,7 +61,8 @@ enum mw_message {
  * taken, 0 otherwise; ERR_CLOSED, ERR_LIMIT (queued_bytes: the connection is being closed 1008),
  * ERR_UTF8 (text that is not UTF-8; nothing is sent), ERR_MEMORY. */
 int mw_send(struct mw_worker *w, double conn, const char *data, size_t len, int kind);
-/* The closing handshake. code 1005: an empty Close frame. ERR_CLOSED when closing already. */
+/* The closing handshake. code 1005: an empty Close frame. ERR_CLOSED when closing already; ERR_UTF8:
+ * the reason is not UTF-8, and nothing was done. */
 int mw_close(struct mw_worker *w, double conn, int code, const char *reason, size_t reason_len);
 /* Close at once, without a handshake; EVENT_CLOSE with 1006 follows. */
 int mw_terminate(struct mw_worker *w, double conn);

@@ -1,0 +1,335 @@
+-- Checks what the documents say against the code: luajit tools/check-docs.lua
+--
+-- docs/protocol.md: every file, function and spec title that it names exists, and each rule names
+-- code and a spec. docs/tuning.md: every limit with its default and every counter, in the code's
+-- order. docs/api.md names them all. Everywhere: links and files exist, Lua blocks compile.
+
+local M = {}
+
+local documents = {
+    "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/protocol.md",
+    "docs/deployment.md", "docs/tuning.md", "examples/README.md", "bench/README.md",
+}
+
+-- ---- what the code says ---------------------------------------------------------------------
+
+-- A function is defined where its name begins a line's declaration that is not a prototype.
+local function defines(source, name)
+    for line in source:gmatch "[^\n]+" do
+        if line:find("^[%w_].-%f[%w_]" .. name .. "%(") and not line:find ";%s*$" then
+            return true
+        end
+    end
+    return false
+end
+
+-- A title stands in the spec as a whole string, or ("…" at its end) begins one.
+local function has_title(spec, title)
+    local start = title:match "^(.*)…$"
+    local literal = '"' .. (start or title):gsub('"', '\\"') .. (start and "" or '"')
+    return spec:find(literal, 1, true) ~= nil
+end
+
+-- { { name, default } } of src/base/limits.c, in its order.
+local function limits_of(source)
+    local list = {}
+    local body = source:match "limits_default%s*=%s*{(.-)\n};"
+    for name, value in (body or ""):gmatch "%.([%w_]+)%s*=%s*([^,]+)," do
+        local low, shift = value:match "^(%d+)%s*<<%s*(%d+)$"
+        list[#list + 1] = { name, low and low * 2 ^ shift or tonumber(value) }
+    end
+    return list
+end
+
+local function counters_of(source)
+    local list = {}
+    for name in (source:match "names%[%]%s*=%s*{(.-)\n};" or ""):gmatch '"([%w_]+)"' do
+        list[#list + 1] = name
+    end
+    return list
+end
+
+-- ---- what the documents say -----------------------------------------------------------------
+
+local function lines_of(text)
+    local number, nexts = 0, (text .. "\n"):gmatch "([^\n]*)\n"
+    return function()
+        number = number + 1
+        local line = nexts()
+        if line then
+            return number, line
+        end
+    end
+end
+
+-- The cells of a table's row, or nil. Bars in code are escaped.
+local function cells_of(line)
+    if not line:find "^|" or line:find "^|[%s:|-]+$" then
+        return nil
+    end
+    local cells = {}
+    for cell in line:gsub("\\|", "\1"):gmatch "([^|]+)" do
+        cells[#cells + 1] = (cell:gsub("\1", "|"):match "^%s*(.-)%s*$")
+    end
+    return cells
+end
+
+-- "8 KiB" to 8192; a number that other words follow to that number.
+local factors = { KiB = 1024, MiB = 1024 ^ 2 }
+local function amount(cell)
+    local number, unit = cell:match "^([%d,]+)%s*(%a*)"
+    local value = number and tonumber((number:gsub(",", "")))
+    return value and value * (factors[unit] or 1)
+end
+
+-- The first column's code and the second's text of the table below a heading.
+local function table_below(text, heading)
+    local rows, inside = {}, false
+    for number, line in lines_of(text) do
+        if line:find "^##" then
+            inside = line:gsub("^#+%s*", "") == heading
+        end
+        local cells = inside and cells_of(line)
+        local name = cells and cells[1]:match "^`([%w_]+)`$"
+        if name then
+            rows[#rows + 1] = { name = name, value = cells[2], line = number }
+        end
+    end
+    return rows
+end
+
+-- ---- the checks -----------------------------------------------------------------------------
+
+local function check_code(self, path, number, cell)
+    local source, any = nil, false
+    for name in cell:gmatch "`([^`]+)`" do
+        if name:find "/" then
+            local file = name:find "%.lua$" and name or "src/" .. name
+            source = self.read(file)
+            if not source then
+                self.fault(path, number, file .. " does not exist")
+                return
+            end
+        elseif source then
+            any = true
+            if not defines(source, name) then
+                self.fault(path, number, "there is no function " .. name)
+            end
+        end
+    end
+    if not any then
+        self.fault(path, number, "names no function")
+    end
+end
+
+local function check_specs(self, path, number, cell)
+    local any = false
+    for name, titles in cell:gmatch '`([%w_/]+)` ("[^`]*)' do
+        local spec = self.read("spec/" .. name .. "_spec.lua")
+        if not spec then
+            self.fault(path, number, "spec/" .. name .. "_spec.lua does not exist")
+        end
+        for title in (titles .. ", "):gmatch '"(.-)",%s' do
+            any = true
+            if spec and not has_title(spec, title) then
+                self.fault(path, number, ('spec/%s_spec.lua has no "%s"'):format(name, title))
+            end
+        end
+    end
+    if not any then
+        self.fault(path, number, "names no spec")
+    end
+end
+
+function M.protocol(self)
+    local path, rules = "docs/protocol.md", 0
+    for number, line in lines_of(self.read(path) or "") do
+        local cells = cells_of(line)
+        if cells and cells[1] ~= "Rule" then
+            rules = rules + 1
+            if #cells ~= 3 then
+                self.fault(path, number, "has not three columns")
+            else
+                check_code(self, path, number, cells[2])
+                check_specs(self, path, number, cells[3])
+            end
+        end
+    end
+    if rules == 0 then
+        self.fault(path, 1, "has no rules")
+    end
+end
+
+-- wanted: names in order. Returns the rows by name.
+local function check_names(self, path, heading, wanted)
+    local rows = table_below(self.read(path) or "", heading)
+    for i = 1, math.max(#rows, #wanted) do
+        local row = rows[i]
+        if not row or row.name ~= wanted[i] then
+            self.fault(path, row and row.line or 1, ("%s: expected %s, got %s"):format(heading,
+                wanted[i] or "nothing more", row and row.name or "nothing more"))
+            break
+        end
+    end
+    return rows
+end
+
+function M.tuning(self)
+    local path = "docs/tuning.md"
+    local limits = limits_of(self.read "src/base/limits.c" or "")
+    local names, defaults = {}, {}
+    for i, limit in ipairs(limits) do
+        names[i], defaults[limit[1]] = limit[1], limit[2]
+    end
+    for _, row in ipairs(check_names(self, path, "Limits", names)) do
+        if defaults[row.name] and amount(row.value) ~= defaults[row.name] then
+            self.fault(path, row.line, ("the default of %s is %d, not %s"):format(row.name,
+                defaults[row.name], row.value))
+        end
+    end
+    local counters = counters_of(self.read "src/engine/counters.c" or "")
+    check_names(self, path, "Counters", counters)
+    if #names == 0 or #counters == 0 then
+        self.fault(path, 1, "no limits or no counters are found in the code")
+    end
+    local api = self.read "docs/api.md" or ""
+    for _, list in ipairs { names, counters } do
+        for _, name in ipairs(list) do
+            if not api:find("`" .. name .. "`", 1, true) then
+                self.fault("docs/api.md", 1, "does not name " .. name)
+            end
+        end
+    end
+end
+
+local function anchor(heading)
+    return (heading:lower():gsub("[`,.():&/§'?]", ""):gsub("%s", "-"))
+end
+
+local function has_anchor(text, wanted)
+    for _, line in lines_of(text) do
+        if line:find "^#" and anchor((line:gsub("^#+%s*", ""))) == wanted then
+            return true
+        end
+    end
+    return false
+end
+
+local function check_link(self, path, number, text, target)
+    if target:find "^%a+:" then
+        return
+    end
+    local file, place = target:match "^([^#]*)#?(.*)$"
+    local folder = path:match "^(.*/)" or ""
+    local full = file == "" and path or (folder .. file):gsub("[^/]+/%.%./", "")
+    if not self.exists(full) then
+        self.fault(path, number, "links to " .. full .. ", which does not exist")
+    elseif place ~= "" and not has_anchor(file == "" and text or self.read(full) or "", place) then
+        self.fault(path, number, ("links to #%s, which is no heading of %s"):format(place, full))
+    end
+end
+
+local layers = { base = true, protocol = true, transport = true, engine = true, script = true,
+    main = true }
+local folders = { src = true, lua = true, spec = true, tools = true, docs = true, examples = true,
+    bench = true, fuzz = true }
+
+-- `engine/conn.c`, `src/base/limits.c`, `docs/api.md`: names of our own files.
+local function check_file(self, path, number, name)
+    local first = name:match "^(%w+)/[%w_/%-]+%.%w+$"
+    if layers[first] then
+        name = "src/" .. name
+    elseif not folders[first] then
+        return
+    end
+    if not self.exists(name) then
+        self.fault(path, number, name .. " does not exist")
+    end
+end
+
+function M.links(self)
+    for _, path in ipairs(documents) do
+        local text = self.read(path)
+        if not text then
+            self.fault(path, 1, "does not exist")
+        end
+        local code = false
+        for number, line in lines_of(text or "") do
+            if line:find "^```" then
+                code = not code
+            elseif not code then
+                for target in line:gmatch "%]%(([^)%s]+)%)" do
+                    check_link(self, path, number, text, target)
+                end
+                for name in line:gmatch "`([^`]+)`" do
+                    check_file(self, path, number, name)
+                end
+            end
+        end
+    end
+end
+
+function M.snippets(self)
+    for _, path in ipairs(documents) do
+        local block, began
+        for number, line in lines_of(self.read(path) or "") do
+            if line:find "^```lua" then
+                block, began = {}, number
+            elseif block and line:find "^```" then
+                local chunk, problem = loadstring(table.concat(block, "\n"), "=block")
+                if not chunk then
+                    self.fault(path, began, "this Lua does not compile: " .. problem)
+                end
+                block = nil
+            elseif block then
+                block[#block + 1] = line
+            end
+        end
+    end
+end
+
+--- All faults, as lines "file:line: text".
+-- @param read function(path) → text or nil
+-- @param exists function(path) → boolean, for folders too
+function M.check(read, exists)
+    local faults = {}
+    local self = {
+        read = read,
+        exists = exists,
+        fault = function(path, number, text)
+            faults[#faults + 1] = ("%s:%d: %s"):format(path, number, text)
+        end,
+    }
+    M.protocol(self)
+    M.tuning(self)
+    M.links(self)
+    M.snippets(self)
+    return faults
+end
+
+function M.read_file(path)
+    local file = io.open(path, "rb")
+    local text = file and file:read "*a"
+    if file then
+        file:close()
+    end
+    return text
+end
+
+function M.file_exists(path)
+    local file = io.open(path, "rb")
+    if file then
+        file:close()
+    end
+    return file ~= nil
+end
+
+if arg and (arg[0] or ""):find "check%-docs%.lua$" then
+    local faults = M.check(M.read_file, M.file_exists)
+    for _, fault in ipairs(faults) do
+        io.stderr:write(fault, "\n")
+    end
+    os.exit(#faults == 0 and 0 or 1)
+end
+
+return M
