@@ -40,8 +40,8 @@ CC := clang
 endif
 
 # Looked up when used: the packages may not be there yet when the Makefile is read.
-PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib)
-PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib)
+PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libidn2)
+PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libidn2)
 CFLAGS    ?=
 BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS   += -Wl,-z,relro,-z,now
@@ -72,7 +72,7 @@ $(B)/moonwire: $(OBJ)
 # The protocol code for the specs, which call it through the FFI.
 $(B)/libmoonwire-core.so: $(SO_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz -lidn2
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -148,7 +148,7 @@ fuzz-%: $(B)/%
 
 $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -lm
+	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -lidn2 -lm
 
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run
