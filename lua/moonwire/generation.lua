@@ -6,6 +6,7 @@
 local dispatch = require "moonwire.dispatch"
 local native = require "moonwire.native"
 local timer = require "moonwire.timer"
+local websocket = require "moonwire.websocket"
 
 local ffi = require "ffi"
 
@@ -18,7 +19,7 @@ Generation.__index = Generation
 
 local loading
 
--- The generation whose top level runs; raises outside of one.
+-- The generation of the app; raises outside of one.
 function M.loading()
     return loading or error("moonwire is required by an app: moonwire app.lua", 3)
 end
@@ -28,7 +29,7 @@ function M.new(path, make_api)
     local self = setmetatable({
         path = path,
         folder = path:match "^(.*)/[^/]*$" or (path:sub(1, 1) == "/" and "/" or "."),
-        collecting = true, -- false when the top level has run
+        collecting = true, -- false when the top level has run, or waits
         plan = {},         -- { where, declare = function(site, item) → problem }
         limits = {},
         timers = {},
@@ -37,6 +38,9 @@ function M.new(path, make_api)
     }, Generation)
     self.api = make_api(self)
     loading = self
+    websocket.resolve = function(file)
+        return self:resolve(file)
+    end
     return self
 end
 
@@ -49,8 +53,8 @@ end
 -- Adds an item to the plan. name: the function of the app's that declares it, the caller's caller.
 function Generation:add(name, item)
     if not self.collecting then
-        error(("mw.%s: an app declares this while it is loaded, at the top level of its file; now "
-            .. "it serves already"):format(name), 3)
+        error(("mw.%s: an app declares this while it is loaded, at the top level of its file and "
+            .. "before that waits; now it serves already"):format(name), 3)
     end
     item.where = where(3)
     self.plan[#self.plan + 1] = item
@@ -156,6 +160,16 @@ function Generation:declare(site)
     end
 end
 
+-- Does it serve anything? If not it is a script, which ends by itself.
+function Generation:serves()
+    for _, item in ipairs(self.plan) do
+        if item.kind ~= "limits" then
+            return true
+        end
+    end
+    return false
+end
+
 -- The declared generation serves from now on.
 function Generation:start()
     dispatch.serve(self.routes, self.limits.waiting_messages)
@@ -163,7 +177,6 @@ function Generation:start()
         timer.start(waiting)
     end
     self.timers = {}
-    loading = nil
 end
 
 return M

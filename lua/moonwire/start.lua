@@ -1,5 +1,6 @@
 -- The one module that src/script/state.c asks for. Called with the worker (lightuserdata), it
--- returns what C may call: run(), for each batch of events, and load(path, arguments, site).
+-- returns what C may call: run(), for each batch of events, load(path, arguments, site [, code]),
+-- and pending(), when a script without listeners has no connections and timers left.
 
 local native = require "moonwire.native"
 
@@ -12,5 +13,6 @@ return function(worker)
     native.attach(worker)
     io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     local dispatch = require "moonwire.dispatch"
-    return dispatch.run, require("moonwire.app").load
+    local app = require "moonwire.app"
+    return dispatch.run, app.load, app.pending
 end
