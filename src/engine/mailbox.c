@@ -50,6 +50,7 @@ void letter_free(struct letter *l)
     if (l->fd >= 0)
         close(l->fd);
     shared_unref(l->message);
+    free(l->answer);
     free(l);
 }
 

@@ -13,9 +13,12 @@
 enum letter_kind {
     LETTER_CONNECTION, /* an accepted socket: fd, peer, listener; for listener_adopt */
     LETTER_PUBLISH,    /* topic, message, binary */
+    LETTER_RESOLVED,   /* answer: the addresses of a name that a connection asked for */
     LETTER_DRAIN,      /* stop: close all connections, paced */
     LETTER_STOP        /* end the loop now */
 };
+
+struct resolver_answer;
 
 struct letter {
     struct letter *next;
@@ -25,6 +28,7 @@ struct letter {
     struct listener *listener;
     struct shared *message; /* a reference that goes to the reader */
     bool binary;
+    struct resolver_answer *answer; /* owned */
     uint32_t topic_len;
     char topic[];
 };

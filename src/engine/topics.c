@@ -153,7 +153,7 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     struct topic *t = topic_get(w, name, len);
     if (t && find(c, t))
         return 0;
-    if (c->subscription_count >= w->site->routes[c->route].limits.subscriptions)
+    if (c->subscription_count >= conn_limits(w, c)->subscriptions)
         return ERR_LIMIT;
     t = topic_make(w, name, len);
     if (!t)
@@ -348,7 +348,7 @@ static bool takes_deflated(const struct topic *t, const struct conn *c)
 {
     if (!c->deflate)
         return false;
-    uint32_t window = 1u << c->deflate->params.server_max_window_bits;
+    uint32_t window = 1u << ws_conn_window_bits(c);
     for (uint32_t i = 0; i < t->entry_count; i++)
         if (window < 1u << 15 && t->entries[i].payload_len > window)
             return false;
@@ -359,6 +359,8 @@ static int queue_part(struct worker *w, struct conn *c, struct shared *block, ui
                       uint32_t end)
 {
     size_t len = end - at;
+    if (c->client)
+        return ws_conn_masked(w, c, block->data + at, len);
     if (c->blocked && len <= COPIED_BYTES) {
         uint8_t *copy = conn_reserve(w, c, len, true);
         if (copy)
@@ -405,7 +407,7 @@ static void deliver_to(struct worker *w, const struct topic *t, struct conn *c)
 {
     if (c->state != CONN_OPEN)
         return;
-    if (c->out.queued > w->site->routes[c->route].limits.queued_bytes) {
+    if (c->out.queued > conn_limits(w, c)->queued_bytes) {
         count(&w->counters, COUNT_QUEUE_OVERFLOWS, 1);
         ws_conn_fail(w, c, CLOSE_POLICY, "more output is queued than queued_bytes allows");
         return;

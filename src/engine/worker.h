@@ -14,10 +14,12 @@
 #include "engine/conn.h"
 #include "engine/counters.h"
 #include "engine/mailbox.h"
+#include "engine/mask_keys.h"
 #include "engine/outbound.h"
 #include "engine/site.h"
 #include "engine/timers.h"
 #include "engine/topics.h"
+#include "transport/tls_client.h"
 
 struct server;
 struct http_session;
@@ -38,7 +40,11 @@ struct worker {
 
     /* The script: called with a batch that is not empty (in running). */
     void (*dispatch)(void *script);
+    /* Tasks of the script that wait for something which worker_pending does not know. */
+    uint32_t (*pending)(void *script);
     void *script;
+    bool until_idle; /* nothing listens: the loop ends when nothing is pending */
+    bool ending;     /* the script has ended the process: it hears of nothing more */
 
     struct arena in;      /* what was read in this turn */
     struct arena out;     /* what is to be written in this turn */
@@ -66,6 +72,8 @@ struct worker {
     struct counters counters;
     struct http_session *free_sessions;
     uint32_t free_session_count;
+    struct mask_keys mask_keys; /* of connections in the client's role */
+    struct tls_client_cache tls_clients;
     struct buffer scratch; /* for encoding; empty between calls */
 
     ev_prepare turn_end;
@@ -98,8 +106,16 @@ void worker_sweep(struct worker *w);
  * left, or close_seconds later. */
 void worker_drain(struct worker *w);
 
+/* Connections that are not closed, and timers: what may still cause an event. */
+uint32_t worker_pending(const struct worker *w);
+/* Ends the process with this status at the end of this turn. */
+void worker_exit(struct worker *w, int status);
+
 /* A line about what a peer did, with its address. At most WORKER_PEER_LINES a second are written;
  * how many were not is said. */
 enum { WORKER_PEER_LINES = 20 };
 void worker_log_peer(struct worker *w, enum log_level level, const struct conn *c,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same without the address. */
+void worker_log_bounded(struct worker *w, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

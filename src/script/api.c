@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/client.h"
 #include "engine/http_conn.h"
 #include "engine/server.h"
 #include "engine/site.h"
@@ -14,6 +15,9 @@
 #include "protocol/router.h"
 #include "protocol/url.h"
 #include "protocol/utf8.h"
+#include "protocol/ws_url.h"
+
+_Static_assert((uint32_t)MW_NO_ROUTE == (uint32_t)CLIENT_ROUTE, "one number says it");
 
 /* To Lua a worker and a site are opaque; here they are what they are. */
 static struct worker *worker(struct mw_worker *w)
@@ -244,6 +248,8 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
     const struct conn *c = get(w, conn);
     if (!c || !c->kept)
         return ERR_CLOSED;
+    if (c->client)
+        return ERR_NOT_FOUND;
     const char *path;
     size_t path_len;
     struct router_match match;
@@ -259,7 +265,42 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
 int mw_route(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    return c && c->kept ? (int)c->route : ERR_CLOSED;
+    if (!c || !c->kept)
+        return ERR_CLOSED;
+    return c->client ? ERR_NOT_FOUND : (int)c->route;
+}
+
+/* ---- connections that the script opens --------------------------------------------------------- */
+
+double mw_connect(struct mw_worker *w, const struct mw_connect *options, const char **why)
+{
+    return client_connect(worker(w), options, why);
+}
+
+int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const char **why)
+{
+    struct ws_url parsed;
+    int status = ws_url_parse(&parsed, url, len, why);
+    if (status < 0)
+        return status;
+    if (parsed.text.len <= size) {
+        memcpy(out, parsed.text.data, parsed.text.len);
+        status = (int)parsed.text.len;
+    } else {
+        status = ERR_TOO_BIG;
+    }
+    ws_url_deinit(&parsed);
+    return status;
+}
+
+uint32_t mw_pending(struct mw_worker *w)
+{
+    return worker_pending(worker(w));
+}
+
+void mw_exit(struct mw_worker *w, int status)
+{
+    worker_exit(worker(w), status & 255);
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */

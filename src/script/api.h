@@ -92,7 +92,7 @@ enum mw_text {
 int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_t *len);
 /* The i-th parameter of the route's pattern, still encoded; ERR_NOT_FOUND past the last. */
 int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, size_t *len);
-/* The route of an open connection, or a negative error. */
+/* The route of an open connection, or a negative error: ERR_NOT_FOUND for one that the script opened. */
 int mw_route(struct mw_worker *w, double conn);
 
 /* ---- connections that the script opens -------------------------------------------------------
