@@ -299,6 +299,9 @@ function methods.close(ws, code, reason)
         error("SyntaxError: close: the reason is not UTF-8", 2)
     end
     ws[STATE] = CLOSING
+    if ws[QUEUE] then
+        M.drop_messages(ws)
+    end
     if result < 0 then
         return refused(ws, result)
     end
@@ -400,7 +403,7 @@ function methods.publish(ws, topic, data, is_binary)
 end
 
 -- Messages that wait for ws:receive go to a listener as soon as there is one. dispatch.lua sets
--- flush.
+-- flush, inbox.lua sets drop_messages.
 local function has_listener(ws, kind)
     if kind == "message" and ws[QUEUE] then
         M.flush(ws)

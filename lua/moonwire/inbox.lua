@@ -26,15 +26,18 @@ function M.set_limit(count)
     waiting_messages = count
 end
 
+local function limit_of(ws)
+    local limits = ws[ROUTE].limits
+    return limits and limits.waiting_messages or waiting_messages
+end
+
 -- The inbox of ws, made when there is none.
 local function of(ws)
     local inbox = ws[QUEUE]
     if not inbox then
-        local limits = ws[ROUTE].limits
         inbox = {
             first = 1, last = 0,  -- items; what was taken out of the middle is false
             count = 0,            -- items
-            limit = limits and limits.waiting_messages or waiting_messages,
             paused = false,
             holder = false,       -- the coroutine of the hook that waits
             reading = false,      -- code that waits reads this connection: keep messages for it
@@ -84,7 +87,7 @@ function M.put(ws, item)
     inbox.last = inbox.last + 1
     inbox[inbox.last] = item
     inbox.count = inbox.count + 1
-    if not inbox.paused and inbox.count >= inbox.limit then
+    if not inbox.paused and inbox.count >= limit_of(ws) then
         inbox.paused = true
         C.mw_pause(worker, ws[HANDLE])
     end
@@ -125,6 +128,14 @@ function M.opened(inbox)
     inbox.openers = {}
 end
 
+-- The script closes the connection: no message is delivered from now on (WHATWG WebSockets §4), but
+-- the peer's Close is to be read.
+function connection.drop_messages(ws)
+    local inbox = ws[QUEUE]
+    while M.take(inbox, "message") do end
+    go_on_reading(ws, inbox)
+end
+
 -- The connection is closed: all that wait for it are told. A hook that waits for something else
 -- gets an error.
 function M.closed(ws)
@@ -163,9 +174,9 @@ function connection.methods.receive(ws, timeout)
     end
     local inbox = of(ws)
     inbox.reading = true
-    local item = ws[STATE] == OPEN and M.take(inbox, "message")
+    local item = M.take(inbox, "message")
     if item then
-        if inbox.count <= inbox.limit / 2 then
+        if inbox.count <= limit_of(ws) / 2 then
             go_on_reading(ws, inbox)
         end
         return item.data, item.flag

@@ -546,11 +546,13 @@ function Engine:run()
     end
 end
 
--- Fires the timers, of which those in existence now, and delivers.
-function Engine:fire()
+-- Fires the timers that exist now, of limit seconds at most if given, and delivers.
+function Engine:fire(limit)
     local ids = {}
-    for id in pairs(self.timers) do
-        ids[#ids + 1] = id
+    for id, timer in pairs(self.timers) do
+        if timer.after <= (limit or math.huge) then
+            ids[#ids + 1] = id
+        end
     end
     table.sort(ids)
     for _, id in ipairs(ids) do
