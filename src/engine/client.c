@@ -539,11 +539,6 @@ static bool prepare_tls(struct worker *w, struct conn *c, const struct mw_connec
         return false;
     }
     o->tls = tls_context_ref(context);
-    if (options->insecure)
-        worker_log_bounded(w, LOG_WARN,
-                           "wss://%s: anybody may answer: its certificate is not verified "
-                           "(insecure)",
-                           o->authority);
     return true;
 }
 

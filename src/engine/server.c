@@ -105,6 +105,11 @@ void server_exit(struct server *s, int status)
         server_stop(s);
 }
 
+bool server_exiting(const struct server *s)
+{
+    return atomic_load(&s->exit_status) >= 0;
+}
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 static void *thread_body(void *arg)

@@ -95,6 +95,8 @@ void server_stop(struct server *s);
 /* From any thread: end all loops at the end of their turns, and the process with this status. The
  * first call counts. */
 void server_exit(struct server *s, int status);
+/* Was it called? */
+bool server_exiting(const struct server *s);
 
 /* May this peer connect? Counts it if so, and server_release undoes it: NULL. Otherwise the name of
  * the limit that forbids it. From any thread. limits: the site's. */

@@ -68,9 +68,10 @@ static int load_one(struct app *a, struct worker *w, const struct options *o,
     if (err)
         return err;
     w->dispatch = script_dispatch;
+    w->pending = script_pending;
     w->script = a->script;
-    return script_load(a->script, o->app, o->argument_count, o->arguments, a->site, why,
-                       SERVER_WHY_BYTES);
+    const struct script_source source = {o->app, o->code, o->argument_count, o->arguments};
+    return script_load(a->script, &source, a->site, why, SERVER_WHY_BYTES);
 }
 
 static int commit(struct site *site, char why[SERVER_WHY_BYTES])
@@ -86,7 +87,7 @@ int app_load(struct app *apps, struct server *s, const struct options *o, uint32
 {
     for (uint32_t i = 0; i < s->worker_count; i++) {
         int err = load_one(&apps[i], &s->workers[i], o, why);
-        if (err)
+        if (err || server_exiting(s))
             return err;
         if (!same_routes(apps[0].site, apps[i].site) ||
             !same_listeners(apps[0].site, apps[i].site)) {

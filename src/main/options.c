@@ -15,6 +15,9 @@ const char options_help[] =
     "\n"
     "  moonwire [run] APP.lua [options] [arguments of the app]\n"
     "\n"
+    "  -e CODE             run this Lua, not a file; APP.lua may also be -, standard\n"
+    "                      input. Without listeners a script runs until nothing is\n"
+    "                      pending, and ends\n"
     "  --listen ADDRESS    listen here, not where the app says; may be repeated:\n"
     "                      8080 or localhost:8080 (this machine only), *:8080 (every\n"
     "                      address), HOST:PORT, [IPV6]:PORT, unix:/path\n"
@@ -140,6 +143,14 @@ static int set_log_format(struct options *o, const char *value, char *why)
     return 0;
 }
 
+static int set_code(struct options *o, const char *value, char *why)
+{
+    if (o->code)
+        return fail(why, "-e comes twice; write one program");
+    o->code = value;
+    return 0;
+}
+
 static int set_check(struct options *o, const char *value, char *why)
 {
     (void)value;
@@ -179,6 +190,7 @@ static const struct option {
     {"--check", NULL, NULL, set_check},
     {"--version", "-V", NULL, set_version},
     {"--help", "-h", NULL, set_help},
+    {"-e", NULL, "a Lua program, such as 'print(1)'", set_code},
 };
 
 enum { KNOWN = sizeof(known) / sizeof(known[0]) };
@@ -242,6 +254,21 @@ static int parse_option(struct options *o, int argc, char **argv, int *at, char 
     return option->set(o, argv[(*at)++], why);
 }
 
+static int check_app(struct options *o, char *why)
+{
+    if (o->code && o->app)
+        return fail(why, "%s and -e: which one? write moonwire APP.lua, or moonwire -e CODE",
+                    o->app);
+    if (o->code)
+        o->app = "-e";
+    if (o->app == NULL)
+        return fail(why, "which app? write moonwire APP.lua; see moonwire --help");
+    if (strcmp(o->app, "-") == 0 && o->workers > 1)
+        return fail(why, "standard input can be read once, not by %u workers; give a file",
+                    o->workers);
+    return 0;
+}
+
 static int parse_all(struct options *o, int argc, char **argv, char *why)
 {
     bool may_be_run = true;
@@ -255,7 +282,7 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
             continue;
         }
         at++;
-        if (o->app)
+        if (o->app || o->code)
             o->arguments[o->argument_count++] = argv[at - 1];
         else if (may_be_run && strcmp(text, "run") == 0)
             may_be_run = false;
@@ -263,12 +290,12 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
             o->app = text;
     }
     for (at++; at < argc; at++) { /* after -- */
-        if (o->app)
+        if (o->app || o->code)
             o->arguments[o->argument_count++] = argv[at];
         else
             o->app = argv[at];
     }
-    return o->app ? 0 : fail(why, "which app? write moonwire APP.lua; see moonwire --help");
+    return check_app(o, why);
 }
 
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])

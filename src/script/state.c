@@ -14,8 +14,9 @@
 struct script {
     lua_State *lua;
     const struct log *log;
-    int run;  /* registry: what moonwire.start returned */
-    int load; /* the same */
+    int run;     /* registry: what moonwire.start returned */
+    int load;    /* the same */
+    int pending; /* the same */
 };
 
 /* Lua's memory comes from the C library, not from LuaJIT's own allocator, which maps and unmaps every
@@ -64,7 +65,7 @@ static int with_traceback(lua_State *l)
     return 1;
 }
 
-/* Protected, with the worker as the argument: leaves moonwire.start's two functions. */
+/* Protected, with the worker as the argument: leaves moonwire.start's three functions. */
 static int start(lua_State *l)
 {
     luaL_openlibs(l);
@@ -73,8 +74,8 @@ static int start(lua_State *l)
     lua_pushliteral(l, "moonwire.start");
     lua_call(l, 1, 1);
     lua_pushvalue(l, 1);
-    lua_call(l, 1, 2);
-    return 2;
+    lua_call(l, 1, 3);
+    return 3;
 }
 
 static const char *error_of(lua_State *l)
@@ -98,11 +99,12 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
     lua_pushcfunction(l, with_traceback);
     lua_pushcfunction(l, start);
     lua_pushlightuserdata(l, w);
-    if (lua_pcall(l, 1, 2, 1) != 0) {
+    if (lua_pcall(l, 1, 3, 1) != 0) {
         (void)snprintf(why, SCRIPT_WHY_BYTES, "the Lua side does not start: %s", error_of(l));
         script_free(s);
         return ERR_INVALID;
     }
+    s->pending = luaL_ref(l, LUA_REGISTRYINDEX);
     s->load = luaL_ref(l, LUA_REGISTRYINDEX);
     s->run = luaL_ref(l, LUA_REGISTRYINDEX);
     lua_settop(l, 0);
@@ -112,9 +114,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
 
 struct app {
     struct script *script;
-    const char *path;
-    int argc;
-    char **argv;
+    const struct script_source *source;
     struct site *site;
 };
 
@@ -122,23 +122,25 @@ struct app {
 static int load_app(lua_State *l)
 {
     const struct app *app = lua_touserdata(l, 1);
+    const struct script_source *source = app->source;
     lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->load);
-    lua_pushstring(l, app->path);
-    lua_createtable(l, app->argc, 1);
-    for (int i = 0; i < app->argc; i++) {
-        lua_pushstring(l, app->argv[i]);
+    lua_pushstring(l, source->path);
+    lua_createtable(l, source->argc, 1);
+    for (int i = 0; i < source->argc; i++) {
+        lua_pushstring(l, source->argv[i]);
         lua_rawseti(l, -2, i + 1);
     }
     lua_pushlightuserdata(l, app->site);
-    lua_call(l, 3, 1);
+    lua_pushstring(l, source->code); /* nil for NULL */
+    lua_call(l, 4, 1);
     return 1;
 }
 
-int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
-                char *why, size_t why_len)
+int script_load(struct script *s, const struct script_source *source, struct site *site, char *why,
+                size_t why_len)
 {
     lua_State *l = s->lua;
-    struct app app = {s, path, argc, argv, site};
+    struct app app = {s, source, site};
     lua_pushcfunction(l, load_app);
     lua_pushlightuserdata(l, &app);
     int status = lua_pcall(l, 1, 1, 0);
@@ -147,6 +149,21 @@ int script_load(struct script *s, const char *path, int argc, char **argv, struc
         (void)snprintf(why, why_len, "%s", error_of(l));
     lua_settop(l, 0);
     return failed ? ERR_INVALID : 0;
+}
+
+uint32_t script_pending(void *script)
+{
+    struct script *s = script;
+    lua_State *l = s->lua;
+    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->pending);
+    uint32_t waiting = 0;
+    if (lua_pcall(l, 0, 1, 1) != 0)
+        log_write(s->log, LOG_ERROR, "what waits is not known: %s", error_of(l));
+    else
+        waiting = (uint32_t)lua_tointeger(l, -1);
+    lua_settop(l, 0);
+    return waiting;
 }
 
 void script_dispatch(void *script)
