@@ -13,6 +13,7 @@ local connection = require "moonwire.connection"
 local event_target = require "moonwire.event_target"
 local failure = require "moonwire.failure"
 local inbox = require "moonwire.inbox"
+local input = require "moonwire.input"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
 local request = require "moonwire.request"
@@ -34,7 +35,8 @@ local CLOSING, CLOSED = connection.CLOSING, connection.CLOSED
 
 local UPGRADE, OPENED, MESSAGE = C.EVENT_UPGRADE, C.EVENT_OPEN, C.EVENT_MESSAGE
 local DRAIN, ERROR, CLOSE = C.EVENT_DRAIN, C.EVENT_ERROR, C.EVENT_CLOSE
-local REQUEST, ABORT, TIMER = C.EVENT_REQUEST, C.EVENT_ABORT, C.EVENT_TIMER
+local REQUEST, ABORT = C.EVENT_REQUEST, C.EVENT_ABORT
+local TIMER, INPUT = C.EVENT_TIMER, C.EVENT_INPUT
 
 local checked = connection.checked
 -- From here on remembering that a text is UTF-8 costs less than looking again.
@@ -429,6 +431,8 @@ local function handle_event(event)
         timer.fired(event.conn, event.flag ~= 0)
     elseif kind == ABORT then
         on_abort(event)
+    elseif kind == INPUT then
+        input.readable()
     end
     handling_request = nil
 end

@@ -19,7 +19,8 @@ enum event_kind {
     EVENT_REQUEST,     /* a whole HTTP request; answer it with mw_respond. route, serial */
     EVENT_ABORT,       /* the peer of an unanswered EVENT_UPGRADE or EVENT_REQUEST is gone. route,
                         * serial */
-    EVENT_TIMER        /* conn is the timer's id; flag: it will not fire again */
+    EVENT_TIMER,       /* conn is the timer's id; flag: it will not fire again */
+    EVENT_INPUT        /* conn is the descriptor of mw_input: it can be read */
 };
 
 struct event {

@@ -72,7 +72,8 @@ static void free_dead(struct worker *w)
 
 uint32_t worker_pending(const struct worker *w)
 {
-    return atomic_load_explicit(&w->conn_count, memory_order_relaxed) + w->timers.running;
+    return atomic_load_explicit(&w->conn_count, memory_order_relaxed) + w->timers.running +
+           (ev_is_active(&w->input) ? 1 : 0);
 }
 
 void worker_exit(struct worker *w, int status)

@@ -76,6 +76,7 @@ struct worker {
     struct tls_client_cache tls_clients;
     struct buffer scratch; /* for encoding; empty between calls */
 
+    ev_io input; /* what the script reads itself; while it waits for it */
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;

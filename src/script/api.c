@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "engine/client.h"
 #include "engine/http_conn.h"
+#include "engine/input.h"
 #include "engine/server.h"
 #include "engine/site.h"
 #include "engine/timers.h"
@@ -347,6 +348,16 @@ int mw_timer_stop(struct mw_worker *w, double id)
 double mw_now(struct mw_worker *w)
 {
     return ev_now(worker(w)->loop) - worker(w)->started;
+}
+
+int mw_input(struct mw_worker *w, int fd)
+{
+    return input_wait(worker(w), fd);
+}
+
+void mw_input_stop(struct mw_worker *w)
+{
+    input_stop(worker(w));
 }
 
 void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const char *fields,

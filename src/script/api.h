@@ -111,7 +111,7 @@ double mw_connect(struct mw_worker *w, const struct mw_connect *options, const c
  * http and https become ws and wss. Returns its length (not NUL-terminated); ERR_INVALID with *why as
  * above; ERR_TOO_BIG: longer than size. */
 int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const char **why);
-/* What keeps a script without listeners alive: connections that are not closed, and timers. */
+/* What keeps a script without listeners alive: connections that are not closed, timers, mw_input. */
 uint32_t mw_pending(struct mw_worker *w);
 /* Ends the process with this status (0..255) when this turn is over, without closing handshakes. What
  * the script has sent is handed to the system first. */
@@ -135,6 +135,11 @@ double mw_timer_start(struct mw_worker *w, double after_seconds, double every_se
 int mw_timer_stop(struct mw_worker *w, double id);
 /* Seconds, monotonic, as of this turn of the loop. */
 double mw_now(struct mw_worker *w);
+
+/* EVENT_INPUT, once, when the descriptor can be read without blocking or is at its end; it keeps a
+ * script alive until then. ERR_LIMIT: another one is waited for. */
+int mw_input(struct mw_worker *w, int fd);
+void mw_input_stop(struct mw_worker *w);
 
 /* level: 0 debug, 1 info, 2 warn, 3 error. fields: JSON members without braces. */
 void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const char *fields,
