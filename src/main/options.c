@@ -14,6 +14,8 @@ const char options_help[] =
     "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"
     "\n"
     "  moonwire [run] APP.lua [options] [arguments of the app]\n"
+    "  moonwire connect URL    sends lines, prints messages (connect --help)\n"
+    "  moonwire repl           Lua at a prompt, with WebSockets\n"
     "\n"
     "  -e CODE             run this Lua, not a file; APP.lua may also be -, standard\n"
     "                      input. Without listeners a script runs until nothing is\n"
@@ -269,6 +271,33 @@ static int check_app(struct options *o, char *why)
     return 0;
 }
 
+/* Programs of our own, in the binary's Lua modules. Everything after the name is theirs. */
+static const struct command {
+    const char *name;
+    const char *code;
+    enum log_level log_level; /* they tell the user themselves what else the log would */
+} commands[] = {
+    {"connect", "require('moonwire.connect').run(...)", LOG_ERROR},
+    {"repl", "require('moonwire.repl').run(require 'moonwire')", LOG_WARN},
+};
+
+static bool parse_command(struct options *o, int argc, char **argv, int at)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[at], commands[i].name) != 0)
+            continue;
+        o->app = commands[i].name;
+        o->code = commands[i].code;
+        if (o->log_level == LOG_INFO)
+            o->log_level = commands[i].log_level;
+        o->workers = 1;
+        for (at++; at < argc; at++)
+            o->arguments[o->argument_count++] = argv[at];
+        return true;
+    }
+    return false;
+}
+
 static int parse_all(struct options *o, int argc, char **argv, char *why)
 {
     bool may_be_run = true;
@@ -281,6 +310,8 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
                 return err;
             continue;
         }
+        if (!o->app && !o->code && may_be_run && parse_command(o, argc, argv, at))
+            return 0;
         at++;
         if (o->app || o->code)
             o->arguments[o->argument_count++] = argv[at - 1];
