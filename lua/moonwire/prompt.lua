@@ -34,6 +34,18 @@ local function load_library()
     end
 end
 
+-- A signal ends the process: the terminal is as it was, when the Lua state is closed.
+local function guard(self)
+    local proxy = newproxy(true)
+    getmetatable(proxy).__gc = function()
+        if self.shown then
+            self.library.rl_callback_handler_remove()
+            io.stdout:write "\n"
+        end
+    end
+    return proxy
+end
+
 -- history: a file's name, or nil.
 function M.new(history)
     local self = setmetatable({
@@ -52,6 +64,7 @@ function M.new(history)
         if history then
             self.library.read_history(history)
         end
+        self.guard = guard(self)
         self.handler = ffi.cast("void (*)(char *)", function(line)
             self.got = true
             self.line = line ~= nil and ffi.string(line) or nil
@@ -78,6 +91,9 @@ local function edited_line(self, text)
     end
     library.rl_callback_handler_remove()
     self.shown = false
+    if not self.line then
+        io.write "\n"
+    end
     if self.line and self.line:find "%S" then
         library.add_history(self.line)
     end

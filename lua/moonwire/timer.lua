@@ -13,7 +13,12 @@ local by_id = {} -- started timers
 local sleepers = {} -- timer id → the wait that it ends, or what is to be resumed
 
 local methods = {}
-local meta = { __index = methods }
+local meta = {
+    __index = methods,
+    __tostring = function(timer)
+        return ("%s (%s)"):format(timer.title, timer.stopped and "over" or "running")
+    end,
+}
 
 --- Stops the timer. Its function is not called again.
 -- @return true, or false when it was stopped or over already
