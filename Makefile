@@ -102,7 +102,7 @@ $(B)/gen/modules: FORCE
 
 ##@ Test
 SPECS ?= $(filter-out spec/browser/ spec/support/ spec/node_modules/,$(sort $(wildcard spec/*/)))
-TSAN_SPECS ?= $(filter spec/main/ spec/server/ spec/examples/,$(SPECS))
+TSAN_SPECS ?= $(filter spec/main/ spec/server/ spec/client/ spec/examples/,$(SPECS))
 BUSTED = busted --lua=luajit $(BUSTED_FLAGS)
 
 test: ## Bring what tests need, build, and run all specs (SPECS=spec/base for some)

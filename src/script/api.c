@@ -136,7 +136,13 @@ int mw_close(struct mw_worker *w, double conn, int code, const char *reason, siz
     struct conn *c = get(w, conn);
     if (!is_utf8(reason, reason_len)) /* RFC 6455 §5.5.1 */
         return ERR_UTF8;
-    return c ? ws_conn_close(worker(w), c, (uint16_t)code, reason, reason_len) : ERR_CLOSED;
+    if (!c)
+        return ERR_CLOSED;
+    if (c->state == CONN_CONNECT || c->state == CONN_ANSWER) { /* WHATWG: it fails */
+        client_fail(worker(w), c, "it was closed before it was open");
+        return 0;
+    }
+    return ws_conn_close(worker(w), c, (uint16_t)code, reason, reason_len);
 }
 
 int mw_terminate(struct mw_worker *w, double conn)
