@@ -6,10 +6,11 @@ local server = require "spec.support.server"
 local app = [[
     local mw = require "moonwire"
     local r = mw.ws("/chat", { protocols = "chat", compress = true })
-    function r.on_upgrade(req) return { who = req.headers["x-who"] or "", origin = req.headers.origin } end
+    function r.on_upgrade(req) return { who = req.headers["x-who"] or "" } end
     function r.on_message(ws, data, is_binary)
         if data == "bye" then ws:close(4001, "told so")
-        elseif data == "who" then ws:send(ws.state.who .. " " .. ws.protocol .. " " .. ws.extensions)
+        elseif data == "who" then
+            ws:send(ws.state.who .. " " .. ws.protocol .. " " .. ws.extensions)
         elseif data == "bin" then ws:send("\1\2hello, sixteen\255", true)
         elseif data == "colour" then ws:send "\27[31mred"
         else ws:send(data, is_binary) end

@@ -25,7 +25,10 @@ describe("a script", function()
             mw.spawn(function() mw.sleep(0.1) print "task" end)
             local n = 0
             local every
-            every = mw.every(0.03, function() n = n + 1 if n == 5 then every:stop() print(n) end end)
+            every = mw.every(0.03, function()
+                n = n + 1
+                if n == 5 then every:stop() print(n) end
+            end)
             mw.sleep(0.01)
             print "main"
         ]]

@@ -104,7 +104,7 @@ describe("code that waits", function()
         local one = app:connect()
         one:send "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
         app:printed "^(asked)$"
-        one:close()
+        one:reset() -- an end of the client's side alone may be one that still wants its answer
         app:printed "^(cancelled: the connection is closed)$"
     end)
 
@@ -127,6 +127,7 @@ describe("code that waits", function()
 
     it("leaves no memory behind, however it ends", function()
         local done = process.run { "-e", [[
+            jit.off() -- compiled code is memory too: bounded, but not small
             local mw = require "moonwire"
             local WebSocket = require "moonwire.websocket"
             local function rounds(n)
@@ -152,7 +153,7 @@ describe("code that waits", function()
             local before = rounds(1000)
             rounds(4000)
             local after = rounds(1000)
-            print(after - before < 64, after, before)
+            print(after - before < 8, after, before)
         ]], "--log-level", "error" }
         assert.equal(0, done.status, done.err)
         assert.equal("", done.err)
