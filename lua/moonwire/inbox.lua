@@ -186,7 +186,6 @@ function connection.methods.receive(ws, timeout)
     elseif seconds == 0 then
         return nil, "timeout"
     end
-    go_on_reading(ws, inbox)
     local w = wait.begin "receive"
     if seconds then
         if not timer.wake_after(w, seconds) then

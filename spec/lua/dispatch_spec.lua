@@ -297,6 +297,32 @@ describe("the dispatcher", function()
             assert.is_false(require("moonwire.connection").find(1) or false)
         end)
 
+        it("does not cancel what waits after a hook that met no cancellation", function()
+            load [[
+                function r.on_message(_, data) if data == "a" then mw.sleep(1) end note(data) end
+                function r.on_close() mw.sleep(1) note "closed" end
+            ]]
+            engine:open(1)
+            engine:message(1, "a")
+            engine:run()
+            engine:queue_event { kind = "timer", conn = 1, flag = true }
+            engine:message(1, "b")
+            engine:close(1)
+            engine:run()
+            assert.equal("a, b", log())
+            engine:fire()
+            assert.equal("closed", log())
+            engine:open(2)
+            engine:message(2, "a")
+            engine:run()
+            engine:queue_event { kind = "timer", conn = 3, flag = true }
+            engine:close(2)
+            engine:run()
+            assert.equal("a", log())
+            engine:fire()
+            assert.equal("closed", log())
+        end)
+
         it("lets a hook that was woken go on before it hears of the close", function()
             load [[
                 function r.on_message()

@@ -120,6 +120,23 @@ describe("an HTTP handler", function()
         assert.equal(200, engine:called("respond")[2][3])
     end)
 
+    it("is not cancelled by the end of another's client", function()
+        load [[
+            mw.get("/", function(req) mw.sleep(tonumber(req.query.s)) seen.done = req.query.s end)
+        ]]
+        engine:request { conn = 9, target = "/?s=1" }
+        engine:run()
+        engine:fire()
+        assert.equal("1", seen.done)
+        engine:request { conn = 10, target = "/?s=2" }
+        engine:run()
+        engine:queue_event { kind = "abort", conn = 9, serial = 1 }
+        engine:run()
+        engine:fire()
+        assert.equal("2", seen.done)
+        assert.same({}, engine.logged)
+    end)
+
     it("that raises is logged with its line, and its peer learns nothing but 500", function()
         local status, _, body = answer_of "nothing.x"
         assert.same({ 500, "internal error\n" }, { status, body })

@@ -126,6 +126,12 @@ describe("code that waits", function()
             end
         end)
 
+        it("lets an app that ends itself serve nothing", function()
+            load 'mw.get("/", print) mw.after(1, print) os.exit()'
+            assert.same({}, engine.site)
+            assert.same({}, engine.timers)
+        end)
+
         it("works after a wait and in a task", function()
             load 'local exit = os.exit mw.spawn(function() mw.sleep(1) exit(3) note "never" end)'
             play()
@@ -224,6 +230,7 @@ describe("code that waits", function()
                 task = mw.spawn(function() task:cancel() end)
                 task:join()
                 mw.spawn(function() mw.sleep(1) note "fine" end)
+                mw.sleep(9)
             ]]
             play()
             assert.equal("fine", log())
@@ -397,6 +404,7 @@ describe("code that waits", function()
         engine:fire()
         assert.is_true(seen.n > 1000 and seen.n < 100000)
         local before = seen.n
+        assert.is_truthy(next(engine.timers))
         engine:fire()
         assert.is_true(seen.n > before)
     end)

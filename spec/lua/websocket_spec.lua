@@ -482,6 +482,7 @@ describe("WebSocket", function()
 
         it("drops what was not received when it closes, and tells the close", function()
             load [[
+                mw.limits { waiting_messages = 2 }
                 local ws = WebSocket.new "ws://h/"
                 ws:opened()
                 mw.sleep(1)
@@ -490,10 +491,12 @@ describe("WebSocket", function()
             ]]
             opens()
             message "a"
+            message "b"
             engine:run()
             engine:fire()
             assert.equal("", log())
-            assert.same({ { "close", 9001, 3001, "" } }, engine.calls)
+            assert.same({ { "pause", 9001 }, { "close", 9001, 3001, "" }, { "resume", 9001 } },
+                engine.calls)
             closes(3001, "", true)
             engine:run()
             assert.equal("closed 3001 ", log())
@@ -585,6 +588,9 @@ describe("the server's ws", function()
         engine:message(1, "last")
         engine:run()
         assert.equal("hook last", log())
+        -- Its messages cost no more than another's.
+        local connection = require "moonwire.connection"
+        assert.is_false(connection.find(1)[connection.QUEUE])
     end)
 
     it("keeps the order of what came while the hook waited for something else", function()
