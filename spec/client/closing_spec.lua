@@ -62,7 +62,7 @@ describe("A client's connection", function()
         client:ended()
     end)
 
-    it("still gets what was sent before the answer to its Close, but hears of no message", function()
+    it("hears of no message that comes before the answer to its Close", function()
         local client = acceptor:client("/", nil, nil, "ws.onopen = function() ws:close() end")
         local peer = acceptor:open()
         assert.equal(frame.CLOSE, (peer:hear()))

@@ -165,8 +165,9 @@ describe("A client's frames", function()
 
         it("inflate to more than message_bytes", function()
             local z = deflate.deflater(15)
-            refused(frame.from_server(frame.TEXT, z:deflate(("a"):rep(2000)), { rsv1 = true }), 1009,
-                "", "{ compress = true, message_bytes = 1024 }")
+            local payload = z:deflate(("a"):rep(2000))
+            refused(frame.from_server(frame.TEXT, payload, { rsv1 = true }), 1009, "",
+                "{ compress = true, message_bytes = 1024 }")
         end)
     end)
 

@@ -74,8 +74,8 @@ describe("A WebSocket that a script opens", function()
                 ["Sec-WebSocket-Extensions"] = "permessage-deflate",
             }
             assert.truthy(head:find("\nSec-WebSocket-Protocol: v2.chat, chat\n", 1, true))
-            assert.truthy(head:find(
-                "\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\n", 1, true))
+            assert.truthy(head:find("\nSec-WebSocket-Extensions: permessage-deflate; "
+                .. "client_max_window_bits\n", 1, true))
             assert.truthy(head:find("\nOrigin: http://a.example\n", 1, true))
             assert.truthy(head:find("\nCookie: b=c\n", 1, true))
             client:prints "open [chat] [permessage-deflate]"
@@ -173,7 +173,9 @@ describe("A WebSocket that a script opens", function()
             fields({ ["Sec-WebSocket-Accept"] = false }, text)
             answered(function(key)
                 local accept = acceptors.accept_of(key)
-                return acceptors.response_101(key, { ["Sec-WebSocket-Accept"] = { accept, accept } })
+                return acceptors.response_101(key, {
+                    ["Sec-WebSocket-Accept"] = { accept, accept },
+                })
             end, text)
         end)
 
@@ -200,13 +202,14 @@ describe("A WebSocket that a script opens", function()
         end)
 
         it("uses an extension that was not offered so", function()
-            local text = "the answer names an extension that was not offered so"
-            fields({ ["Sec-WebSocket-Extensions"] = "permessage-deflate" }, text)
-            fields({ ["Sec-WebSocket-Extensions"] = "x-other" }, text, "{ compress = true }")
-            fields({ ["Sec-WebSocket-Extensions"] = "permessage-deflate, permessage-deflate" }, text,
-                "{ compress = true }")
-            fields({ ["Sec-WebSocket-Extensions"] = "permessage-deflate; client_max_window_bits=8" },
-                text, "{ compress = true }")
+            local function extension(value, options)
+                fields({ ["Sec-WebSocket-Extensions"] = value },
+                    "the answer names an extension that was not offered so", options)
+            end
+            extension("permessage-deflate")
+            extension("x-other", "{ compress = true }")
+            extension("permessage-deflate, permessage-deflate", "{ compress = true }")
+            extension("permessage-deflate; client_max_window_bits=8", "{ compress = true }")
         end)
 
         it("answers with another status", function()
@@ -221,7 +224,8 @@ describe("A WebSocket that a script opens", function()
         it("redirects, which is not followed", function()
             answered(function()
                 return "HTTP/1.1 302 Found\r\nLocation: ws://other.example/a\r\n\r\n"
-            end, "the server redirects to ws://other.example/a (302 Found): redirects are not followed")
+            end, "the server redirects to ws://other.example/a (302 Found): redirects are not "
+                .. "followed")
             answered(function()
                 return "HTTP/1.1 307 x\r\nLocation: ws://a b\1\r\n\r\n"
             end, "the server's answer is not HTTP/1.1: a control character in a header field")
@@ -231,8 +235,13 @@ describe("A WebSocket that a script opens", function()
         end)
 
         it("does not speak HTTP", function()
-            for _, bytes in ipairs { "SSH-2.0-OpenSSH_9.2\r\n\r\n", "\129\5hello", "HTTP/2 101\r\n\r\n",
-                "HTTP/1.1 101 x\nUpgrade: websocket\n\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n" } do
+            for _, bytes in ipairs {
+                "SSH-2.0-OpenSSH_9.2\r\n\r\n",
+                "\129\5hello",
+                "HTTP/2 101\r\n\r\n",
+                "HTTP/1.1 101 x\nUpgrade: websocket\n\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            } do
                 local client = acceptor:client()
                 local peer = acceptor:accept()
                 peer:request()

@@ -163,7 +163,8 @@ describe("A client over TLS", function()
             "TLS: " .. good.key .. " holds no certificate in PEM form")
         acceptors.client(url, '{ cert = "/none/y.pem" }'):fails(
             "TLS: cannot read the certificate /none/y.pem: No such file or directory")
-        acceptors.client(url, ("{ cert = %q, key = %q }"):format(good.certificate, authority)):fails(
+        local pair = ("{ cert = %q, key = %q }"):format(good.certificate, authority)
+        acceptors.client(url, pair):fails(
             "TLS: " .. authority .. " holds no private key in PEM form")
     end)
 
@@ -186,8 +187,8 @@ describe("A client over TLS", function()
             local client = acceptors.client("wss://127.0.0.1:" .. acceptor.port,
                 '{ connect_timeout = "0.3s" }')
             acceptor:accept()
-            client:fails(("TLS: 127.0.0.1:%d did not finish the handshake within 0.3 seconds"):format(
-                acceptor.port))
+            client:fails(("TLS: 127.0.0.1:%d did not finish the handshake within 0.3 seconds")
+                :format(acceptor.port))
         end)
 
         it("leaves in the handshake", function()

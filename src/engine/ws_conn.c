@@ -171,6 +171,8 @@ static int seal(struct worker *w, struct conn *c, struct frame *f)
 static size_t put_frame(uint8_t *out, const struct frame *f, const uint8_t *payload)
 {
     size_t n = frame_encode(out, f);
+    if (f->len == 0) /* there may be no payload then */
+        return n;
     memcpy(out + n, payload, (size_t)f->len);
     if (f->masked)
         mask_apply(out + n, (size_t)f->len, f->key, 0);
