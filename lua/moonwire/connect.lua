@@ -95,6 +95,9 @@ local function open(options)
     if not ok then
         usage((ws:gsub("^[^:]*:%d+: ", "")))
     end
+    if options.insecure and ws.url:find "^wss:" then
+        io.stderr:write("moonwire: the server's certificate is not verified\n")
+    end
     return ws
 end
 

@@ -153,7 +153,11 @@ describe("WebSocket", function()
                 close_seconds = 2, ca_file = engine.folder .. "/ca.pem", cert = "/c.pem",
                 key = engine.folder .. "/k.pem", insecure = true,
             }, engine.dialed[9001])
-            WebSocket.new "ws://h/"
+            assert.equal(1, #engine.logged)
+            assert.equal(2, engine.logged[1].level)
+            assert.matches("wss://h/: its certificate is NOT VERIFIED", engine.logged[1].text)
+            WebSocket.new("ws://h/", nil, { insecure = false })
+            assert.equal(1, #engine.logged)
             assert.same({
                 url = "ws://h/", protocols = "", headers = "", connect_seconds = 0,
                 handshake_seconds = 0, message_bytes = 0, queued_bytes = 0, idle_seconds = 0,
