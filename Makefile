@@ -38,16 +38,19 @@ endif
 ifeq ($(VARIANT),fuzz)
 CC := clang
 endif
+ifeq ($(VARIANT),tsan)
+EXTRA_OBJ = $(B)/obj/tsan_start.o
+endif
 
 # Looked up when used: the packages may not be there yet when the Makefile is read.
-PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libidn2)
-PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libidn2)
+PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libdeflate libidn2)
+PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libdeflate libidn2)
 CFLAGS    ?=
 BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS   += -Wl,-z,relro,-z,now
 LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
 
-OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o
+OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c))
 
@@ -72,12 +75,17 @@ $(B)/moonwire: $(OBJ)
 # The protocol code for the specs, which call it through the FFI.
 $(B)/libmoonwire-core.so: $(SO_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz -lidn2
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz -ldeflate -lidn2
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(BUILD) -fPIE -MMD -MP -c -o $@ $<
+
+$(B)/obj/tsan_start.o: tools/tsan_start.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(BUILD) -fPIE -c -o $@ $<
 
 $(B)/so/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -132,7 +140,7 @@ spec/node_modules/.package-lock.json: spec/package.json spec/package-lock.json
 	cd spec && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-fresh-check: ## From nothing: the two commands in a new Debian 12 (needs root, debootstrap)
+fresh-check: ## From nothing: the two commands in a new Debian 12 (root; tools/fresh-check ci: .ci/run)
 	tools/fresh-check
 
 ##@ Fuzz and measure
@@ -148,7 +156,7 @@ fuzz-%: $(B)/%
 
 $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -lidn2 -lm
+	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -ldeflate -lidn2 -lm
 
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run
@@ -163,7 +171,7 @@ $(B)/bench/%: $$(wildcard bench/$$*.c bench/$$*/*.[ch])
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -fPIE -o $@ $(filter %.c,$^) -lssl -lcrypto -lz -pthread -lm
 
 ##@ Look after the code
-FORMATTED = $(wildcard src/*/*.[ch] fuzz/*.[ch] bench/*.[ch] bench/*/*.[ch])
+FORMATTED = $(wildcard src/*/*.[ch] tools/*.c fuzz/*.[ch] bench/*.[ch] bench/*/*.[ch])
 
 format: ## Format the C code
 	clang-format -i $(FORMATTED)

@@ -71,7 +71,7 @@ local Connection = {}
 function Connection:send(data, is_binary) end
 
 ---Begins the closing handshake.
----@param code? integer 1000 or 3000 to 4999, on the server also 1001, 1008, 1011, 1012, 1013
+---@param code? integer 1000 or 3000 to 4999, on the server also 1001, 1003, 1007 to 1009, 1011 to 1013
 ---@param reason? string at most 123 bytes
 ---@return true? ok
 ---@return string? problem

@@ -1,5 +1,6 @@
 /* Inflating. The oracles: the output never passes max_len and memory follows it; input in pieces
- * gives what the whole input gives; what the deflater made comes back, message after message.
+ * gives what the whole input gives, and so does inflater_message; what the deflaters made comes back,
+ * message after message.
  *
  * Input: settings, the size of a piece, two bytes of max_len, and then the data: DEFLATE as it is,
  * or (ROUND_TRIP) messages to compress, each after a byte with its length. */
@@ -36,26 +37,48 @@ static int inflate_pieces(struct inflater *i, const uint8_t *data, size_t len, s
     return 0;
 }
 
+/* The same at once, which leaves the data as it was. */
+static int inflate_at_once(struct inflater *i, const uint8_t *data, size_t len, size_t max_len,
+                           struct buffer *out)
+{
+    uint8_t *copy = malloc(len + (len == 0));
+    assert(copy != NULL);
+    if (len > 0) {
+        memcpy(copy, data, len);
+    }
+    int rc = inflater_message(i, copy, len, max_len, out);
+    assert(len == 0 || memcmp(copy, data, len) == 0);
+    assert(out->len <= max_len);
+    free(copy);
+    return rc;
+}
+
 static void check_inflating(const uint8_t *data, size_t len, size_t piece, size_t max_len)
 {
-    struct buffer outs[2] = {{0}, {0}};
-    int results[2];
-    for (int way = 0; way < 2; way++) {
+    struct buffer outs[3] = {{0}, {0}, {0}};
+    int results[3];
+    for (int way = 0; way < 3; way++) {
         struct inflater *i = inflater_new(15);
         assert(i != NULL);
-        results[way] =
-            inflate_pieces(i, data, len, way == 0 ? len + 1 : piece, max_len, &outs[way]);
+        results[way] = way == 2 ? inflate_at_once(i, data, len, max_len, &outs[way])
+                                : inflate_pieces(i, data, len, way == 0 ? len + 1 : piece, max_len,
+                                                 &outs[way]);
         inflater_free(i);
+        assert(results[way] == results[0]);
+        assert(outs[way].len == outs[0].len);
+        assert(outs[0].len == 0 || memcmp(outs[way].data, outs[0].data, outs[0].len) == 0);
     }
-    assert(results[0] == results[1]);
-    assert(outs[0].len == outs[1].len);
-    assert(outs[0].len == 0 || memcmp(outs[0].data, outs[1].data, outs[0].len) == 0);
-    buffer_deinit(&outs[0]);
-    buffer_deinit(&outs[1]);
+    for (int way = 0; way < 3; way++) {
+        buffer_deinit(&outs[way]);
+    }
 }
 
 struct pair {
     struct deflater *deflater;
+    struct deflaters *without_context;
+    int bits;
+    int level;
+    int memory_level;
     struct inflater *inflater;
     bool keeps_context;
     size_t piece;
@@ -65,10 +88,13 @@ static void check_message(struct pair *p, const uint8_t *data, size_t len)
 {
     struct buffer compressed = {0};
     struct buffer back = {0};
-    int rc = deflater_message(p->deflater, data, len, p->keeps_context, &compressed);
+    int rc = p->keeps_context ? deflater_message(p->deflater, data, len, true, &compressed)
+                              : deflaters_message(p->without_context, p->bits, p->level,
+                                                  p->memory_level, data, len, &compressed);
     assert(rc == 0);
     if (!p->keeps_context) {
         inflater_reset(p->inflater);
+        check_inflating(compressed.data, compressed.len, p->piece, len);
     }
     /* At its own length the limit lets it pass. */
     rc = inflate_pieces(p->inflater, compressed.data, compressed.len, p->piece, len, &back);
@@ -124,8 +150,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     int bits = 9 + (settings >> 4 & 7) % 7;
+    int level = 1 + data[-1] % 9;
+    int memory_level = 1 + data[-2] % 9;
+    struct deflaters without_context = {0};
     struct pair p = {
-        .deflater = deflater_new(bits, 1 + data[-1] % 9, 1 + data[-2] % 9),
+        .deflater = deflater_new(bits, level, memory_level),
+        .without_context = &without_context,
+        .bits = bits,
+        .level = level,
+        .memory_level = memory_level,
         .inflater = inflater_new(bits),
         .keeps_context = settings & KEEPS_CONTEXT,
         .piece = piece,
@@ -133,6 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(p.deflater != NULL && p.inflater != NULL);
     check_messages(&p, data, size, settings & REPEATED);
     deflater_free(p.deflater);
+    deflaters_deinit(&without_context);
     inflater_free(p.inflater);
     return 0;
 }

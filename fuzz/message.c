@@ -1,5 +1,6 @@
 /* Frames and messages. The oracle: input that comes whole gives the same messages and the same error
- * as input that comes in pieces, in both roles, with compression and without.
+ * as input that comes in pieces, in both roles, with compression and without, and while another
+ * reader borrows the same inflater.
  *
  * Input: one byte of settings, one of limits, one for the number of cuts, the cuts, and then either
  * the bytes of the wire or (BUILT) steps that make frames which are mostly right, so that the fuzzer
@@ -21,6 +22,7 @@ enum {
     SMALL_WINDOW = 8,
     BUILT = 16,
     DIRECT = 32, /* message_space where it offers some */
+    LENT = 64,   /* readers borrow their inflater */
     CUTS_MAX = 15
 };
 
@@ -191,8 +193,20 @@ static void read_whole(const struct message_rules *rules, const struct buffer *w
     message_reader_deinit(&r);
 }
 
+/* Another reader of the same rules, while the first one is in the middle. */
+static void read_between(const struct message_rules *rules, const struct buffer *wire,
+                         const struct buffer *whole)
+{
+    struct buffer account = {0};
+    read_whole(rules, wire, &account);
+    assert(account.len == whole->len);
+    assert(account.len == 0 || memcmp(account.data, whole->data, account.len) == 0);
+    buffer_deinit(&account);
+}
+
 static void read_in_pieces(const struct message_rules *rules, const struct buffer *wire,
-                           const struct cuts *cuts, bool direct, struct buffer *account)
+                           const struct cuts *cuts, bool direct, const struct buffer *whole,
+                           struct buffer *account)
 {
     struct message_reader r = {0};
     struct input left = {wire->data, wire->len};
@@ -212,6 +226,9 @@ static void read_in_pieces(const struct message_rules *rules, const struct buffe
         left.len -= n;
         if (rc == 0) {
             check_held(&r, rules, wire->len - left.len);
+        }
+        if (rules->spare != NULL && (i == 0 || i == 3)) {
+            read_between(rules, wire, whole);
         }
     }
     message_reader_deinit(&r);
@@ -249,15 +266,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (wire.len == 0) {
         return 0;
     }
+    struct inflater *spare = NULL;
+    rules.spare = settings & LENT ? &spare : NULL;
     struct buffer whole = {0};
     struct buffer pieces = {0};
     read_whole(&rules, &wire, &whole);
-    read_in_pieces(&rules, &wire, &cuts, settings & DIRECT, &pieces);
+    read_in_pieces(&rules, &wire, &cuts, settings & DIRECT, &whole, &pieces);
     /* zlib may or may not see a distance beyond a small window: see deflate.h. */
-    if (!rules.compressed || rules.inflate_bits == 15) {
+    if (!rules.compressed || rules.inflate_bits == 15 || !rules.inflate_context) {
         assert(whole.len == pieces.len);
         assert(whole.len == 0 || memcmp(whole.data, pieces.data, whole.len) == 0);
     }
+    inflater_free(spare);
     buffer_deinit(&whole);
     buffer_deinit(&pieces);
     buffer_deinit(&wire);

@@ -14,12 +14,12 @@ local last_id = os.time() * 1000 -- grows over restarts too: a page knows what i
 
 local chat = mw.ws("/chat/:room", { limits = { message_bytes = "4k", messages_per_second = 20 } })
 
+-- people: how many tabs each name has open; it comes with the first and goes with the last.
 local function enter(name)
     rooms[name] = rooms[name] or { topic = "chat/" .. name, people = {}, history = {} }
     return rooms[name]
 end
 
--- Names of one tab are counted, since people open several.
 local function tell_who_is_here(room, event)
     event.type, event.at, event.people = "here", os.time(), {}
     for name in pairs(room.people) do
@@ -29,7 +29,7 @@ local function tell_who_is_here(room, event)
     mw.publish(room.topic, mw.json.encode(event))
 end
 
--- 1 to 24 characters (UTF-8: bytes that begin one), not only blanks, no control characters.
+-- 1 to 24 characters (bytes that begin one: it is UTF-8), not only blanks, no control characters.
 local function is_name(text)
     local _, length = (text or ""):gsub("[^\128-\191]", "")
     return length >= 1 and length <= 24 and text:find "%S" and not text:find "%c"
@@ -53,7 +53,7 @@ end
 function chat.on_message(ws, text, is_binary)
     local room, name = rooms[ws.params.room], ws.state.name
     if is_binary then
-        return ws:close(1008, "text only")
+        return ws:close(1003, "text only")
     elseif not text:find "%S" then
         return ws:publish(room.topic, mw.json.encode { type = "typing", name = name })
     end

@@ -1,6 +1,6 @@
--- wss:// with certificates of your own: examples/tls/make-certificates makes two to try it with.
+-- wss:// with certificates of your own; make-certificates makes two to try it with.
 --
---   examples/tls/make-certificates
+--   sh examples/tls/make-certificates
 --   moonwire examples/tls/tls.lua
 --   curl -L --cacert examples/tls/localhost.pem http://localhost:8080/
 local mw = require "moonwire"

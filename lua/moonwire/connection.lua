@@ -281,8 +281,8 @@ end
 
 --- Begins the closing handshake. No message is delivered after it; on_close follows. A connection
 -- that is not open yet fails.
--- @param code 1000 or 3000 to 4999, on the server 1001, 1008, 1011, 1012, 1013 too; nil: none is
---   told
+-- @param code 1000 or 3000 to 4999, on the server 1001, 1003, 1007 to 1009 and 1011 to 1013 too;
+--   nil: none is told
 -- @param reason UTF-8 of at most 123 bytes
 -- @return true; nil, "closed" when it is closing or closed already
 -- @raise InvalidAccessError for other codes, SyntaxError for a reason that is too long or not UTF-8

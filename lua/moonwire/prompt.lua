@@ -16,6 +16,7 @@ int read_history(const char *file);
 int write_history(const char *file);
 void stifle_history(int lines);
 void free(void *memory);
+void *dlopen(const char *name, int flags);
 ]]
 
 local M = {}
@@ -25,11 +26,13 @@ local HISTORY = 1000 -- lines
 local Prompt = {}
 Prompt.__index = Prompt
 
+local RTLD_LAZY, RTLD_NODELETE = 0x1, 0x1000
+
 local function load_library()
-    for _, name in ipairs { "libedit.so.2", "edit" } do
-        local found, library = pcall(ffi.load, name)
-        if found then
-            return library
+    for _, name in ipairs { "libedit.so.2", "libedit.so.0" } do
+        -- It stays until the process ends: it has a state of its own, and guard() uses it last.
+        if ffi.C.dlopen(name, RTLD_LAZY + RTLD_NODELETE) ~= nil then
+            return ffi.load(name)
         end
     end
 end

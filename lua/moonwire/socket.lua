@@ -41,11 +41,12 @@ local getters = {
 }
 
 -- WHATWG lets pages use 1000 and 3000–4999; the others are a server's (RFC 6455 §7.4.1, IANA).
-local close_codes = { [1000] = true, [1001] = true, [1008] = true, [1011] = true, [1012] = true,
-    [1013] = true }
+local close_codes = { [1000] = true, [1001] = true, [1003] = true, [1007] = true, [1008] = true,
+    [1009] = true, [1011] = true, [1012] = true, [1013] = true }
 
-local meta = connection.class(getters, close_codes, "1000 (normal), 1001 (going away), 1008 "
-    .. "(policy), 1011 (internal error), 1012 (restart), 1013 (try again later)")
+local meta = connection.class(getters, close_codes, "1000 (normal), 1001 (going away), 1003 "
+    .. "(unsupported data), 1007 (invalid data), 1008 (policy), 1009 (too big), 1011 (internal "
+    .. "error), 1012 (restart), 1013 (try again later)")
 
 -- A new object for a connection that has none.
 function M.adopt(handle, route)

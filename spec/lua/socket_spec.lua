@@ -162,7 +162,8 @@ describe("the ws object", function()
             ws:close(1000, "\255")
         end)
         assert.equal(1, ws.readyState)
-        for _, code in ipairs { 1000, 1001, 1008, 1011, 1012, 1013, 3000, 4999 } do
+        local codes = { 1000, 1001, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4999 }
+        for _, code in ipairs(codes) do
             engine:open(100 + code)
             engine:run()
             assert.is_true(engine.seen.ws:close(code, ("x"):rep(123)))

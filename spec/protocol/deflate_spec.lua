@@ -138,7 +138,7 @@ describe("inflater", function()
         assert_inflates(hex "00 05 00 fa ff 48 65", nil, "ERR_PROTOCOL")
     end)
 
-    it("RFC 7692 §8 lets a message of max_len through and not one byte more", function()
+    it("RFC 6455 §10.4 lets a message of max_len through and not one byte more", function()
         for _, len in ipairs { 1, 2, 511, 512, 513, 4000 } do
             local text = ("ab"):rep(len / 2) .. ("c"):rep(len % 2)
             local payload = compress(deflater(), text)
@@ -147,7 +147,7 @@ describe("inflater", function()
         end
     end)
 
-    it("RFC 7692 §8 takes no memory for what a bomb would become", function()
+    it("RFC 6455 §10.4 takes no memory for what a bomb would become", function()
         local out = core.new("struct buffer", C.buffer_deinit)
         local bomb = compress(deflater(), ("\0"):rep(2 ^ 24))
         assert.is_true(#bomb < 20000)
@@ -281,5 +281,184 @@ describe("deflater", function()
         assert.are.equal(2 ^ 15 + 8192, tonumber(C.inflater_memory(15)))
         assert.are.equal(2 ^ 9 + 8192, tonumber(C.inflater_memory(9)))
         assert.are.equal(2 ^ 9 + 8192, tonumber(C.inflater_memory(8)))
+    end)
+end)
+
+describe("deflaters", function()
+    local all
+
+    before_each(function()
+        all = core.new("struct deflaters", C.deflaters_deinit)
+    end)
+
+    local function pack(text, bits, level, memory)
+        local out = core.new("struct buffer", C.buffer_deinit)
+        assert.are.equal(0, C.deflaters_message(all, bits or 15, level or 6, memory or 8,
+            core.copy(text), #text, out))
+        return core.string(out)
+    end
+
+    -- Words of a small vocabulary: much repeats, nothing regularly.
+    local function chatter(len, seed)
+        local words = {}
+        math.randomseed(seed)
+        for i = 1, len / 4 do
+            words[i] = ("%c%c%c "):format(97 + math.random(0, 9), 97 + math.random(0, 3), 97)
+        end
+        return table.concat(words):sub(1, len)
+    end
+
+    local sizes = { 1, 2, 10, 63, 64, 300, 1024, 4095, 4096, 4097, 5000, 20000, 32768, 32769,
+        70000 }
+
+    it("RFC 7692 §7.2.1 compress messages of every kind, at every level", function()
+        for level = 1, 9 do
+            for _, len in ipairs(sizes) do
+                for kind, text in ipairs { chatter(len, level), noise(len, len), ("x"):rep(len) } do
+                    local payload = pack(text, 15, level)
+                    for at = 1, 3 do
+                        local pieces = { payload:sub(1, at * 2), payload:sub(at * 2 + 1) }
+                        local back, rc = inflate_pieces(inflater(), pieces)
+                        assert.are.equal(0, rc, level .. " " .. len .. " " .. kind)
+                        assert.is_true(back == text)
+                    end
+                end
+            end
+        end
+    end)
+
+    it("RFC 7692 §7.2.1 end in a block that is not final, so that others can go on", function()
+        for _, len in ipairs(sizes) do
+            -- One inflater that is never reset, and the window of which is not ours.
+            local i = inflater()
+            for round = 1, 3 do
+                local text = chatter(len, round)
+                local payload = pack(text, 15, round)
+                assert.are.equal(0, payload:byte() % 2)
+                local back, rc = inflate_pieces(i, { payload })
+                assert.are.equal(0, rc)
+                assert.is_true(back == text)
+            end
+        end
+    end)
+
+    it("RFC 7692 §7.1.1.1 know nothing of the message before", function()
+        for _, len in ipairs(sizes) do
+            local first = pack(chatter(len, 1))
+            pack(chatter(len, 2))
+            assert.is_true(first == pack(chatter(len, 1)))
+        end
+    end)
+
+    it("RFC 7692 §7.1.2 keep to the window", function()
+        for bits = 9, 15 do
+            local block = noise(100, bits)
+            for _, between in ipairs { 2 ^ bits - 200, 2 ^ bits - 99, 2 ^ bits, 2 ^ 12, 33000 } do
+                local text = block .. noise(between, bits + 1) .. block
+                local payload = pack(text, bits, 1)
+                -- The last match comes when no more than the window is left of what was before.
+                local back, rc = inflate_pieces(inflater(bits), { payload:sub(1, -9),
+                    payload:sub(-8) })
+                assert.are.equal(0, rc)
+                assert.is_true(back == text)
+            end
+        end
+    end)
+
+    it("RFC 7692 §7.2.3.6 write the empty message as one octet", function()
+        assert.are.equal("\0", pack "")
+        assert.are.equal("\0", pack "")
+    end)
+
+    it("append to what the buffer holds", function()
+        local out = core.new("struct buffer", C.buffer_deinit)
+        assert.are.equal(0, C.buffer_append(out, core.copy "before", 6))
+        for _, text in ipairs { chatter(500, 1), chatter(50000, 1) } do
+            out.len = 6
+            assert.are.equal(0, C.deflaters_message(all, 15, 1, 8, core.copy(text), #text, out))
+            assert.are.equal("before" .. pack(text, 15, 1), core.string(out))
+        end
+    end)
+
+    it("make room for those that are asked for", function()
+        for round = 1, 3 do
+            for bits = 9, 15 do
+                local text = chatter(2 ^ bits + 1, round)
+                local payload = pack(text, bits, 1 + round, 9 - round)
+                assert.is_true(text == inflate_pieces(inflater(bits), { payload }))
+            end
+        end
+    end)
+end)
+
+describe("inflater_message", function()
+    -- As inflater_push makes of it, and the data as it was.
+    local function assert_same(payload, max_len)
+        local expected, result = inflate_pieces(inflater(), { payload }, max_len)
+        local out = core.new("struct buffer", C.buffer_deinit)
+        local i, data = inflater(), core.copy(payload)
+        for _ = 1, result == 0 and 2 or 1 do
+            out.len = 0
+            local rc = C.inflater_message(i, data, #payload, max_len or 2 ^ 30, out)
+            assert.are.equal(result, core.name(rc))
+            assert.is_true(expected == core.string(out))
+            assert.is_true(payload == core.string(data, #payload))
+            C.inflater_reset(i)
+        end
+        return result
+    end
+
+    local text = ("The moon is a wire; %d. "):rep(100):gsub("%%d", function()
+        return tostring(math.random(1000))
+    end)
+
+    it("RFC 7692 §7.2.3 inflates every kind of block, and several", function()
+        for _, payload in ipairs { "", "\0", hex "02 00", hex "f2 48 cd c9 c9 07 00",
+            hex "00 05 00 fa ff 48 65 6c 6c 6f 00", hex "f3 48 cd c9 c9 07 00 00",
+            hex "f3 48 cd c9 c9 07 00", hex "f2 48 05 00 00 00 ff ff ca c9 c9 07 00",
+            hex "f2 48 cd c9 c9 07 00 00 00 ff ff", hex "f3 48 cd c9 c9 07 00 f2 00 11 00 00",
+            compress(deflater(), text), compress(deflater(), noise(3000, 1)),
+            compress(deflater(15, 6, 1), text:rep(20)),
+            compress(deflater(), text) .. hex "00 00 ff ff" .. compress(deflater(), text) } do
+            assert.are.equal(0, assert_same(payload))
+        end
+    end)
+
+    it("RFC 7692 §7.2.2 refuses what is cut, or longer than it should be", function()
+        local payload = compress(deflater(), text)
+        local d = deflater()
+        local two = compress(d, text, true) .. hex "00 00 ff ff" .. compress(d, text, true)
+        for _, whole in ipairs { payload, two } do
+            for len = 1, #whole - 1 do
+                assert_same(whole:sub(1, len))
+            end
+        end
+        assert.are.equal("ERR_PROTOCOL", assert_same(payload:sub(1, -2)))
+        for _, more in ipairs { "\0", "\1", "\255", "\0\0" } do
+            assert.are.equal("ERR_PROTOCOL", assert_same(payload .. more))
+        end
+    end)
+
+    it("RFC 7692 §7.2.2 refuses what inflater_push refuses, wherever a bit is wrong", function()
+        for len = 60, 70 do -- the block ends at another bit each time
+            local payload = compress(deflater(), text:sub(1, len * 5))
+            for at = 1, #payload do
+                local byte = payload:byte(at)
+                for n = 0, 7 do
+                    local wrong = string.char(bit.bxor(byte, 2 ^ n))
+                    assert_same(payload:sub(1, at - 1) .. wrong .. payload:sub(at + 1))
+                end
+            end
+        end
+    end)
+
+    it("RFC 7692 §8 lets a message of max_len through and not one byte more", function()
+        for _, data in ipairs { text, ("x"):rep(100000) .. text } do
+            local payload = compress(deflater(), data)
+            assert.are.equal(0, assert_same(payload, #data))
+            for _, less in ipairs { 1, 2, #data - 1, #data } do
+                assert.are.equal("ERR_TOO_BIG", assert_same(payload, #data - less))
+            end
+        end
     end)
 end)

@@ -3,8 +3,10 @@ local core = require "spec.support.cdef"
 local C = core.C
 
 local function options(o)
-    local out = ffi.new("struct deflate_options", C.deflate_options_default)
-    out.enabled = true
+    local out = ffi.new("struct deflate_options", {
+        enabled = true, server_max_window_bits = 15, client_max_window_bits = 15, level = 6,
+        memory_level = 8,
+    })
     for name, value in pairs(o or {}) do
         out[name] = value
     end
@@ -242,6 +244,18 @@ describe("permessage-deflate (RFC 7692)", function()
                 (accept(plain, { memory_level = 1, memory_bytes = deflater(12, 1) })))
             assert.are.equal("-15 -15", (accept(plain, { memory_bytes = 1 })))
             assert.are.equal("-15 -15", (accept(both, { memory_bytes = 1 })))
+        end)
+
+        it("is 52 KiB by default, 80 where the client's window may not shrink", function()
+            for offer, most in pairs { [both] = 52 * 1024, [plain] = 80 * 1024 } do
+                local o = ffi.new("struct deflate_options", C.deflate_options_default)
+                local out = ffi.new "struct deflate_params"
+                o.enabled = true
+                assert.are.equal(0, C.extension_accept(core.copy(offer, "char *"), #offer, o, out))
+                assert.is_false(out.server_no_context_takeover or out.client_no_context_takeover)
+                assert.are.equal(most, deflater(out.server_max_window_bits, o.memory_level)
+                    + inflater(out.client_max_window_bits))
+            end
         end)
 
         it("never costs more than it says, whatever is offered", function()

@@ -337,7 +337,7 @@ local function offer(o)
         host = o.host or "example.com", target = o.target or "/chat", origin = o.origin,
         protocols = protocols, headers = o.headers, headers_len = o.headers and #o.headers or 0,
     })
-    out.deflate = C.deflate_options_default
+    out.deflate = C.deflate_options_offer
     out.deflate.enabled = o.deflate or false
     return out, protocols
 end

@@ -751,6 +751,110 @@ describe("message", function()
             end
         end)
 
+        describe("without a context", function()
+            local texts = { "first", ("second "):rep(50), "", ("third, third; "):rep(300) }
+            local spare
+
+            before_each(function()
+                spare = ffi.new "struct inflater *[1]"
+            end)
+
+            after_each(function()
+                C.inflater_free(spare[0])
+            end)
+
+            local function reader_that_borrows()
+                local reader = new_reader { compressed = true, inflate_context = false }
+                reader.rules.spare = spare
+                return reader
+            end
+
+            -- Half of one's message each, the other halves, and so on.
+            local function pieces_of(text, cut)
+                local bytes = encode({ TEXT, compress(text), rsv1 = true }, true)
+                cut = math.min(cut, #bytes)
+                return { bytes:sub(1, cut), bytes:sub(cut + 1) }
+            end
+
+            it("RFC 7692 §7.1.1 leaves its inflater for the next reader", function()
+                local used
+                for _, text in ipairs(texts) do
+                    local reader = reader_that_borrows()
+                    assert.is_nil((reader:feed(pieces_of(text, 1000)[1])))
+                    assert.are.same({ "text:" .. text }, reader.messages)
+                    assert.is_true(reader.c.inflater == nil)
+                    assert.is_true(spare[0] ~= nil and (used == nil or used == spare[0]))
+                    used = spare[0]
+                end
+            end)
+
+            it("RFC 7692 §7.1.1 keeps it for an incomplete message, and others go on", function()
+                for cut = 7, 12 do
+                    local readers, rest = {}, {}
+                    for i, text in ipairs { texts[1], texts[2], texts[4] } do
+                        readers[i] = reader_that_borrows()
+                        local pieces = pieces_of(text, cut)
+                        rest[i] = pieces[2]
+                        assert.is_nil((readers[i]:feed(pieces[1])))
+                        assert.is_true(readers[i].c.inflater ~= nil)
+                        assert.is_true(spare[0] == nil)
+                    end
+                    local whole = reader_that_borrows()
+                    assert.is_nil((whole:feed(pieces_of("whole", 1000)[1])))
+                    assert.are.same({ "text:whole" }, whole.messages)
+                    for i, text in ipairs { texts[1], texts[2], texts[4] } do
+                        assert.is_nil((readers[i]:feed(rest[i])))
+                        assert.are.same({ "text:" .. text }, readers[i].messages)
+                        assert.is_true(readers[i].c.inflater == nil)
+                    end
+                    C.inflater_free(spare[0])
+                    spare[0] = nil
+                end
+            end)
+
+            it("RFC 7692 §7.1.1 spoils nobody's by bad data", function()
+                local bad = reader_that_borrows()
+                assert.are.equal("ERR_PROTOCOL", (bad:feed(
+                    encode({ TEXT, "\255\255\255\255", rsv1 = true }, true))))
+                for _ = 1, 2 do
+                    local good = reader_that_borrows()
+                    assert.is_nil((good:feed(pieces_of("good", 1000)[1])))
+                    assert.are.same({ "text:good" }, good.messages)
+                end
+                -- Nor does a window remain in what was left.
+                local peeks = reader_that_borrows()
+                local name = {}
+                compress("good", name)
+                assert.are.equal("ERR_PROTOCOL", (peeks:feed(
+                    encode({ TEXT, compress("good", name), rsv1 = true }, true))))
+            end)
+
+            it("RFC 7692 §7.1.1 takes none where a context is kept", function()
+                local reader = reader_that_borrows()
+                reader.rules.inflate_context = true
+                assert.is_nil((reader:feed(pieces_of("kept", 1000)[1])))
+                assert.is_true(spare[0] == nil and reader.c.inflater ~= nil)
+            end)
+        end)
+
+        it("RFC 7692 §7.2.2 is the same inflated at once and in pieces", function()
+            local words = {}
+            for i = 1, 3000 do
+                words[i] = ("%x"):format(i * i * 7919 % 65521)
+            end
+            local long = table.concat(words, " ")
+            local payload = compress(long)
+            assert.is_true(#payload > 2000)
+            for _, options in ipairs { deflate, with(deflate, "inflate_context", false) } do
+                expect({ { TEXT, payload, rsv1 = true } }, { "text:" .. long }, nil, nil, options)
+                expect({ { TEXT, payload:sub(1, -2), rsv1 = true } }, {}, "ERR_PROTOCOL",
+                    "a compressed message is not valid DEFLATE data", options)
+                expect({ { TEXT, payload, rsv1 = true } }, {}, "ERR_TOO_BIG",
+                    "a compressed message is longer than the limit when inflated",
+                    with(options, "message_bytes", #long - 1))
+            end
+        end)
+
         it("RFC 7692 §7.2.3 takes every kind of block", function()
             for _, payload in ipairs { hex "00 05 00 fa ff 48 65 6c 6c 6f 00",
                 hex "f3 48 cd c9 c9 07 00 00", hex "f3 48 cd c9 c9 07 00",
@@ -805,7 +909,7 @@ describe("message", function()
             expect({ { TEXT, payload, rsv1 = true } }, { "text:" .. text }, nil, nil, deflate)
         end)
 
-        it("RFC 7692 §8 is limited while it is inflated", function()
+        it("RFC 6455 §10.4 is limited while it is inflated", function()
             local why = "a compressed message is longer than the limit when inflated"
             for _, limit in ipairs { { compressed = true, message_bytes = 1000 },
                 { compressed = true, message_bytes = 2 ^ 20, inflated_bytes = 1000 },
@@ -821,14 +925,14 @@ describe("message", function()
             end
         end)
 
-        it("RFC 7692 §8 is limited over all its fragments", function()
+        it("RFC 6455 §10.4 is limited over all its fragments", function()
             local payload = compress(("ab"):rep(501))
             expect({ { BINARY, payload:sub(1, 3), rsv1 = true, fin = false },
                 { CONTINUATION, payload:sub(4) } }, {}, "ERR_TOO_BIG", nil,
                 { compressed = true, message_bytes = 1000 })
         end)
 
-        it("RFC 7692 §8 takes little memory for a bomb", function()
+        it("RFC 6455 §10.4 takes little memory for a bomb", function()
             local bomb = compress(("\0"):rep(2 ^ 22))
             local reader = new_reader { compressed = true, message_bytes = 100000 }
             local bytes = encode({ BINARY, bomb, rsv1 = true }, true)

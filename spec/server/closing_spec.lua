@@ -154,11 +154,15 @@ describe("The closing handshake", function()
             assert.same({ 1000, "bye" }, { p:read_close() })
         end)
 
-        it("sends nothing afterwards, whatever the script and the client do (§5.5.1)", function()
+        it("sends only pongs afterwards, whatever the script does (§5.5.1, §5.5.2)", function()
             local p = server:websocket "/"
             p:text "after"
             assert.equal(1000, (p:read_close()))
             p:send(build(frame.PING, "p") .. build(1, "not delivered") .. build(frame.PING, "q"))
+            for _, data in ipairs { "p", "q" } do
+                local opcode, payload = p:read_frame()
+                assert.same({ frame.PONG, data }, { opcode, payload })
+            end
             p:frame(frame.CLOSE, frame.close(1000))
             assert.is_true(p:is_ended())
             local _, out = server:stop()

@@ -12,7 +12,9 @@ local mw = require "moonwire"
 local function echo(ws, data, is_binary) ws:send(data, is_binary) end
 mw.ws("/plain", { on_message = echo })
 mw.ws("/echo", { on_message = echo, compress = true })
-mw.ws("/all", { on_message = echo, compress = { min_bytes = 0 } })
+mw.ws("/all", { on_message = echo, compress = {
+    min_bytes = 0, server_max_window_bits = 15, client_max_window_bits = 15,
+} })
 mw.ws("/forgets", { on_message = echo, compress = {
     min_bytes = 0, server_no_context_takeover = true, client_no_context_takeover = true,
 } })
@@ -84,19 +86,22 @@ describe("permessage-deflate", function()
         it("only where the route compresses and the client offers it", function()
             assert.is_nil(agreed("/plain", "permessage-deflate"))
             assert.is_nil(agreed("/echo", nil))
-            assert.equal("permessage-deflate", agreed("/echo", "permessage-deflate"))
-            local p = open("/says", "permessage-deflate")
-            assert.equal("permessage-deflate", p:read_text())
+            local p, text = open("/says", "permessage-deflate; client_max_window_bits")
+            assert.equal("permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+                text)
+            local _, payload = p:read_frame()
+            assert.equal(text, deflate.inflater():inflate(payload))
+            assert.equal("permessage-deflate", agreed("/all", "permessage-deflate"))
         end)
 
         it("with each parameter that the client wants of the server", function()
             assert.equal("permessage-deflate; server_no_context_takeover",
-                agreed("/echo", "permessage-deflate; server_no_context_takeover"))
+                agreed("/all", "permessage-deflate; server_no_context_takeover"))
             assert.equal("permessage-deflate; server_max_window_bits=10",
-                agreed("/echo", "permessage-deflate; server_max_window_bits=10"))
+                agreed("/all", "permessage-deflate; server_max_window_bits=10"))
             assert.equal("permessage-deflate; server_max_window_bits=15",
-                agreed("/echo", "permessage-deflate; server_max_window_bits=15"))
-            assert.truthy(agreed("/echo", "permessage-deflate; client_max_window_bits")
+                agreed("/all", "permessage-deflate; server_max_window_bits=15"))
+            assert.truthy(agreed("/all", "permessage-deflate; client_max_window_bits")
                 :find "^permessage%-deflate")
         end)
 
@@ -112,9 +117,9 @@ describe("permessage-deflate", function()
         end)
 
         it("with the first offer that can be met", function()
-            assert.equal("permessage-deflate", agreed("/echo",
+            assert.equal("permessage-deflate", agreed("/all",
                 "permessage-deflate; server_max_window_bits=8, permessage-deflate"))
-            assert.equal("permessage-deflate", agreed("/echo",
+            assert.equal("permessage-deflate", agreed("/all",
                 "x-other, permessage-deflate; unknown=1, permessage-deflate"))
             for _, bad in ipairs {
                 "unknown", "server_max_window_bits", "server_max_window_bits=16",
@@ -172,6 +177,39 @@ describe("permessage-deflate", function()
             local second_out, second = exchange(p, out, deflate.inflater(), text)
             assert.is_true(first == second)
             assert.is_true(#second_out < 100) -- the client's is still kept
+        end)
+
+        it("messages of many connections may be under way at once", function()
+            local offer = "permessage-deflate; server_no_context_takeover; "
+                .. "client_no_context_takeover"
+            local peers, texts, frames = {}, {}, {}
+            for i = 1, 5 do
+                peers[i] = open("/all", offer)
+                texts[i] = ("connection %d says "):format(i) .. noise(300 * i, i)
+                local payload = deflate.deflater():deflate(texts[i])
+                local third = math.floor(#payload / 3)
+                frames[i] = {
+                    build(TEXT, payload:sub(1, third), { rsv1 = true, fin = false }),
+                    build(0, payload:sub(third + 1, 2 * third), { fin = false }),
+                    build(0, payload:sub(2 * third + 1)),
+                }
+            end
+            for part = 1, 3 do
+                for i, p in ipairs(peers) do
+                    if part < 3 then -- the answer shows that it has read this far
+                        p:send(frames[i][part] .. build(frame.PING, "p"))
+                        assert.equal(frame.PONG, (p:read_frame()))
+                    else
+                        p:send(frames[i][part])
+                        local _, payload = p:read_frame()
+                        assert.is_true(texts[i] == deflate.inflater():inflate(payload))
+                    end
+                end
+                if part == 2 then -- one leaves in the middle of its message
+                    table.remove(peers):close()
+                end
+            end
+            exchange(peers[1], deflate.deflater(), deflate.inflater(), "and one more")
         end)
 
         it("the client's messages stand alone (§7.1.1.2)", function()

@@ -20,7 +20,7 @@ local function run(ws, text)
 end
 mw.ws("/run/:room", { on_message = run })
 mw.ws("/run/:room/*rest", { on_message = run, protocols = "chat",
-    compress = { min_bytes = 10000 } })
+    compress = { min_bytes = 10000, server_max_window_bits = 15 } })
 ]]
 
     local function ask(p, text)

@@ -512,7 +512,7 @@ static struct client *client_new(const struct mw_connect *options, struct ws_url
     o->idle_seconds = options->idle_seconds;
     o->pong_seconds = options->pong_seconds;
     o->close_seconds = options->close_seconds;
-    client->deflate = deflate_options_default;
+    client->deflate = deflate_options_offer;
     client->deflate.enabled = options->compress;
     client->opening = o;
     if (o->host && o->authority && o->target && o->headers && o->names)

@@ -20,7 +20,6 @@ enum {
 struct entry {
     uint32_t end;          /* its frame ends here in the log */
     uint32_t deflated_end; /* and the compressed form's here in the other */
-    uint32_t payload_len;
     const struct conn *except;
 };
 
@@ -40,7 +39,8 @@ struct topic {
     uint32_t name_len;
     uint32_t count;
     uint32_t cap;
-    uint32_t deflating; /* members with permessage-deflate */
+    uint32_t deflating;             /* members with permessage-deflate */
+    struct deflate_options deflate; /* of the route of the last of them that came */
     struct member *members;
     struct topic *next_dirty;
     bool dirty;
@@ -50,6 +50,7 @@ struct topic {
     struct entry *entries;
     uint32_t entry_count;
     uint32_t entry_cap;
+    uint32_t longest; /* payload, uncompressed, of the entries */
 };
 
 struct subscription {
@@ -79,7 +80,6 @@ void topics_deinit(struct topics *t)
     map_deinit(&t->by_name);
     while (t->spare_count > 0)
         shared_unref(t->spare[--t->spare_count]);
-    deflater_free(t->deflater);
 }
 
 /* ---- subscriptions --------------------------------------------------------------------------- */
@@ -165,7 +165,10 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     }
     c->subscriptions[c->subscription_count] = (struct subscription){t, t->count};
     t->members[t->count++] = (struct member){c, c->subscription_count++};
-    t->deflating += c->deflate != NULL;
+    if (c->deflate) {
+        t->deflating++;
+        t->deflate = *ws_conn_deflate(w, c);
+    }
     w->topics.multi += c->subscription_count == 2;
     return 1;
 }
@@ -260,7 +263,7 @@ static void append_frame(struct log_block *l, const struct frame *f, const uint8
     l->used += (uint32_t)(n + f->len);
 }
 
-static int add_entry(struct topic *t, const struct conn *except, size_t payload_len)
+static int add_entry(struct topic *t, const struct conn *except)
 {
     if (t->entry_count == t->entry_cap) {
         uint32_t cap = t->entry_cap ? t->entry_cap * 2 : 16;
@@ -270,8 +273,7 @@ static int add_entry(struct topic *t, const struct conn *except, size_t payload_
         t->entries = entries;
         t->entry_cap = cap;
     }
-    t->entries[t->entry_count++] =
-        (struct entry){t->plain.used, t->deflated.used, (uint32_t)payload_len, except};
+    t->entries[t->entry_count++] = (struct entry){t->plain.used, t->deflated.used, except};
     return 0;
 }
 
@@ -279,14 +281,11 @@ static int add_entry(struct topic *t, const struct conn *except, size_t payload_
  * every receiver. */
 static int append_deflated(struct worker *w, struct topic *t, struct frame f, const uint8_t *data)
 {
-    const struct deflate_options *o = &deflate_options_default;
-    struct topics *topics = &w->topics;
+    const struct deflate_options *o = &t->deflate;
     if (f.len >= o->min_bytes) {
-        if (!topics->deflater)
-            topics->deflater = deflater_new(15, o->level, o->memory_level);
         w->scratch.len = 0;
-        if (!topics->deflater ||
-            deflater_message(topics->deflater, data, (size_t)f.len, false, &w->scratch) < 0)
+        if (deflaters_message(&w->deflaters, o->server_max_window_bits, o->level, o->memory_level,
+                              data, (size_t)f.len, &w->scratch) < 0)
             return ERR_MEMORY;
         f.rsv1 = true;
         f.len = w->scratch.len;
@@ -331,8 +330,10 @@ static int append(struct worker *w, struct conn *except, const char *name, size_
     if (t->deflating && append_deflated(w, t, f, data) < 0)
         return ERR_MEMORY;
     append_frame(&t->plain, &f, data);
-    if (add_entry(t, except, len) < 0)
+    if (add_entry(t, except) < 0)
         return ERR_MEMORY;
+    if (len > t->longest)
+        t->longest = (uint32_t)len;
     if (except) {
         except->excepted = true;
         t->excepts = true;
@@ -343,16 +344,14 @@ static int append(struct worker *w, struct conn *except, const char *name, size_
 
 /* ---- handing out ----------------------------------------------------------------------------- */
 
-/* Can c be sent the shared compressed forms? Their window is 32 KiB, or their length. */
+/* Can c be sent the shared compressed forms? They refer back no further than their window, or their
+ * length. */
 static bool takes_deflated(const struct topic *t, const struct conn *c)
 {
     if (!c->deflate)
         return false;
-    uint32_t window = 1u << ws_conn_window_bits(c);
-    for (uint32_t i = 0; i < t->entry_count; i++)
-        if (window < 1u << 15 && t->entries[i].payload_len > window)
-            return false;
-    return true;
+    uint32_t bits = ws_conn_window_bits(c);
+    return bits >= t->deflate.server_max_window_bits || t->longest <= 1u << bits;
 }
 
 static int queue_part(struct worker *w, struct conn *c, struct shared *block, uint32_t at,
@@ -444,6 +443,7 @@ static void hand_out(struct worker *w, struct topic *t)
     recycle(w, &t->plain);
     recycle(w, &t->deflated);
     t->entry_count = 0;
+    t->longest = 0;
     t->excepts = false;
     t->dirty = false;
     if (t->count == 0)

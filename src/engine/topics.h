@@ -9,7 +9,6 @@
 #include "base/map.h"
 #include "base/shared.h"
 #include "engine/conn.h"
-#include "protocol/deflate.h"
 
 struct topic;
 
@@ -21,8 +20,7 @@ struct topics {
     struct topic *dirty_tail;
     struct shared *spare[TOPICS_SPARE]; /* emptied log blocks, for the next turns */
     uint32_t spare_count;
-    struct deflater *deflater; /* for messages that many receivers share */
-    uint32_t multi;            /* connections with more than one subscription */
+    uint32_t multi; /* connections with more than one subscription */
 };
 
 void topics_init(struct topics *t);

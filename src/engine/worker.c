@@ -180,6 +180,8 @@ static void close_for_drain(struct worker *w, struct conn *c)
         (void)ws_conn_close(w, c, CLOSE_GOING_AWAY, "server is stopping", 18);
     else if (c->state == CONN_HTTP && c->http && c->http->state == HTTP_ANSWERING)
         c->http->close = true; /* the answer is still given */
+    else if (c->state == CONN_HTTP && !c->http && c->out.queued == 0)
+        conn_kill(w, c); /* idle: nobody waits for anything */
     else if (c->state == CONN_HTTP)
         conn_linger(w, c);
     else if (c->state == CONN_CONNECT || c->state == CONN_ANSWER)
@@ -325,6 +327,8 @@ void worker_deinit(struct worker *w)
     batch_deinit(&w->batch);
     batch_deinit(&w->running);
     buffer_deinit(&w->scratch);
+    deflaters_deinit(&w->deflaters);
+    inflater_free(w->inflater);
     arena_deinit(&w->in);
     arena_deinit(&w->out);
     free(w->conns);

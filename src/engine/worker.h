@@ -19,6 +19,7 @@
 #include "engine/site.h"
 #include "engine/timers.h"
 #include "engine/topics.h"
+#include "protocol/deflate.h"
 #include "transport/tls_client.h"
 
 struct server;
@@ -74,7 +75,9 @@ struct worker {
     uint32_t free_session_count;
     struct mask_keys mask_keys; /* of connections in the client's role */
     struct tls_client_cache tls_clients;
-    struct buffer scratch; /* for encoding; empty between calls */
+    struct buffer scratch;      /* for encoding; empty between calls */
+    struct deflaters deflaters; /* for messages without context, and for shared ones */
+    struct inflater *inflater;  /* for messages without context; NULL: none yet, or lent */
 
     ev_io input; /* what the script reads itself; while it waits for it */
     ev_prepare turn_end;

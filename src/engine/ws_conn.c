@@ -360,8 +360,8 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
         if (c->state == CONN_OPEN) /* WHATWG: not delivered while closing */
             on_message(w, c, m);
         break;
-    case MESSAGE_PING: /* §5.5.2; after our Close nothing may be sent (§5.5.1) */
-        if (c->state == CONN_OPEN &&
+    case MESSAGE_PING: /* §5.5.2: also between our Close and the peer's */
+        if ((c->state == CONN_OPEN || c->state == CONN_CLOSING) &&
             queue_control(w, c, FRAME_PONG, m->data, m->len, c->blocked) == ERR_MEMORY)
             conn_kill(w, c);
         break;
@@ -377,7 +377,7 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
         free(m->data);
 }
 
-static struct message_rules rules_of(const struct worker *w, const struct conn *c)
+static struct message_rules rules_of(struct worker *w, const struct conn *c)
 {
     const struct limits *limits = conn_limits(w, c);
     struct message_rules rules = {.from_client = !c->client,
@@ -389,6 +389,7 @@ static struct message_rules rules_of(const struct worker *w, const struct conn *
         rules.inflate_context =
             c->client ? !p->server_no_context_takeover : !p->client_no_context_takeover;
         rules.inflate_bits = c->client ? p->server_max_window_bits : p->client_max_window_bits;
+        rules.spare = &w->inflater;
     }
     return rules;
 }
@@ -448,32 +449,37 @@ uint8_t ws_conn_window_bits(const struct conn *c)
     return c->client ? p->client_max_window_bits : p->server_max_window_bits;
 }
 
+const struct deflate_options *ws_conn_deflate(const struct worker *w, const struct conn *c)
+{
+    return c->client ? &c->client->deflate : &w->site->routes[c->route].deflate;
+}
+
+/* With what the peer's window holds of the messages before. */
+static int compress_on(struct worker *w, struct conn *c, const struct deflate_options *o,
+                       const uint8_t *data, size_t len)
+{
+    struct ws_deflate *d = c->deflate;
+    if (!d->deflater)
+        d->deflater = deflater_new(ws_conn_window_bits(c), o->level, o->memory_level);
+    if (!d->deflater || deflater_message(d->deflater, data, len, !d->fresh, &w->scratch) < 0)
+        return ERR_MEMORY;
+    d->fresh = false;
+    return 0;
+}
+
 /* Compresses into w->scratch. 1: done; 0: the message goes as it is; or ERR_MEMORY. */
 static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
 {
-    struct ws_deflate *d = c->deflate;
-    if (!d)
+    const struct deflate_params *p = c->deflate ? &c->deflate->params : NULL;
+    const struct deflate_options *o = p ? ws_conn_deflate(w, c) : NULL;
+    if (!p || len < o->min_bytes)
         return 0;
-    const struct deflate_options *options =
-        c->client ? &c->client->deflate : &w->site->routes[c->route].deflate;
-    if (len < options->min_bytes)
-        return 0;
-    if (!d->deflater) {
-        d->deflater = deflater_new(ws_conn_window_bits(c), options->level, options->memory_level);
-        if (!d->deflater)
-            return ERR_MEMORY;
-    }
-    bool each_alone =
-        c->client ? d->params.client_no_context_takeover : d->params.server_no_context_takeover;
+    bool each_alone = c->client ? p->client_no_context_takeover : p->server_no_context_takeover;
     w->scratch.len = 0;
-    if (deflater_message(d->deflater, data, len, !each_alone && !d->fresh, &w->scratch) < 0)
-        return ERR_MEMORY;
-    d->fresh = false;
-    if (each_alone) {
-        deflater_free(d->deflater);
-        d->deflater = NULL;
-    }
-    return 1;
+    int status = each_alone ? deflaters_message(&w->deflaters, ws_conn_window_bits(c), o->level,
+                                                o->memory_level, data, len, &w->scratch)
+                            : compress_on(w, c, o, data, len);
+    return status < 0 ? status : 1;
 }
 
 static int send_direct(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)

@@ -76,5 +76,7 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
 int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len);
 /* The window that the other side inflates what we compress with, in bits. */
 uint8_t ws_conn_window_bits(const struct conn *c);
+/* How messages to it are compressed, where that was agreed. */
+const struct deflate_options *ws_conn_deflate(const struct worker *w, const struct conn *c);
 /* Frees what only a WebSocket owns. */
 void ws_conn_deinit(struct worker *w, struct conn *c);

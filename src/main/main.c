@@ -1,4 +1,5 @@
 /* The life of the process. */
+#include <libdeflate.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,8 +46,9 @@ static int print_versions(void)
 {
     char lua[SCRIPT_VERSION_BYTES];
     char loop[16];
-    printf("moonwire %s\n%s\nlibev %s\n%s\nzlib %s\n", moonwire_version, script_version(lua),
-           server_loop_version(loop), tls_library_version(), zlibVersion());
+    printf("moonwire %s\n%s\nlibev %s\n%s\nzlib %s\nlibdeflate %s\n", moonwire_version,
+           script_version(lua), server_loop_version(loop), tls_library_version(), zlibVersion(),
+           LIBDEFLATE_VERSION_STRING);
     return EXIT_SUCCESS;
 }
 

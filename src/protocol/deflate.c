@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libdeflate.h>
 #define ZLIB_CONST
 #include <zlib.h>
 
 #include "base/error.h"
+#include "protocol/deflate_block.h"
 
 enum {
     ZLIB_BITS_MIN = 9,    /* zlib's raw DEFLATE knows no smaller window */
@@ -16,6 +18,10 @@ enum {
     OUTPUT_MIN = 512,     /* room asked for at a time */
     OUTPUT_MAX = 1 << 18, /* the same; buffer_reserve grows faster where it pays */
     STATE_BYTES = 8192,   /* zlib's own structures, about */
+    WHOLE_MAX = 4096,     /* for libdeflate */
+    WHOLE_FASTEST_MAX = 32768,
+    WHOLE_GROWTH = 6,     /* room for what comes out of each byte; with less, zlib does it */
+    DYNAMIC_NOT_LAST = 4, /* the first three bits of a block (RFC 1951 §3.2.3) */
     BETWEEN_BLOCKS = 128  /* z_stream.data_type: at a block's end and at a byte boundary */
 };
 
@@ -25,11 +31,15 @@ static const uint8_t tail[4] = {0x00, 0x00, 0xff, 0xff};
 struct deflater {
     z_stream z;
     bool fresh; /* the window is empty */
+    uint8_t window_bits;
+    uint8_t level;
+    uint8_t memory_level;
 };
 
 struct inflater {
     z_stream z;
     bool between_blocks;
+    struct libdeflate_decompressor *whole; /* made when it is first of use */
 };
 
 static int zlib_bits(int window_bits)
@@ -70,6 +80,9 @@ struct deflater *deflater_new(int window_bits, int level, int memory_level)
         return NULL;
     }
     d->fresh = true;
+    d->window_bits = (uint8_t)bits;
+    d->level = (uint8_t)level;
+    d->memory_level = (uint8_t)memory_level;
     return d;
 }
 
@@ -145,6 +158,95 @@ int deflater_message(struct deflater *d, const uint8_t *data, size_t len, bool k
     return 0;
 }
 
+/* --- Without context --- */
+
+static struct deflater *kept_deflater(struct deflaters *all, int window_bits, int level,
+                                      int memory_level)
+{
+    int bits = zlib_bits(window_bits);
+    for (unsigned i = 0; i < DEFLATERS_KEPT; i++) {
+        struct deflater *d = all->kept[i];
+        if (d != NULL && d->window_bits == bits && d->level == level &&
+            d->memory_level == memory_level) {
+            return d;
+        }
+    }
+    struct deflater *d = deflater_new(bits, level, memory_level);
+    if (d != NULL) {
+        deflater_free(all->kept[all->next]);
+        all->kept[all->next] = d;
+        all->next = (all->next + 1) % DEFLATERS_KEPT;
+    }
+    return d;
+}
+
+/* May no distance be longer than the window, and will it be one block? libdeflate splits none of
+ * fewer than 5,000 bytes; its fastest level only those of more than 8,192 matches (of four bytes or
+ * more). */
+static bool is_for_whole(size_t len, int window_bits, int level)
+{
+    size_t most = level == 1 ? WHOLE_FASTEST_MAX : WHOLE_MAX;
+    return len > 0 && len <= most && len <= (size_t)1 << window_bits;
+}
+
+/* Turns the stream's only block into one that is not the last, and adds the first bits of an empty
+ * stored block, whose other octets are the tail: three zeros, and more up to the octet's end. A block
+ * with BFINAL set would be allowed (§7.2.3.4), but some receivers read nothing after it. */
+static size_t add_flush(uint8_t *data, size_t len, size_t bits)
+{
+    data[0] &= 0xfe;
+    if (len * 8 - bits < 3) {
+        data[len++] = 0;
+    }
+    return len;
+}
+
+/* 1; 0 when it did not come out as one block; or ERR_MEMORY. */
+static int deflate_whole(struct deflaters *all, int level, const uint8_t *data, size_t len,
+                         struct buffer *out)
+{
+    struct libdeflate_compressor **c = &all->whole[level];
+    if (*c == NULL && (*c = libdeflate_alloc_compressor(level)) == NULL) {
+        return ERR_MEMORY;
+    }
+    size_t bound = libdeflate_deflate_compress_bound(*c, len);
+    if (buffer_reserve(out, bound + 1) != 0) {
+        return ERR_MEMORY;
+    }
+    uint8_t *at = out->data + out->len;
+    size_t n = libdeflate_deflate_compress(*c, data, len, at, bound);
+    size_t bits = n == 0 ? 0 : deflate_block_end(at, n);
+    if (bits == 0) {
+        return 0;
+    }
+    out->len += add_flush(at, n, bits);
+    return 1;
+}
+
+int deflaters_message(struct deflaters *all, int window_bits, int level, int memory_level,
+                      const uint8_t *data, size_t len, struct buffer *out)
+{
+    if (is_for_whole(len, window_bits, level)) {
+        int rc = deflate_whole(all, level, data, len, out);
+        if (rc != 0) {
+            return rc < 0 ? rc : 0;
+        }
+    }
+    struct deflater *d = kept_deflater(all, window_bits, level, memory_level);
+    return d == NULL ? ERR_MEMORY : deflater_message(d, data, len, false, out);
+}
+
+void deflaters_deinit(struct deflaters *all)
+{
+    for (unsigned i = 0; i < DEFLATERS_KEPT; i++) {
+        deflater_free(all->kept[i]);
+    }
+    for (unsigned i = 0; i < DEFLATE_LEVELS; i++) {
+        libdeflate_free_compressor(all->whole[i]);
+    }
+    *all = (struct deflaters){0};
+}
+
 struct inflater *inflater_new(int window_bits)
 {
     struct inflater *i = calloc(1, sizeof *i);
@@ -165,6 +267,7 @@ void inflater_free(struct inflater *i)
         return;
     }
     inflateEnd(&i->z);
+    libdeflate_free_decompressor(i->whole);
     free(i);
 }
 
@@ -255,4 +358,41 @@ int inflater_push(struct inflater *i, const uint8_t *data, size_t len, bool last
         return rc;
     }
     return i->between_blocks ? 0 : ERR_PROTOCOL;
+}
+
+/* A message of one block that is not the last: libdeflate stops only at the last, so for its time it
+ * is that. Does it find what zlib would have found? Else nothing was done. */
+static bool inflate_whole(struct inflater *i, uint8_t *data, size_t len, size_t max_len,
+                          struct buffer *out)
+{
+    if (len == 0 || len > WHOLE_FASTEST_MAX || (data[0] & 7) != DYNAMIC_NOT_LAST ||
+        out->len >= max_len ||
+        (i->whole == NULL && (i->whole = libdeflate_alloc_decompressor()) == NULL)) {
+        return false;
+    }
+    size_t left = max_len - out->len;
+    if (buffer_reserve(out, at_most(output_step(len * WHOLE_GROWTH), left)) != 0) {
+        return false;
+    }
+    uint8_t *at = out->data + out->len;
+    size_t room = at_most(out->cap - out->len, left);
+    size_t used;
+    size_t made;
+    data[0] |= 1;
+    enum libdeflate_result result =
+        libdeflate_deflate_decompress_ex(i->whole, data, len, at, room, &used, &made);
+    data[0] ^= 1;
+    if (result != LIBDEFLATE_SUCCESS || !deflate_block_is_flushed(data, len, used)) {
+        return false;
+    }
+    out->len += made;
+    return true;
+}
+
+int inflater_message(struct inflater *i, uint8_t *data, size_t len, size_t max_len,
+                     struct buffer *out)
+{
+    return inflate_whole(i, data, len, max_len, out)
+               ? 0
+               : inflater_push(i, data, len, true, max_len, out);
 }

@@ -30,6 +30,23 @@ void deflater_reset(struct deflater *d);
 size_t deflater_memory(int window_bits, int memory_level);
 size_t inflater_memory(int window_bits);
 
+/* Compressors for messages without context, kept for the next such message: making and freeing one
+ * costs more than a short message. All zero is empty. */
+enum { DEFLATERS_KEPT = 4, DEFLATE_LEVELS = 10 };
+struct deflaters {
+    struct libdeflate_compressor *whole[DEFLATE_LEVELS]; /* by level */
+    struct deflater *kept[DEFLATERS_KEPT];               /* for what those cannot do */
+    unsigned next; /* to make room when all places are taken */
+};
+
+/* As deflater_message from an empty window. Short messages are compressed by libdeflate, which is
+ * faster but knows no window below 32 KiB and cannot flush: so only those that the window holds
+ * whole, and that come out as one block, to which the flush is added. 0 or ERR_MEMORY. */
+int deflaters_message(struct deflaters *all, int window_bits, int level, int memory_level,
+                      const uint8_t *data, size_t len, struct buffer *out)
+    __attribute__((warn_unused_result));
+void deflaters_deinit(struct deflaters *all);
+
 /* window_bits 8..15; 8 is done with 9. A distance beyond the window is refused only where zlib has
  * not the bytes any more, which for windows below 15 may depend on how the data was split. NULL when
  * out of memory. */
@@ -43,5 +60,10 @@ void inflater_free(struct inflater *i);
  * ERR_MEMORY. What was inflated before the fault is in *out also when this fails. */
 int inflater_push(struct inflater *i, const uint8_t *data, size_t len, bool last, size_t max_len,
                   struct buffer *out) __attribute__((warn_unused_result));
+/* All of a message's payload, without context: as inflater_push (last) on a fresh inflater, but faster
+ * for the usual case of a single block of 1 KiB or more, which libdeflate inflates. The data is changed meanwhile, and
+ * as it was afterwards. */
+int inflater_message(struct inflater *i, uint8_t *data, size_t len, size_t max_len,
+                     struct buffer *out) __attribute__((warn_unused_result));
 /* Forgets the window (no_context_takeover). */
 void inflater_reset(struct inflater *i);

@@ -32,6 +32,9 @@ struct deflate_options {
 };
 
 extern const struct deflate_options deflate_options_default;
+/* What a client offers: to demand less of the server than its largest window would make those that
+ * cannot promise it decline (RFC 7692 §7.1.2.1). */
+extern const struct deflate_options deflate_options_offer;
 
 /* Server: choose from one field value. Takes the first offer of permessage-deflate whose parameters
  * are all known, valid and not repeated, and that the options can honour; declines otherwise

@@ -13,8 +13,10 @@
 enum {
     RESERVE_MAX = 64 * 1024, /* taken ahead of what arrived; beyond it, as much again */
     DIRECT_MIN = 16 * 1024,  /* payload left that makes message_space worth while */
-    DEFLATE_FACTOR = 8,      /* compressed bytes taken per byte that may come out: a sender that */
-    DEFLATE_SLACK = 1024     /* flushes after every byte needs about 7 */
+    LARGEST_WINDOW_BITS = 15,
+    WHOLE_MIN = 1024,    /* compressed bytes that make inflater_message the faster way */
+    DEFLATE_FACTOR = 8,  /* compressed bytes taken per byte that may come out: a sender that */
+    DEFLATE_SLACK = 1024 /* flushes after every byte needs about 7 */
 };
 
 /* While message_read runs on a reader that is between messages, this is on its stack, so that whole
@@ -373,20 +375,44 @@ static int refuse_inflating(int error, const char **why)
     }
 }
 
+/* The inflater of a message without context has the largest window, which suits every peer. */
+static int take_inflater(struct message_reader *r, const struct message_rules *rules)
+{
+    if (rules->inflate_context) {
+        r->inflater = inflater_new(rules->inflate_bits);
+    } else if (rules->spare != NULL && *rules->spare != NULL) {
+        r->inflater = *rules->spare;
+        *rules->spare = NULL;
+    } else {
+        r->inflater = inflater_new(LARGEST_WINDOW_BITS);
+    }
+    return r->inflater != NULL ? 0 : ERR_MEMORY;
+}
+
+static void give_back_inflater(struct message_reader *r, const struct message_rules *rules)
+{
+    if (rules->spare != NULL && *rules->spare == NULL) {
+        inflater_reset(r->inflater);
+        *rules->spare = r->inflater;
+    } else {
+        inflater_free(r->inflater);
+    }
+    r->inflater = NULL;
+}
+
 static int inflate_piece(struct message_reader *r, struct message_partial *p,
-                         const struct message_rules *rules, const uint8_t *piece, size_t n,
+                         const struct message_rules *rules, uint8_t *piece, size_t n,
                          const char **why)
 {
-    if (r->inflater == NULL) {
-        r->inflater = inflater_new(rules->inflate_bits);
-        if (r->inflater == NULL) {
-            return out_of_memory(why);
-        }
+    if (r->inflater == NULL && take_inflater(r, rules) != 0) {
+        return out_of_memory(why);
     }
     bool last = p->frame.fin && frame_is_whole(p);
     size_t before = p->payload.len;
-    int failed =
-        inflater_push(r->inflater, piece, n, last, (size_t)inflated_limit(rules), &p->payload);
+    bool whole = last && p->wire == n && n >= WHOLE_MIN && !rules->inflate_context;
+    size_t limit = (size_t)inflated_limit(rules);
+    int failed = whole ? inflater_message(r->inflater, piece, n, limit, &p->payload)
+                       : inflater_push(r->inflater, piece, n, last, limit, &p->payload);
     /* What came out before a fault is looked at first: that is the order of a slower arrival. */
     int rc = 0;
     if (p->payload.len > before) {
@@ -411,8 +437,7 @@ static int finish_message(struct message_reader *r, struct message_partial *p,
         hand_over(&p->payload, out);
     }
     if (p->compressed && !rules->inflate_context) {
-        inflater_free(r->inflater);
-        r->inflater = NULL;
+        give_back_inflater(r, rules);
     }
     p->kind = 0; /* idle now: what else *p says goes with it */
     return 1;

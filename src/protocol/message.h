@@ -30,6 +30,11 @@ struct message_rules {
     /* Limit of an inflated one; 0: message_bytes. On the wire it may be eight times as long and 1024
      * bytes more, so that nobody sends empty blocks for ever. */
     uint32_t inflated_bytes;
+    /* Where readers of one thread find an inflater (NULL at first) for a message that needs no
+     * context, and leave it when the message is whole, so that it is not made for each. A reader
+     * whose message is incomplete keeps it meanwhile, and another may be made. The caller frees what
+     * is there in the end. NULL: each message has its own. */
+    struct inflater **spare;
 };
 
 struct message {
@@ -44,7 +49,8 @@ struct message_partial; /* what is known of an incomplete frame or message */
 
 struct message_reader {
     struct message_partial *partial; /* NULL between messages, until a Close */
-    struct inflater *inflater; /* made at a compressed message, kept while its window is needed */
+    struct inflater
+        *inflater; /* of the compressed message under way, or while its window is needed */
 };
 
 /* All zero is a fresh reader. */

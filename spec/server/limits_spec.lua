@@ -1,0 +1,235 @@
+-- The limits of a WebSocket (src/base/limits.h): what going over each one costs, with its counter
+-- and its line in the log.
+
+local sleep = require("socket").sleep
+local deflate = require "spec.support.deflate"
+local frame = require "spec.support.frame"
+local start = require("spec.support.server").start
+
+local build = frame.build
+
+local app = [[
+local mw = require "moonwire"
+mw.limits { message_bytes = 5000 }
+local function route(path, limits, hooks)
+    hooks = hooks or {}
+    hooks.limits = limits
+    hooks.on_message = hooks.on_message or function(ws, data) ws:send(tostring(#data)) end
+    hooks.on_error = function(ws, text) print("error " .. text) end
+    hooks.on_close = function(ws, code, reason, was_clean) print("closed", code, was_clean) end
+    mw.ws(path, hooks)
+end
+route("/app", nil)
+route("/message", { message_bytes = 1000 })
+route("/inflated", { message_bytes = 100, inflated_bytes = "2k" }, { compress = true })
+route("/queued", { queued_bytes = "100k" }, { on_message = function(ws, data)
+    local body, n, ok, why = ("x"):rep(10000), 0, nil, nil
+    repeat
+        ok, why = ws:send(body)
+        n = n + 1
+    until not ok
+    print("refused: " .. why, ws.readyState, select(2, ws:send "x"))
+end })
+route("/rate", { messages_per_second = 5 })
+route("/topics", { subscriptions = 3 }, { on_message = function(ws, data)
+    local what, topic = data:match "(%a+) (%a+)"
+    local ok, why = ws[what](ws, topic)
+    ws:send(tostring(ok) .. " " .. tostring(why))
+end })
+route("/idle", { idle_seconds = 1, pong_seconds = 1 })
+route("/busy", { idle_seconds = 1, pong_seconds = 1 }, { on_message = function(ws, data)
+    mw.sleep "2500ms"
+    ws:send "done"
+end })
+route("/close", { close_seconds = 1 }, { on_message = function(ws) ws:close(1000) end })
+mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+]]
+
+describe("The limit", function()
+    local server
+    local seen = {}
+
+    before_each(function()
+        server = start(app)
+    end)
+
+    after_each(function()
+        server:stop()
+    end)
+
+    -- An it() that counts as the spec of a limit.
+    local function of(name, title, fn)
+        seen[name] = true
+        it(name .. " " .. title, fn)
+    end
+
+    local function counted(name)
+        return tonumber((server:get("/counter/" .. name)))
+    end
+
+    -- The connection was closed with the code, and everybody was told.
+    local function over(p, code, words, counter)
+        local got, reason = p:read_close()
+        assert.equal(code, got, reason)
+        assert.truthy(reason:find(words, 1, true), reason)
+        assert.is_true(p:is_ended())
+        assert.equal(reason, (server:printed "^error (.*)"))
+        server:printed "^closed\t1006\tfalse"
+        server:logged("warn  127%.0%.0%.1: /%a+: " .. reason .. ": closed with " .. code)
+        assert.equal(1, counted(counter))
+    end
+
+    of("message_bytes", "is for a whole message: 1009", function()
+        local p = server:websocket "/message"
+        p:send(build(1, ("x"):rep(1000)) .. build(2, ("x"):rep(600), { fin = false })
+            .. build(0, ("x"):rep(400)))
+        assert.equal("1000", p:read_text())
+        assert.equal("1000", p:read_text())
+        p:text(("x"):rep(1001))
+        over(p, 1009, "longer than the limit", "too_big")
+    end)
+
+    of("message_bytes", "is seen in a frame's header, before its bytes come", function()
+        local p = server:websocket "/message"
+        p:send(build(1, "x", { claims = 1001 }))
+        over(p, 1009, "longer than the limit", "too_big")
+    end)
+
+    of("message_bytes", "is seen in fragments, also the longest that can be claimed", function()
+        local p = server:websocket "/message"
+        p:send(build(1, ("x"):rep(600), { fin = false })
+            .. "\128\255\127\255\255\255\255\255\255\255\0\0\0\0")
+        over(p, 1009, "longer than the limit", "too_big")
+    end)
+
+    of("message_bytes", "is the app's where the route has none of its own", function()
+        local p = server:websocket "/app"
+        p:text(("x"):rep(5000))
+        assert.equal("5000", p:read_text())
+        p:text(("x"):rep(5001))
+        over(p, 1009, "longer than the limit", "too_big")
+    end)
+
+    of("inflated_bytes", "is for what a compressed message grows to: 1009", function()
+        local p = server:websocket("/inflated", {
+            fields = { ["Sec-WebSocket-Extensions"] = "permessage-deflate" },
+        })
+        local out = deflate.deflater()
+        p:frame(1, out:deflate(("x"):rep(2048)), { rsv1 = true })
+        assert.equal("2048", p:read_text())
+        p:frame(1, out:deflate(("x"):rep(2049)), { rsv1 = true })
+        over(p, 1009, "when inflated", "too_big")
+    end)
+
+    of("queued_bytes", "is for what the peer does not take: 1008, and send says so", function()
+        local p = server:websocket("/queued", { receive_buffer = 4096 })
+        p:text "fill"
+        assert.equal("refused: over the limit queued_bytes: closing with 1008\t2\tclosed",
+            (server:printed ".*"))
+        assert.is_true(counted "dropped_bytes" >= 100 * 1024 - 10000)
+        repeat
+            local opcode, payload = assert(p:read_frame())
+            assert.is_true(opcode ~= frame.TEXT or #payload == 10000)
+        until opcode == frame.CLOSE
+        server:printed "^error more output is queued than queued_bytes allows"
+        server:printed "^closed\t1006\tfalse"
+        server:logged "warn .*/queued: more output is queued.*: closed with 1008"
+        assert.equal(1, counted "queue_overflows")
+    end)
+
+    of("messages_per_second", "is for messages: 1008", function()
+        local p = server:websocket "/rate"
+        local message, ping = build(1, "x"), build(frame.PING, "x")
+        p:send(message:rep(5) .. ping:rep(20)) -- control frames are not counted
+        local texts = 0
+        for _ = 1, 25 do
+            texts = texts + ((p:read_frame()) == frame.TEXT and 1 or 0)
+        end
+        assert.equal(5, texts)
+        -- What comes in one packet comes in one second.
+        p = server:websocket "/rate"
+        p:send(message:rep(6))
+        over(p, 1008, "messages_per_second", "rate_overflows")
+    end)
+
+    of("messages_per_second", "begins again with each second", function()
+        local p = server:websocket "/rate"
+        for round = 1, 2 do
+            p:send(build(1, "x"):rep(5))
+            for _ = 1, 5 do
+                assert.equal("1", p:read_text())
+            end
+            if round == 1 then
+                sleep(1.1) -- time is the subject
+            end
+        end
+    end)
+
+    of("subscriptions", "is for one connection's topics, and subscribe says so", function()
+        local p, other = server:websocket "/topics", server:websocket "/topics"
+        local function ask(one, text)
+            one:text(text)
+            return one:read_text()
+        end
+        for _, topic in ipairs { "a", "b", "c", "c" } do
+            assert.equal("true nil", ask(p, "subscribe " .. topic))
+        end
+        assert.equal("nil over the limit subscriptions", ask(p, "subscribe d"))
+        assert.equal("true nil", ask(p, "unsubscribe a"))
+        assert.equal("true nil", ask(p, "subscribe d"))
+        assert.equal("true nil", ask(other, "subscribe e"))
+    end)
+
+    of("idle_seconds", "is the silence before a ping", function()
+        local p = server:websocket "/idle"
+        for _ = 1, 2 do -- an answer is a sign of life: there is another one
+            local opcode, payload = p:read_frame()
+            assert.equal(frame.PING, opcode)
+            p:frame(frame.PONG, payload)
+        end
+        p:text "hello"
+        assert.equal("5", p:read_text())
+        assert.equal(0, counted "dead_peers")
+    end)
+
+    of("pong_seconds", "is the silence after it: 1006", function()
+        local p = server:websocket "/idle"
+        assert.equal(frame.PING, (p:read_frame()))
+        assert.is_true(p:is_ended())
+        server:printed "^closed\t1006\tfalse"
+        server:logged "info .*/idle: no answer to a ping for pong_seconds %(1%): given up"
+        assert.equal(1, counted "dead_peers")
+    end)
+
+    of("pong_seconds", "does not count while a hook keeps its peer from being read", function()
+        local p = server:websocket "/busy"
+        -- As many as it holds back, so that it stops reading.
+        p:send(build(1, "x"):rep(70))
+        local opcode
+        repeat -- it may well ping; the pong is not read now
+            opcode = assert((p:read_frame()))
+        until opcode == frame.TEXT
+        assert.equal(0, counted "dead_peers")
+    end)
+
+    of("close_seconds", "is for the peer's answer to a Close: 1006", function()
+        local p = server:websocket "/close"
+        p:text "x"
+        assert.equal(1000, (p:read_close()))
+        server:printed "^closed\t1006\tfalse"
+        assert.equal(1, counted "close_timeouts")
+    end)
+
+    it("of every kind that a WebSocket has is specified", function()
+        seen.waiting_messages = true -- waiting_spec.lua
+        local header = assert(io.open "src/base/limits.h"):read "*a"
+        local part = header:match "/%* One WebSocket%. %*/(.-)/%* Time"
+        for name in part:gmatch "uint32_t ([%w_]+);" do
+            assert.is_true(seen[name], name)
+        end
+        for _, name in ipairs { "idle_seconds", "pong_seconds", "close_seconds" } do
+            assert.truthy(header:find("uint32_t " .. name .. ";", 1, true))
+            assert.is_true(seen[name], name)
+        end
+    end)
+end)
