@@ -10,7 +10,7 @@ local M = {}
 local Peer = {}
 Peer.__index = Peer
 
-local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 20)
+local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 60)
 
 -- ---- bytes ----------------------------------------------------------------------------------
 

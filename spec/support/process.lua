@@ -19,7 +19,7 @@ local fcntl = require "posix.fcntl"
 local M = {}
 
 M.binary = (os.getenv "MOONWIRE_BUILD" or "build") .. "/moonwire"
-local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 20)
+local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 60)
 
 local function now()
     local t = time.clock_gettime(time.CLOCK_MONOTONIC)
