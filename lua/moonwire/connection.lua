@@ -553,7 +553,8 @@ end
 -- The connection ends with this code and reason: keeps what the script may read later, and forgets
 -- the object. C still knows the connection now, but may not when the script reads.
 function M.release(ws, code, reason)
-    local left = C.mw_buffered_amount(worker, ws[HANDLE])
+    -- After a closing handshake only the Close itself may be on its way.
+    local left = code == 1006 and C.mw_buffered_amount(worker, ws[HANDLE]) or 0
     if left > 0 then
         ws[UNSENT] = (ws[UNSENT] or 0) + left
     end

@@ -272,7 +272,7 @@ describe("WebSocket", function()
             assert.same({ nil, "closed" }, { ws:send "12345" })
             assert.same({ nil, "closed" }, { ws:send("1234567", true) })
             assert.equal(42 + 12, ws.bufferedAmount)
-            closes(1000, "", true)
+            closes(1006, "", false)
             engine:run()
             assert.equal(42 + 12, ws.bufferedAmount)
             ws:send "1"

@@ -173,7 +173,7 @@ int mw_ready_state(struct mw_worker *w, double conn)
 double mw_buffered_amount(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    return c && c->state != CONN_DEAD ? (double)c->out.queued : 0;
+    return c ? (double)c->out.queued : 0;
 }
 
 int mw_pause(struct mw_worker *w, double conn)
