@@ -1,5 +1,5 @@
--- Connections that a script opened among the subscribers of a topic: what is published is masked for
--- each of their servers.
+-- Connections that a script opened among the subscribers of a topic: what is published is masked
+-- for each of their servers.
 
 local acceptors = require "spec.support.acceptor"
 local deflate = require "spec.support.deflate"
