@@ -35,7 +35,7 @@ describe("A script", function()
     it("goes on while a timer runs, or code waits", function()
         local ended = run { "-e", [[
             local mw = require "moonwire"
-            mw.after("20ms", function()
+            mw.after("0.3s", function()
                 print "timer"
                 mw.after("5ms", function() print "next" end)
             end)
@@ -113,8 +113,9 @@ describe("A script", function()
 
     it("is ended by a signal, with what is open", function()
         local started = process.start { "-e", [[
-            print "begun"
-            require("moonwire").every("1h", print)
+            local mw = require "moonwire"
+            mw.every("1h", print)
+            mw.after("1ms", function() print "begun" end) -- the loop runs
         ]] }
         started:wait_for("^begun", "out")
         started:signal "TERM"
