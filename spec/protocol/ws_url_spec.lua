@@ -122,7 +122,8 @@ describe("the URL of a WebSocket (WHATWG URL, WebSockets)", function()
     end)
 
     it("has a port that is a number up to 65535", function()
-        refused({ "ws://h:65536", "ws://h:99999999999999999999", "ws://h:x", "ws://h:1x", "ws://h:-1",
+        refused({ "ws://h:65536", "ws://h:99999999999999999999", "ws://h:x", "ws://h:1x",
+            "ws://h:-1",
             "ws://h:+1", "ws://h:1:2", "ws://[::1]:x" }, "port")
     end)
 
@@ -188,7 +189,8 @@ describe("the URL of a WebSocket (WHATWG URL, WebSockets)", function()
                     "host is not a name")
             end
             refused({ "ws://a%00b/", "ws://a%2fb/", "ws://a%3Ab/", "ws://a%23b", "ws://a%40b",
-                "ws://a]b", "ws://a%5bb", "ws://%ff/", "ws://a%", "ws://a%4" }, "host is not a name")
+                "ws://a]b", "ws://a%5bb", "ws://%ff/", "ws://a%", "ws://a%4" },
+                "host is not a name")
         end)
 
         it("that may be a name beyond ASCII", function()
@@ -264,11 +266,13 @@ describe("the URL of a WebSocket (WHATWG URL, WebSockets)", function()
         end)
 
         it("that is whole", function()
-            refused({ "ws://[]", "ws://[", "ws://[:", "ws://[:]", "ws://[1]", "ws://[::1", "ws://[1:2",
+            refused({ "ws://[]", "ws://[", "ws://[:", "ws://[:]", "ws://[1]", "ws://[::1",
+                "ws://[1:2",
                 "ws://[::1]x", "ws://[1:2:3:4:5:6:7]", "ws://[1:2:3:4:5:6:7:8:9]", "ws://[:1::]",
                 "ws://[1::2::3]", "ws://[:::]", "ws://[1:2:3:4:5:6:7:8::]", "ws://[::1:]",
                 "ws://[12345::]", "ws://[g::]", "ws://[::1%eth0]", "ws://[::1.2.3]",
-                "ws://[::1.2.3.4.5]", "ws://[::1.2.3.256]", "ws://[::01.2.3.4]", "ws://[::1.2.3.4:5]",
+                "ws://[::1.2.3.4.5]", "ws://[::1.2.3.256]", "ws://[::01.2.3.4]",
+                "ws://[::1.2.3.4:5]",
                 "ws://[1:2:3:4:5:6:7:1.2.3.4]", "ws://[::.1.2.3]", "ws://[::1..2.3]", "ws://[ ::1]",
                 "ws://[::1.2.3.]", "ws://[%3A:1]" }, "IPv6")
         end)
