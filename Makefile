@@ -43,8 +43,8 @@ EXTRA_OBJ = $(B)/obj/tsan_start.o
 endif
 
 # Looked up when used: the packages may not be there yet when the Makefile is read.
-PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libdeflate)
-PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libdeflate)
+PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libdeflate libidn2)
+PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libdeflate libidn2)
 CFLAGS    ?=
 BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS   += -Wl,-z,relro,-z,now
@@ -75,7 +75,7 @@ $(B)/moonwire: $(OBJ)
 # The protocol code for the specs, which call it through the FFI.
 $(B)/libmoonwire-core.so: $(SO_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz -ldeflate
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz -ldeflate -lidn2
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -110,7 +110,7 @@ $(B)/gen/modules: FORCE
 
 ##@ Test
 SPECS ?= $(filter-out spec/browser/ spec/support/ spec/node_modules/,$(sort $(wildcard spec/*/)))
-TSAN_SPECS ?= $(filter spec/main/ spec/server/ spec/reload/ spec/examples/,$(SPECS))
+TSAN_SPECS ?= $(filter spec/main/ spec/server/ spec/client/ spec/reload/ spec/examples/,$(SPECS))
 BUSTED = busted --lua=luajit $(BUSTED_FLAGS)
 
 test: ## Bring what tests need, build, and run all specs (SPECS=spec/base for some)
@@ -156,7 +156,7 @@ fuzz-%: $(B)/%
 
 $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -ldeflate -lm
+	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -ldeflate -lidn2 -lm
 
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run

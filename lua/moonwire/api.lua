@@ -1,11 +1,12 @@
 -- What an app gets from require "moonwire". Everything is documented for users in docs/api.md.
 
+local connection = require "moonwire.connection"
 local json = require "moonwire.json"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
 local route = require "moonwire.route"
-local socket = require "moonwire.socket"
 local suggest = require "moonwire.suggest"
+local task = require "moonwire.task"
 local timer = require "moonwire.timer"
 
 local ffi = require "ffi"
@@ -205,6 +206,11 @@ local function add_timers(mw, generation)
     end
 
     mw.sleep = timer.sleep
+    mw.spawn = task.spawn
+    mw.await = task.await
+    mw.all = task.all
+    mw.race = task.race
+    mw.timeout = task.timeout
 end
 
 local function counters()
@@ -268,9 +274,9 @@ function M.new(generation)
     -- @return true; nil and a text
     function mw.publish(topic, data, is_binary)
         if generation.collecting then
-            return socket.publish_later(generation.deferred, topic, data, is_binary)
+            return connection.publish_later(generation.deferred, topic, data, is_binary)
         end
-        return socket.publish(0, topic, data, is_binary)
+        return connection.publish(0, topic, data, is_binary)
     end
 
     --- How many connections of this worker are subscribed to a topic.

@@ -1,14 +1,28 @@
 -- Loads an app's file and puts it to work.
+--
+-- The file's code is a task: it may wait. What it declares until it first waits, or ends, is handed
+-- to the site; so a server's app is loaded in one go.
 
 local api = require "moonwire.api"
+local dispatch = require "moonwire.dispatch"
 local environment = require "moonwire.environment"
 local failure = require "moonwire.failure"
 local generation = require "moonwire.generation"
 local log = require "moonwire.log"
+local native = require "moonwire.native"
+local task = require "moonwire.task"
+local wait = require "moonwire.wait"
 
 local ffi = require "ffi"
 
+local C, worker = native.C, native.worker
+
 local M = {}
+
+local main -- the task of the app's file
+local main_path
+local serves, loading = false, false
+local standard_input -- what was read from it
 
 -- The first line is for the terminal; the rest is logged at debug level.
 local function one_line(text, rest)
@@ -32,6 +46,26 @@ local function unreadable(path)
     end
 end
 
+local function compile(app, path, code)
+    local chunk, problem
+    if code then
+        chunk, problem = loadstring(code, "=(command line)")
+    elseif path == "-" then
+        standard_input = standard_input or io.read "*a" -- it can be read once
+        chunk, problem = loadstring(standard_input, "=stdin")
+    else
+        problem = unreadable(path)
+        if not problem then
+            return environment.compile(app.env, app, path)
+        end
+        app:found_file(path, nil)
+    end
+    if chunk then
+        setfenv(chunk, app.env)
+    end
+    return chunk, problem
+end
+
 -- An error without a place says at least which app it is.
 local function placed(text, path)
     if text:find "^[^\n]-:%d+:" then
@@ -40,30 +74,85 @@ local function placed(text, path)
     return path .. ": " .. text
 end
 
--- The generation of the app at path, with its plan handed to the site; or a problem. It is returned
--- in either case.
-local function build(path, arguments, site)
+-- One line and the traceback of what the task raised.
+local function problem_of(done)
+    return one_line(placed(done.problem.text, main_path), done.problem.trace)
+end
+
+-- The app's file failed: after it had waited, a server goes on, and a script ends.
+local function main_ended(done)
+    if done.ok or loading then
+        return
+    elseif serves then
+        failure.report(main_path, done.problem)
+    else
+        io.stdout:flush()
+        io.stderr:write("moonwire: ", problem_of(done):gsub("%c", " "), "\n")
+        C.mw_exit(worker, 1)
+    end
+end
+
+-- A generation whose site is known, and the code of its file; or the generation and a problem.
+local function begin(path, arguments, site, code)
     local app = generation.new(path, api.new)
     app.site = ffi.cast("struct mw_site *", site)
-    local problem = unreadable(path)
-    local chunk
-    if problem then
-        app:found_file(path, nil)
-    else
-        chunk, problem = environment.compile(app.env, app, path)
-    end
-    if not chunk then
-        return app, one_line(problem)
-    end
     arguments[0] = path
     app.env.arg = arguments
+    local chunk, problem = compile(app, path, code)
+    return app, chunk, problem and one_line(problem)
+end
+
+local function first_run(app, chunk, path, arguments)
+    main_path = path
+    main = task.new(path, chunk, #arguments, unpack(arguments))
+    task.watch(main, main_ended)
+    loading = true
+    dispatch.run_task(main)
+    loading = false
+    if main.done and not main.ok then
+        return problem_of(main)
+    elseif task.exiting then
+        return
+    end
+    local problem = app:declare(app.site)
+    if problem then
+        return one_line(problem)
+    end
+    serves = app.serves
+    app:start()
+end
+
+--- Runs the top level of the app at path and hands what it declared to the site.
+-- @param path the file; "-" is standard input
+-- @param arguments list: what follows the file on the command line
+-- @param site struct mw_site * as lightuserdata
+-- @param code optional: runs this text, not a file; path is what it is called then
+-- @return nothing, or one line that says what failed, with file and line
+function M.load(path, arguments, site, code)
+    os.exit = task.exit -- luacheck: ignore 122
+    local app, chunk, problem = begin(path, arguments, site, code)
+    problem = problem or first_run(app, chunk, path, arguments)
+    if problem then
+        app:abandon()
+    end
+    return problem
+end
+
+-- ---- loading it again -----------------------------------------------------------------------
+
+local prepared
+
+local function run_again(app, chunk, path, arguments)
     local ok, caught = xpcall(chunk, failure.catch, unpack(arguments))
     if not ok then
-        local text = type(caught) == "table" and caught.text or tostring(caught)
-        return app, one_line(placed(text, path), type(caught) == "table" and caught.trace)
+        local problem = failure.opened(caught)
+        return one_line(placed(problem.text, path), problem.trace)
     end
-    problem = app:declare(app.site)
-    return app, problem and one_line(problem)
+    local problem = app:declare(app.site)
+    if not problem and app.files[1] and not app.files[1].text:find "%S" then
+        problem = path .. ": the file is empty"
+    end
+    return problem and one_line(problem)
 end
 
 -- The lines around a problem that begins with file and line, or "".
@@ -86,30 +175,14 @@ local function excerpt(app, problem)
     return ""
 end
 
---- Runs the top level of the app at path and hands what it declared to the site.
--- @param path the file
--- @param arguments list: what follows the file on the command line
--- @param site struct mw_site * as lightuserdata
--- @return nothing, or one line that says what failed, with file and line
-function M.load(path, arguments, site)
-    local app, problem = build(path, arguments, site)
-    if problem then
-        app:abandon()
-        return problem
-    end
-    app:start()
-end
-
-local prepared
-
 --- The same for a site that may take the place of the one that serves, with no effect until commit.
 -- @return nothing, or what failed, in one line, and an excerpt of the source
-function M.prepare(path, arguments, site)
-    local problem
-    prepared, problem = build(path, arguments, site)
-    if not problem and #prepared.files > 0 and not prepared.files[1].text:find "%S" then
-        problem = path .. ": the file is empty"
-    end
+function M.prepare(path, arguments, site, code)
+    wait.hold_back()
+    local chunk, problem
+    prepared, chunk, problem = begin(path, arguments, site, code)
+    problem = problem or run_again(prepared, chunk, path, arguments)
+    wait.loaded_again()
     return problem and problem .. excerpt(prepared, problem)
 end
 
@@ -117,16 +190,32 @@ end
 function M.commit()
     local app = prepared
     prepared = nil
+    wait.let_go(true)
     app:start()
 end
 
 --- It does not. Allowed also when nothing was prepared.
 function M.abandon()
+    wait.let_go(false)
     if prepared then
         prepared:abandon()
     end
     prepared = nil
-    generation.nothing_loads()
+end
+
+-- ---- scripts --------------------------------------------------------------------------------
+
+--- The script has no connections and timers left: nothing can happen any more. How many tasks still
+-- wait for something that can (none: they wait for each other).
+-- @return a number
+function M.pending()
+    if main and not main.done and not task.exiting then
+        io.stdout:flush()
+        io.stderr:write("moonwire: ", main_path,
+            ": it waits for something that cannot come any more\n")
+        C.mw_exit(worker, 1)
+    end
+    return 0
 end
 
 return M

@@ -9,8 +9,11 @@
 -- there (check with -jv).
 
 local ffi = require "ffi"
+local connection = require "moonwire.connection"
 local event_target = require "moonwire.event_target"
 local failure = require "moonwire.failure"
+local inbox = require "moonwire.inbox"
+local input = require "moonwire.input"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
 local request = require "moonwire.request"
@@ -18,19 +21,25 @@ local socket = require "moonwire.socket"
 local task = require "moonwire.task"
 local timer = require "moonwire.timer"
 local view = require "moonwire.view"
+local wait = require "moonwire.wait"
+local websocket = require "moonwire.websocket"
 
 local C, worker = native.C, native.worker
 local catch = failure.catch
-local find, adopt = socket.find, socket.adopt
-local HANDLE, STATE, LISTENERS, QUEUE = socket.HANDLE, socket.STATE, socket.LISTENERS, socket.QUEUE
-local BINARY_TYPE, ROUTE, VERSION = socket.BINARY_TYPE, socket.ROUTE, socket.VERSION
-local OPEN, CLOSING, CLOSED = socket.OPEN, socket.CLOSING, socket.CLOSED
+local find, adopt = connection.find, socket.adopt
+local HANDLE, STATE, ROUTE = connection.HANDLE, connection.STATE, connection.ROUTE
+local LISTENERS, QUEUE = connection.LISTENERS, connection.QUEUE
+local BINARY_TYPE, PROBLEM = connection.BINARY_TYPE, connection.PROBLEM
+local VERSION = connection.VERSION
+local CONNECTING, OPEN = connection.CONNECTING, connection.OPEN
+local CLOSING, CLOSED = connection.CLOSING, connection.CLOSED
 
 local UPGRADE, OPENED, MESSAGE = C.EVENT_UPGRADE, C.EVENT_OPEN, C.EVENT_MESSAGE
 local DRAIN, ERROR, CLOSE = C.EVENT_DRAIN, C.EVENT_ERROR, C.EVENT_CLOSE
-local REQUEST, TIMER, RELOAD = C.EVENT_REQUEST, C.EVENT_TIMER, C.EVENT_RELOAD
+local REQUEST, ABORT = C.EVENT_REQUEST, C.EVENT_ABORT
+local TIMER, INPUT, RELOAD = C.EVENT_TIMER, C.EVENT_INPUT, C.EVENT_RELOAD
 
-local checked = socket.checked
+local checked = connection.checked
 -- From here on remembering that a text is UTF-8 costs less than looking again.
 local LONG_TEXT = 1024
 
@@ -47,13 +56,12 @@ local M = {}
 
 -- Free dispatchers that are kept for the next hook that waits.
 local IDLE_MAX = 64
--- Yielded by a dispatcher that has nothing to do.
-local DONE = {}
+local DONE = task.DONE -- yielded by a dispatcher that has nothing to do
+-- Of what is woken in one turn of the loop; the rest comes in the next, after the others' events.
+local WAKES_MAX = 10000
 
 local routes = {} -- by the site's index: records of route.lua
 local version = 0 -- the number of the generation that serves
-local WAITING_MESSAGES = 64
-local waiting_messages = WAITING_MESSAGES -- limit, where the route has none of its own
 
 local count_box = ffi.new "uint32_t[1]"
 local events, at, total = nil, 0, 0
@@ -62,6 +70,8 @@ local active        -- the dispatcher that takes events
 local idle = {}
 local parked = {}   -- dispatcher → its connection, or false
 local parked_in = {} -- dispatcher → the generation whose hook waits
+local parked_requests = {} -- dispatcher → its request
+local waiting_requests = {} -- handle → dispatcher
 local copies = setmetatable({}, { __mode = "k" }) -- bytes of views whose hook waits
 local handling      -- the connection, request and view of the hook that runs in active
 local handling_request
@@ -70,7 +80,8 @@ local handling_view
 -- The routes of the generation that serves from now on. waiting: its limit waiting_messages.
 function M.serve(new_routes, waiting, number)
     routes = new_routes
-    waiting_messages = waiting or WAITING_MESSAGES
+    routes[C.MW_NO_ROUTE] = websocket.route
+    inbox.set_limit(waiting)
     version = number
     for _, record in pairs(routes) do
         local shape = record.number == number and record.shape
@@ -93,6 +104,8 @@ function M.waiting()
     return out
 end
 
+M.serve({}, nil, 0)
+
 -- ---- hooks ----------------------------------------------------------------------------------
 
 local function call_listener(fn, event)
@@ -104,6 +117,9 @@ end
 
 -- A hook raised: on_error is told, then the connection is closed with 1011.
 local function hook_failed(ws, route, name, problem)
+    if problem.value == wait.CONNECTION_CLOSED then
+        return -- it did not catch it: that ends it, and nobody is to blame
+    end
     local value = failure.report(("%s of %s"):format(name, route.pattern), problem)
     if name ~= "on_error" and route.on_error then
         local ok, other = xpcall(route.on_error, catch, ws, value)
@@ -127,7 +143,7 @@ local function deliver_message(ws, route, data, is_binary)
     if hook then
         local ok, problem = xpcall(hook, catch, ws, data, is_binary)
         if not ok then
-            hook_failed(ws, route, "on_message", problem)
+            hook_failed(ws, route, "on_message", failure.opened(problem))
         end
     end
     local target = ws[LISTENERS]
@@ -159,55 +175,73 @@ local function change_event(ws, kind, text, code, flag)
     return { type = kind == OPENED and "open" or "drain", target = ws }
 end
 
--- Everything that happens to a connection but a message. text, code and flag as in struct event.
-local function deliver_change(ws, route, kind, text, code, flag)
-    local first, second, third = nil, nil, nil -- the hook's arguments after ws
-    if kind == CLOSE then
-        ws[STATE] = CLOSED
-        first, second, third = code, text, flag
-    elseif kind == ERROR then
-        ws[STATE] = CLOSING
-        first = text
-    elseif ws[STATE] ~= OPEN then
-        return
+local function fire_change(ws, kind, text, code, flag)
+    local target = ws[LISTENERS]
+    if target then
+        event_target.fire(target, change_event(ws, kind, text, code, flag), call_listener)
     end
+end
+
+local function call_hook(ws, route, kind, first, second, third)
     local name = hook_of[kind]
     local hook = route[name]
     if hook then
         local ok, problem = xpcall(hook, catch, ws, first, second, third)
         if not ok then
-            hook_failed(ws, route, name, problem)
+            hook_failed(ws, route, name, failure.opened(problem))
         end
     end
-    local target = ws[LISTENERS]
-    if target and (ws[STATE] == OPEN or kind == CLOSE or kind == ERROR) then
-        event_target.fire(target, change_event(ws, kind, text, code, flag), call_listener)
+end
+
+-- The error event of a connection that the script opened comes when it is closed, just before the
+-- close event (WHATWG WebSockets §4): on the server it comes when there is something to tell.
+local function deliver_error(ws, route, text, code)
+    ws[STATE] = CLOSING
+    if not route.client then
+        call_hook(ws, route, ERROR, text)
+        fire_change(ws, ERROR, text, code)
     end
 end
 
--- ---- events that come while a hook of their connection waits --------------------------------
+local function deliver_close(ws, route, code, reason, was_clean)
+    ws[STATE] = CLOSED
+    if route.client and ws[PROBLEM] then
+        fire_change(ws, ERROR, ws[PROBLEM], code)
+    end
+    call_hook(ws, route, CLOSE, code, reason, was_clean)
+    fire_change(ws, CLOSE, reason, code, was_clean)
+end
 
--- An event that outlives its batch.
-local function copy(route, event)
-    return {
+-- Everything that happens to a connection but a message. text, code and flag as in struct event.
+local function deliver_change(ws, route, kind, text, code, flag)
+    if kind == CLOSE then
+        deliver_close(ws, route, code, text, flag)
+    elseif kind == ERROR then
+        deliver_error(ws, route, text, code)
+    elseif ws[STATE] == OPEN then
+        call_hook(ws, route, kind)
+        if ws[STATE] == OPEN then
+            fire_change(ws, kind)
+        end
+    end
+end
+
+-- ---- events that come while somebody waits (inbox.lua) --------------------------------------
+
+local function put(ws, route, event, data)
+    inbox.put(ws, {
         kind = event.kind,
         route = route,
-        data = ffi.string(event.data, event.len),
+        data = data,
         code = event.code,
         flag = event.flag ~= 0,
-    }
+    })
 end
 
-local function enqueue(ws, route, event)
-    local queue = ws[QUEUE]
-    queue.last = queue.last + 1
-    queue[queue.last] = copy(route, event)
-    local limits = route.limits
-    local limit = limits and limits.waiting_messages or waiting_messages
-    if not queue.paused and queue.last - queue.first + 1 >= limit then
-        queue.paused = true
-        C.mw_pause(worker, ws[HANDLE])
-    end
+-- Does anything but ws:receive take messages?
+local function has_taker(ws, route)
+    local target = ws[LISTENERS]
+    return route.on_message or target and event_target.has(target, "message")
 end
 
 -- The connection's first event in this generation: on_reload goes before it.
@@ -219,16 +253,15 @@ local function migrate(ws, route)
     end
     local ok, problem = xpcall(route.on_reload, catch, ws, from, version)
     if not ok then
-        hook_failed(ws, route, "on_reload", problem)
+        hook_failed(ws, route, "on_reload", failure.opened(problem))
     end
 end
 
-local function deliver_queued(ws, item)
-    local route = ws[ROUTE].record or item.route
+local function deliver_item(ws, item)
     if ws[VERSION] ~= version then
-        migrate(ws, route)
-        route = ws[ROUTE].record or route -- it may have waited
+        migrate(ws, ws[ROUTE].record or item.route)
     end
+    local route = ws[ROUTE].record or item.route
     if item.kind == RELOAD then
         return
     elseif item.kind ~= MESSAGE then
@@ -242,18 +275,41 @@ local function deliver_queued(ws, item)
     end
 end
 
--- The hook that waited is done: what its connection got meanwhile comes now, maybe waiting again.
-local function catch_up(ws)
-    local queue = ws[QUEUE]
-    while queue.first <= queue.last do
-        local item = queue[queue.first]
-        queue[queue.first] = nil
-        queue.first = queue.first + 1
-        deliver_queued(ws, item)
+-- The hook that waited, in co, is done: what its connection got meanwhile comes now, maybe waiting
+-- again. Messages that nothing else takes stay for ws:receive.
+local function catch_up(ws, co)
+    local box = ws[QUEUE]
+    while true do
+        local kept = box.reading and not has_taker(ws, ws[ROUTE].record)
+        local item = inbox.take(box, kept and "change" or nil)
+        if not item then
+            break
+        end
+        if box.closed and item.kind ~= CLOSE then
+            wait.cancel(co, wait.CONNECTION_CLOSED) -- should it wait
+        end
+        deliver_item(ws, item)
+        wait.forget(co)
     end
-    ws[QUEUE] = false
-    if queue.paused then
-        C.mw_resume(worker, ws[HANDLE])
+    box.holder = false
+    if has_taker(ws, ws[ROUTE].record) then
+        box.reading = false
+    end
+    inbox.settle(ws)
+end
+
+-- A listener for messages was added while some wait for ws:receive.
+function connection.flush(ws)
+    local box = ws[QUEUE]
+    if box.count > 0 and not box.holder then
+        local flush
+        flush = task.new("delivering what waited", function()
+            if not box.holder then
+                inbox.hold(ws, flush.co)
+                catch_up(ws, flush.co)
+            end
+        end, 0)
+        wait.queue(flush)
     end
 end
 
@@ -266,13 +322,19 @@ local function answer(req, route)
     end
 end
 
+local function request_failed(req, title, problem)
+    if failure.opened(problem).value ~= wait.CONNECTION_CLOSED then
+        failure.report(title, problem)
+    end
+    request.fail(req)
+end
+
 local function on_request(event, route)
     local req = request.new(event.conn, event.serial, route)
     handling_request = req
     local ok, problem = xpcall(answer, catch, req, route)
     if not ok then
-        failure.report(route.title, problem)
-        request.fail(req)
+        request_failed(req, route.title, problem)
     end
 end
 
@@ -307,8 +369,15 @@ local function on_upgrade(event, route)
     local ok, problem = xpcall(route.on_upgrade and decide or accept_as_is, catch, req, route,
         event.conn)
     if not ok then
-        failure.report(("on_upgrade of %s"):format(route.pattern), problem)
-        request.fail(req)
+        request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem)
+    end
+end
+
+-- The peer of a request is gone: what its handler waits for is cancelled.
+local function on_abort(event)
+    local co = waiting_requests[event.conn]
+    if co and request.is(parked_requests[co], event.serial) then
+        wait.cancel(co, wait.CONNECTION_CLOSED)
     end
 end
 
@@ -316,11 +385,19 @@ end
 
 local function on_message(ws, route, event)
     if ws[STATE] ~= OPEN then
-        return -- after ws:close() no message is delivered (WHATWG WebSockets §6)
+        return -- after ws:close() no message is delivered (WHATWG WebSockets §4)
     end
-    if ws[QUEUE] then
-        enqueue(ws, route, event)
-    elseif event.flag == 0 then
+    local box = ws[QUEUE]
+    if box then
+        if inbox.is_awaited(box) then
+            inbox.deliver(box, ffi.string(event.data, event.len), event.flag ~= 0)
+            return
+        elseif box.holder or box.reading and not has_taker(ws, route) then
+            put(ws, route, event, ffi.string(event.data, event.len))
+            return
+        end
+    end
+    if event.flag == 0 then
         local data = ffi.string(event.data, event.len)
         if #data >= LONG_TEXT then
             checked.text = data
@@ -333,35 +410,70 @@ local function on_message(ws, route, event)
     end
 end
 
-local function on_change(ws, route, event)
-    local kind = event.kind
-    if kind == RELOAD then
-        return -- it has met this generation already
+-- What the connection itself and those who wait at it must know at once.
+local function notice(ws, kind, text, code)
+    if kind == OPENED then
+        if ws[STATE] == CONNECTING then
+            ws[STATE] = OPEN
+        end
+    elseif kind == ERROR then
+        ws[PROBLEM] = text
+    elseif kind == CLOSE then
+        connection.release(ws, code, text)
     end
-    if kind == CLOSE then
-        socket.release(ws)
-    end
-    if ws[QUEUE] then
-        enqueue(ws, route, event)
-    else
-        deliver_change(ws, route, kind, ffi.string(event.data, event.len), event.code,
-            event.flag ~= 0)
+    local box = ws[QUEUE]
+    if box and kind == OPENED then
+        inbox.opened(box)
+    elseif box and kind == CLOSE then
+        inbox.closed(ws)
     end
 end
 
--- A newer generation than that which has last met the connection, or its hook that waits.
-local function on_outdated(ws, route, event)
+local function on_change(ws, route, event)
+    local kind, text = event.kind, ffi.string(event.data, event.len)
+    if kind == RELOAD and ws[VERSION] == version then
+        return -- it has met this generation
+    end
+    notice(ws, kind, text, event.code)
+    local box = ws[QUEUE]
+    if box and box.holder then
+        put(ws, route, event, text)
+    else
+        deliver_change(ws, route, kind, text, event.code, event.flag ~= 0)
+    end
+end
+
+-- A newer generation serves than that which has last met the connection. False: on_reload was
+-- called and the event delivered behind it, since it may have waited.
+local function is_met(ws, route, event)
+    local kind = event.kind
+    if ws[QUEUE] and ws[QUEUE].holder then
+        return true -- deliver_item sees to it
+    end
     if (ws[ROUTE].renamed or 0) > ws[VERSION] then
         rawset(ws, "params", nil) -- it is read again, with its new names
     end
-    if event.kind == CLOSE then
-        socket.release(ws)
+    if not route.on_reload or route.number ~= version then
+        ws[VERSION] = version
+        return true
     end
-    if ws[QUEUE] then
-        enqueue(ws, route, event)
+    local item = {
+        kind = kind, route = route, data = ffi.string(event.data, event.len), code = event.code,
+        flag = event.flag ~= 0,
+    }
+    if kind ~= MESSAGE then
+        notice(ws, kind, item.data, item.code)
+    end
+    migrate(ws, route)
+    local box = kind == MESSAGE and ws[QUEUE]
+    if box and inbox.is_awaited(box) then
+        inbox.deliver(box, item.data, item.flag)
+    elseif box and box.reading and not has_taker(ws, ws[ROUTE].record) then
+        inbox.put_back(ws, item)
     else
-        deliver_queued(ws, copy(route, event)) -- on_reload may wait
+        deliver_item(ws, item)
     end
+    return false
 end
 
 local function on_connection(event, route)
@@ -375,9 +487,10 @@ local function on_connection(event, route)
             or C.mw_opened_in(worker, handle))
     end
     handling = ws
-    if ws[VERSION] ~= version then
-        on_outdated(ws, route, event)
-    elseif event.kind == MESSAGE then
+    if ws[VERSION] ~= version and not is_met(ws, route, event) then
+        return
+    end
+    if event.kind == MESSAGE then
         on_message(ws, route, event)
     else
         on_change(ws, route, event)
@@ -397,18 +510,27 @@ local function handle_event(event)
         on_upgrade(event, routes[event.route])
     elseif kind == TIMER then
         timer.fired(event.conn, event.flag ~= 0)
+    elseif kind == ABORT then
+        on_abort(event)
+    elseif kind == INPUT then
+        input.readable()
     elseif kind == RELOAD then
         on_connection(event, routes[event.route])
     end
-    -- EVENT_ABORT needs nothing: the answer of the handler that waits will find nobody.
     handling_request = nil
 end
 
 -- The dispatcher was parked and its hook is now done: another one takes the events.
 local function settle(self)
     local ws = parked[self]
+    local req = parked_requests[self]
+    if req then
+        parked_requests[self] = nil
+        waiting_requests[request.handle(req)] = nil
+    end
+    wait.forget(self)
     if ws then
-        catch_up(ws)
+        catch_up(ws, self)
     end
     parked[self], parked_in[self] = nil, nil
     if #idle < IDLE_MAX then
@@ -448,13 +570,15 @@ local function park_active(co)
     local ws = handling or false
     parked[co], parked_in[co] = ws, version
     if ws then
-        ws[QUEUE] = { first = 1, last = 0, paused = false }
+        inbox.hold(ws, co)
     end
     if handling_view then
         copies[handling_view] = view.detach(handling_view)
     end
     if handling_request then
         request.keep_all(handling_request)
+        parked_requests[co] = handling_request
+        waiting_requests[request.handle(handling_request)] = co
     end
     handling, handling_view, handling_request = nil, nil, nil
     active = nil
@@ -473,8 +597,8 @@ local function dispatcher_broke(co, problem)
     end
 end
 
-local function resume(co, value, problem)
-    local ok, result, asked = task.resume(co, value, problem)
+local function resume(co, value)
+    local ok, result, asked = wait.resume(co, value)
     if not ok then
         dispatcher_broke(co, result)
     elseif result ~= DONE then
@@ -483,7 +607,7 @@ local function resume(co, value, problem)
         end
         if not asked then
             -- A bare coroutine.yield() lets others go first.
-            timer.wake_after(co, 0)
+            timer.resume_later(co)
         end
     end
 end
@@ -496,19 +620,40 @@ local function activate()
     return active
 end
 
+-- Goes on with what was woken, and begins tasks.
+local function resume_ready()
+    for _ = 1, WAKES_MAX do
+        local entry = wait.next_ready()
+        if not entry then
+            return
+        end
+        if task.is(entry) then
+            local co = task.begin(entry)
+            if co then
+                resume(co, entry)
+            end
+        else
+            resume(entry.co)
+        end
+    end
+end
+
+--- Runs a task now, until it waits or is done.
+function M.run_task(new)
+    resume(task.begin(new), new)
+end
+
 --- Delivers one batch. Called by script_dispatch (src/script/state.c).
 function M.run()
+    wait.enter()
     fetch()
     while at < total do
         local co = active or activate()
         resume(co, co)
     end
-    local entry = task.next_ready()
-    while entry do
-        resume(entry[1], entry[2], entry[3])
-        entry = task.next_ready()
-    end
+    resume_ready()
     events = nil
+    wait.leave()
 end
 
 return M

@@ -38,7 +38,7 @@ end
 
 -- What xpcall returned for an error. Where the handler itself could not run (no memory, no stack),
 -- LuaJIT gives a plain text.
-local function opened(problem)
+function M.opened(problem)
     if type(problem) == "table" and problem.trace then
         return problem
     end
@@ -47,7 +47,7 @@ end
 
 -- Logs and counts. what: "on_message of /chat/:room". Returns the error as it was raised.
 function M.report(what, problem)
-    problem = opened(problem)
+    problem = M.opened(problem)
     C.mw_count_hook_failure(worker)
     log.error(("%s failed: %s%s"):format(what, problem.text, problem.trace))
     return problem.value

@@ -12,6 +12,7 @@ local failure = require "moonwire.failure"
 local held = require "moonwire.held"
 local native = require "moonwire.native"
 local timer = require "moonwire.timer"
+local websocket = require "moonwire.websocket"
 
 local ffi = require "ffi"
 
@@ -27,14 +28,9 @@ local serving                                    -- the generation
 local alive = setmetatable({}, { __mode = "v" }) -- by number, until they are collected
 local kept = {}                                  -- what mw.keep made, by name
 
--- The generation whose top level runs; raises outside of one.
+-- The generation of the app; raises outside of one.
 function M.loading()
     return loading or error("moonwire is required by an app: moonwire app.lua", 3)
-end
-
--- The code that was being loaded was ended from outside.
-function M.nothing_loads()
-    loading = nil
 end
 
 -- A generation for the app at path; make_api(generation) gives what require "moonwire" returns.
@@ -42,7 +38,7 @@ function M.new(path, make_api)
     local self = setmetatable({
         path = path,
         folder = path:match "^(.*)/[^/]*$" or (path:sub(1, 1) == "/" and "/" or "."),
-        collecting = true, -- false when the top level has run
+        collecting = true, -- false when the top level has run, or waits
         plan = {},         -- { where, declare = function(site, item) → problem }
         limits = {},
         timers = {},
@@ -52,10 +48,15 @@ function M.new(path, make_api)
         deferred = {},     -- functions: what the top level wants done when it serves
         site = nil,        -- while it is loaded
         number = nil,      -- once it serves
+        serves = false,    -- it declares more than limits
     }, Generation)
     self.api = make_api(self)
     self.env = environment.new(self)
     loading = self
+    local folder = self.folder -- not self, which would be kept
+    websocket.resolve = function(file)
+        return M.resolve_in(folder, file)
+    end
     return self
 end
 
@@ -68,19 +69,23 @@ end
 -- Adds an item to the plan. name: the function of the app's that declares it, the caller's caller.
 function Generation:add(name, item)
     if not self.collecting then
-        error(("mw.%s: an app declares this while it is loaded, at the top level of its file; now "
-            .. "it serves already"):format(name), 3)
+        error(("mw.%s: an app declares this while it is loaded, at the top level of its file and "
+            .. "before that waits; now it serves already"):format(name), 3)
     end
     item.where = where(3)
     self.plan[#self.plan + 1] = item
 end
 
 -- A file's name in the app's options is relative to the app's folder.
-function Generation:resolve(path)
-    if path:sub(1, 1) == "/" or self.folder == "." then
+function M.resolve_in(folder, path)
+    if path:sub(1, 1) == "/" or folder == "." then
         return path
     end
-    return self.folder .. "/" .. path
+    return folder .. "/" .. path
+end
+
+function Generation:resolve(path)
+    return M.resolve_in(self.folder, path)
 end
 
 local digest = ffi.new "char[41]"
@@ -222,6 +227,8 @@ end
 function Generation:declare(site)
     self.collecting = false
     for _, item in ipairs(self.plan) do
+        -- If it serves nothing it is a script, which ends by itself.
+        self.serves = self.serves or item.kind ~= "limits"
         local problem = declare[item.kind](self, site, item)
         if problem then
             return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
@@ -237,7 +244,7 @@ local function loaded(self)
     for _, file in ipairs(self.files) do
         file.text = nil
     end
-    loading = nil
+    loading = serving
 end
 
 -- Its hooks may still be called, and set, but the site that it spoke to is gone.
@@ -270,6 +277,7 @@ end
 -- The declared generation serves from now on.
 function Generation:start()
     local before = serving
+    serving = self
     loaded(self)
     self.number = C.mw_generation(worker)
     self.since = os.time()
@@ -284,7 +292,6 @@ function Generation:start()
         kept[name] = value
     end
     self.kept = {}
-    serving = self
     alive[self.number] = self
     dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
     held.know(self.env, self.number)

@@ -1,8 +1,8 @@
 -- Functions of old generations that connections still hold: they are called as they were, and keep
 -- their generation in memory. Looked for after each commit, a few connections at a time.
 
+local connection = require "moonwire.connection"
 local log = require "moonwire.log"
-local socket = require "moonwire.socket"
 local timer = require "moonwire.timer"
 
 local M = {}
@@ -47,7 +47,7 @@ local function look(into, serving, route, key, value, depth)
         if number and number ~= serving then
             note(into, number, route, key)
         end
-    elseif type(value) == "table" and depth > 0 and not socket.is(value) then
+    elseif type(value) == "table" and depth > 0 and not connection.is(value) then
         for name, item in next, value do
             if type(item) == "function" or type(item) == "table" then
                 look(into, serving, route,
@@ -77,7 +77,7 @@ local function step(mine, serving, into, slot)
     if mine ~= search then
         return
     end
-    local next_slot = socket.each_from(slot, SLICE, function(route, key, value)
+    local next_slot = connection.each_from(slot, SLICE, function(route, key, value)
         look(into, serving, route, key, value, DEPTH)
     end)
     if next_slot then

@@ -4,6 +4,7 @@
 -- them first (request.keep_all), since the peer may go away meanwhile.
 
 local ffi = require "ffi"
+local fields = require "moonwire.headers"
 local json = require "moonwire.json"
 local native = require "moonwire.native"
 local text = require "moonwire.text"
@@ -107,61 +108,12 @@ local function check_self(req, name)
     end
 end
 
--- One header line, checked by C; nil and a text. Numbers are written as such.
-local line, line_size = ffi.new "char[1024]", 1024
-
-local function header_line(name, value)
-    if type(name) ~= "string" then
-        return nil, ("a header's name is a string, got %s"):format(type(name))
-    end
-    if type(value) == "number" then
-        value = ("%.14g"):format(value)
-    elseif type(value) ~= "string" then
-        return nil, ("the value of header %s is a string, got %s"):format(name, type(value))
-    end
-    if #name + #value + 4 > line_size then
-        line_size = #name + #value + 4
-        line = ffi.new("char[?]", line_size)
-    end
-    local len = C.mw_header_append(line, line_size, name, #name, value, #value)
-    if len < 0 then
-        return nil, ("the header %q: %q cannot be set: the name is no token, the value holds "
-            .. "control characters, or the server writes this one itself"):format(name, value)
-    end
-    return ffi.string(line, len)
-end
-
--- The lines of a table { name = value | { value, … } }; nil and a text.
-local function header_lines(headers)
-    if type(headers) ~= "table" then
-        return nil, ("the headers are a table, { name = value }, got %s"):format(type(headers))
-    end
-    local names, lines = {}, {}
-    for name in pairs(headers) do
-        names[#names + 1] = name
-    end
-    table.sort(names, function(a, b)
-        return tostring(a) < tostring(b)
-    end)
-    for _, name in ipairs(names) do
-        local values = headers[name]
-        for _, value in ipairs(type(values) == "table" and values or { values }) do
-            local one, problem = header_line(name, value)
-            if not one then
-                return nil, problem
-            end
-            lines[#lines + 1] = one
-        end
-    end
-    return table.concat(lines)
-end
-
 --- Adds a header to the answer, whichever it will be: the 101 of an upgrade, a refusal, a response.
 -- May be called again for a header that comes more than once (Set-Cookie).
 -- @usage req:set_header("Set-Cookie", "session=" .. id .. "; HttpOnly; SameSite=Strict")
 function methods.set_header(req, name, value)
     check_self(req, "set_header")
-    local one, problem = header_line(name, value)
+    local one, problem = fields.line(name, value)
     if not one then
         error("set_header: " .. problem, 2)
     end
@@ -185,7 +137,7 @@ function methods.reject(req, status, body, headers)
     if body ~= nil and type(body) ~= "string" then
         error(("reject: the text is a string, got %s"):format(type(body)), 2)
     end
-    local lines, problem = header_lines(headers or {})
+    local lines, problem = fields.lines(headers or {})
     if not lines then
         error("reject: " .. problem, 2)
     end
@@ -232,6 +184,14 @@ function M.new(handle, serial, route)
     return setmetatable({ handle, serial, route, false, false }, meta)
 end
 
+function M.handle(req)
+    return req[HANDLE]
+end
+
+function M.is(req, serial)
+    return req[SERIAL] == serial
+end
+
 -- ---- answers --------------------------------------------------------------------------------
 
 local function respond(req, status, headers, body)
@@ -266,7 +226,7 @@ function M.answer(req, first, second, third)
         return nil, ("the status is a whole number from 200 to 599, got %s"):format(
             tostring(status))
     end
-    local lines, problem = header_lines(headers or {})
+    local lines, problem = fields.lines(headers or {})
     if not lines then
         return nil, problem
     end

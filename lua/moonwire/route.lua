@@ -1,7 +1,7 @@
 -- Routes: what mw.ws and mw.get make. The app holds a proxy whose assignments are checked; the
 -- dispatcher reads the record behind it, whose hooks are plain fields.
 
-local socket = require "moonwire.socket"
+local connection = require "moonwire.connection"
 local suggest = require "moonwire.suggest"
 local text = require "moonwire.text"
 local units = require "moonwire.units"
@@ -96,7 +96,7 @@ local readers = {
         return numbers(value, "limits")
     end,
     binaryType = function(value)
-        local ok, problem = pcall(socket.check_binary_type, value, -1)
+        local ok, problem = pcall(connection.check_binary_type, value, -1)
         return ok and value or nil, problem
     end,
     reload = function(value)

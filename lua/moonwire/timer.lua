@@ -2,18 +2,23 @@
 
 local failure = require "moonwire.failure"
 local native = require "moonwire.native"
-local task = require "moonwire.task"
 local units = require "moonwire.units"
+local wait = require "moonwire.wait"
 
 local C, worker = native.C, native.worker
 
 local M = {}
 
 local by_id = {} -- started timers
-local sleepers = {} -- timer id → coroutine
+local sleepers = {} -- timer id → the wait that it ends, or what is to be resumed
 
 local methods = {}
-local meta = { __index = methods }
+local meta = {
+    __index = methods,
+    __tostring = function(timer)
+        return ("%s (%s)"):format(timer.title, timer.stopped and "over" or "running")
+    end,
+}
 
 --- Stops the timer. Its function is not called again.
 -- @return true, or false when it was stopped or over already
@@ -118,10 +123,15 @@ end
 
 -- EVENT_TIMER. A function that still waits is not started a second time.
 function M.fired(id, over)
-    local co = sleepers[id]
-    if co then
+    local sleeper = sleepers[id]
+    if sleeper then
         sleepers[id] = nil
-        task.wake(co)
+        if sleeper.bare then
+            wait.queue(sleeper)
+        else
+            sleeper.timer = nil
+            wait.wake(sleeper, nil, "timeout")
+        end
         return
     end
     local timer = by_id[id]
@@ -146,14 +156,33 @@ function M.fired(id, over)
     end
 end
 
--- Wakes co after so many seconds, of 0 in the loop's next turn. nil when C refuses.
-function M.wake_after(co, seconds)
+-- Ends the wait w after so many seconds with nil, "timeout"; M.forget(w) takes that back. nil when
+-- C refuses.
+function M.wake_after(w, seconds)
     local id = C.mw_timer_start(worker, seconds, 0)
     if id < 0 then
         return nil
     end
-    sleepers[id] = co
+    sleepers[id] = w
+    w.timer = id
     return true
+end
+
+function M.forget(w)
+    local id = w.timer
+    if id then
+        w.timer = nil
+        sleepers[id] = nil
+        C.mw_timer_stop(worker, id)
+    end
+end
+
+-- Resumes co, which yielded by itself, in the loop's next turn.
+function M.resume_later(co)
+    local id = C.mw_timer_start(worker, 0, 0)
+    if id >= 0 then
+        sleepers[id] = { co = co, bare = true }
+    end
 end
 
 --- Waits. Only the hook that calls it waits: others go on, and so does this connection's sending.
@@ -164,10 +193,12 @@ function M.sleep(duration)
     if not seconds then
         error("mw.sleep: " .. problem, 2)
     end
-    if not M.wake_after(task.current "mw.sleep", seconds) then
+    local w = wait.begin "mw.sleep"
+    if not M.wake_after(w, seconds) then
         error("mw.sleep: out of memory", 2)
     end
-    task.park()
+    w.release = M.forget
+    wait.park(w)
 end
 
 return M

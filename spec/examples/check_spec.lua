@@ -14,7 +14,7 @@ table.sort(names)
 
 describe("examples", function()
     it("are these", function()
-        assert.same({ "board", "chat", "dashboard", "echo", "reload", "tls" }, names)
+        assert.same({ "board", "chat", "dashboard", "echo", "jsapi", "reload", "tls" }, names)
     end)
 
     for _, name in ipairs(names) do

@@ -49,7 +49,7 @@ describe("the dispatcher", function()
         engine:message(1, "a")
         engine:close(1)
         engine:run()
-        assert.is_nil(require("moonwire.socket").find(1))
+        assert.is_nil(require("moonwire.connection").find(1))
         assert.same({}, engine.lent)
     end)
 
@@ -240,7 +240,6 @@ describe("the dispatcher", function()
             assert.equal("1 begin wait, 2 begin b, 2 end b", log())
             engine:message(1, "wait again")
             engine:message(1, "d")
-            engine:close(1, 1001)
             engine:message(2, "e")
             engine:run()
             assert.equal("2 begin e, 2 end e", log())
@@ -248,9 +247,97 @@ describe("the dispatcher", function()
             engine:fire()
             assert.equal("1 end wait, 1 begin c, 1 end c, 1 begin wait again", log())
             engine:fire()
-            assert.equal("1 end wait again, 1 begin d, 1 end d, 1 close 1001 3", log())
+            assert.equal("1 end wait again, 1 begin d, 1 end d", log())
+            engine:close(1, 1001)
             engine:run()
-            assert.equal("", log())
+            assert.equal("1 close 1001 3", log())
+        end)
+
+        it("cancels what hooks of a connection that closes wait for, each once", function()
+            load [[
+                function r.on_message(ws, data)
+                    note("begin", data, ws.readyState)
+                    local ok, problem = pcall(mw.sleep, "1s")
+                    note(data, tostring(ok), tostring(problem))
+                    if data == "a" then mw.sleep "2s" note "slept" end
+                end
+                function r.on_close(ws, code) mw.sleep(3) note("close", code) end
+            ]]
+            engine:open(1)
+            engine:message(1, "a")
+            engine:message(1, "b")
+            engine:close(1, 1001)
+            engine:run()
+            assert.equal("begin a 1, a false cancelled: the connection is closed", log())
+            assert.same({ [2] = { after = 2, every = 0 } }, engine.timers)
+            engine:fire()
+            assert.equal("slept, begin b 2, b false cancelled: the connection is closed", log())
+            engine:fire()
+            assert.equal("close 1001", log())
+            assert.same({}, engine.timers)
+            assert.equal(0, engine.failures)
+        end)
+
+        it("takes a cancelled hook that catches nothing as one that is done", function()
+            load [[
+                function r.on_message() note "begin" mw.sleep(1) note "never" end
+                function r.on_error() note "error" end
+                function r.on_close() note "closed" end
+            ]]
+            engine:open(1)
+            engine:message(1, "a")
+            engine:message(1, "b")
+            engine:run()
+            engine:close(1)
+            engine:run()
+            assert.equal("begin, begin, closed", log())
+            assert.same({}, engine.timers)
+            assert.same({}, engine.logged)
+            assert.same({}, engine.calls)
+            assert.is_false(require("moonwire.connection").find(1) or false)
+        end)
+
+        it("does not cancel what waits after a hook that met no cancellation", function()
+            load [[
+                function r.on_message(_, data) if data == "a" then mw.sleep(1) end note(data) end
+                function r.on_close() mw.sleep(1) note "closed" end
+            ]]
+            engine:open(1)
+            engine:message(1, "a")
+            engine:run()
+            engine:queue_event { kind = "timer", conn = 1, flag = true }
+            engine:message(1, "b")
+            engine:close(1)
+            engine:run()
+            assert.equal("a, b", log())
+            engine:fire()
+            assert.equal("closed", log())
+            engine:open(2)
+            engine:message(2, "a")
+            engine:run()
+            engine:queue_event { kind = "timer", conn = 3, flag = true }
+            engine:close(2)
+            engine:run()
+            assert.equal("a", log())
+            engine:fire()
+            assert.equal("closed", log())
+        end)
+
+        it("lets a hook that was woken go on before it hears of the close", function()
+            load [[
+                function r.on_message()
+                    mw.sleep(1)
+                    note "woken"
+                    note(select(2, pcall(mw.sleep, 1)))
+                end
+            ]]
+            engine:open(1)
+            engine:message(1, "a")
+            engine:run()
+            engine:queue_event { kind = "timer", conn = 1, flag = true }
+            engine:close(1)
+            engine:run()
+            assert.equal("woken, cancelled: the connection is closed", log())
         end)
 
         it("copies what the loop reuses", function()
@@ -297,16 +384,17 @@ describe("the dispatcher", function()
             engine:open(1)
             engine:message(1, "a")
             engine:message(1, "b")
-            engine:close(1)
             engine:run()
             engine:fire()
+            engine:close(1)
+            engine:run()
             assert.equal("a, closed", log())
         end)
 
         it("keeps a slot's next connection apart from one whose hook waits", function()
             load [[
                 function r.on_message(ws, data) mw.sleep(1) note(ws.id, data) end
-                function r.on_close(ws) note(ws.id, "closed") end
+                function r.on_close(ws) mw.sleep(2) note(ws.id, "closed") end
             ]]
             local second = 1 + 2 ^ 20
             engine:open(1)
@@ -316,7 +404,7 @@ describe("the dispatcher", function()
             engine:message(second, "b")
             engine:run()
             engine:fire()
-            assert.equal("1 a, 1 closed, " .. ("%.14g"):format(second) .. " b", log())
+            assert.equal(("%.14g"):format(second) .. " b, 1 closed", log())
         end)
 
         it("reports an error after the wait as any other", function()
@@ -350,18 +438,20 @@ describe("the dispatcher", function()
         it("says where nothing can wait", function()
             load [[
                 function r.on_message(ws)
-                    local ok, problem = pcall(coroutine.wrap(function() mw.sleep(1) end))
-                    note(problem)
+                    note(select(2, pcall(coroutine.wrap(function() mw.sleep(1) end))))
+                    note(select(2, pcall(table.sort, { 1, 2 }, function() mw.sleep(1) end)))
                 end
-                seen.top = select(2, pcall(function() mw.sleep(1) end))
+                seen.mw = mw
             ]]
             engine:open(1)
             engine:message(1, "a")
             engine:run()
             assert.matches("app.lua:%d+: mw.sleep cannot wait inside a coroutine of your own",
-                log())
-            assert.matches("app.lua:%d+: mw.sleep waits, and the top level of an app cannot",
-                seen.top)
+                seen.log[1])
+            assert.matches("app.lua:%d+: mw.sleep cannot wait here: a function of C", seen.log[2])
+            fake.raises("mw.sleep waits, which is possible in hooks", function()
+                seen.mw.sleep(1)
+            end)
         end)
     end)
 end)

@@ -27,6 +27,7 @@ if not declared "struct event" then
     if not declared "struct http_head" then
         require "spec.support.cdef"
     end
+    declare "src/engine/connect.h"
     declare "src/engine/event.h"
     declare "src/script/api.h"
 end
@@ -138,7 +139,7 @@ local function make_c(engine)
         return engine.conns[conn] and engine.conns[conn].ready_state or 3
     end
     function c.mw_buffered_amount(_, conn)
-        return engine.conns[conn] and 42 or 0
+        return engine.conns[conn] and engine.buffered or 0
     end
     function c.mw_pause(_, conn)
         note("pause", conn)
@@ -304,6 +305,61 @@ local function make_c(engine)
         engine.files[path] = digest
         return 0
     end
+    -- Connections that the script opens: engine.dialed has what was asked, by handle.
+    local function refuse_url(why, text)
+        engine.lent[#engine.lent + 1] = text
+        why[0] = text
+        return ERR_INVALID
+    end
+    function c.mw_url_serialize(url, len, out, size, why)
+        url = text_of(url, len)
+        if not url:find "^%a+://" then
+            return refuse_url(why, "it is not absolute")
+        elseif url:find "#" then
+            return refuse_url(why, "it has a fragment")
+        end
+        url = url:gsub("^http", "ws"):gsub("^(%a+://[^/]+)$", "%1/")
+        if #url > size then
+            return ERR_TOO_BIG
+        end
+        ffi.copy(out, url, #url)
+        return #url
+    end
+    function c.mw_connect(_, options, why)
+        if engine.answers.connect then
+            return engine.answers.connect
+        end
+        local function text(pointer, len)
+            return pointer ~= nil and ffi.string(pointer, len) or nil
+        end
+        local dialed = {
+            url = text(options.url, options.url_len),
+            protocols = text(options.protocols, options.protocols_len),
+            headers = text(options.headers, options.headers_len),
+            ca_file = text(options.ca_file), cert = text(options.cert_file),
+            key = text(options.key_file),
+        }
+        if dialed.url:find "refused" then
+            return refuse_url(why, "it is refused")
+        end
+        for _, name in ipairs { "connect_seconds", "handshake_seconds", "message_bytes",
+            "queued_bytes", "idle_seconds", "pong_seconds", "close_seconds", "insecure",
+            "compress" } do
+            dialed[name] = options[name]
+        end
+        engine.last_dialed = engine.last_dialed + 1
+        local conn = engine.last_dialed
+        engine.dialed[conn] = dialed
+        engine:connect(conn, { url = dialed.url, route = c.MW_NO_ROUTE })
+        engine.conns[conn].ready_state = 0
+        return conn
+    end
+    function c.mw_pending()
+        return 0
+    end
+    function c.mw_exit(_, status)
+        note("exit", status)
+    end
 
     -- Sites: what the plan declares, in order.
     local function site_note(...)
@@ -392,7 +448,9 @@ function M.new()
     forget_modules()
     local engine = setmetatable({
         queue = {}, conns = {}, requests = {}, calls = {}, logged = {}, timers = {}, site = {},
-        lent = {}, answers = {}, files = {}, generation = 1, failures = 0, last_timer = 0, route_count = 0,
+        lent = {}, answers = {}, files = {}, generation = 1,
+        failures = 0, last_timer = 0, route_count = 0,
+        dialed = {}, last_dialed = 9000, buffered = 42,
     }, Engine)
     if not package.path:find("lua/?.lua", 1, true) then
         package.path = "lua/?.lua;" .. package.path
@@ -419,9 +477,10 @@ function Engine:load(source, name)
     local file = assert(io.open(path, "w"))
     file:write(source)
     file:close()
-    local saved, saved_arg = package.path, _G.arg
+    local saved, saved_arg, saved_exit = package.path, _G.arg, os.exit
     local problem = require("moonwire.app").load(path, {}, nil)
     package.path, _G.arg = saved, saved_arg
+    os.exit = saved_exit -- luacheck: ignore 122
     os.execute("rm -r " .. folder)
     return problem and (problem:gsub(folder:gsub("%p", "%%%0") .. "/", ""))
 end
@@ -511,11 +570,13 @@ function Engine:run()
     end
 end
 
--- Fires the timers, of which those in existence now, and delivers.
-function Engine:fire()
+-- Fires the timers that exist now, of limit seconds at most if given, and delivers.
+function Engine:fire(limit)
     local ids = {}
-    for id in pairs(self.timers) do
-        ids[#ids + 1] = id
+    for id, timer in pairs(self.timers) do
+        if timer.after <= (limit or math.huge) then
+            ids[#ids + 1] = id
+        end
     end
     table.sort(ids)
     for _, id in ipairs(ids) do

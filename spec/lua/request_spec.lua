@@ -77,10 +77,10 @@ describe("an HTTP handler", function()
         assert.is_string(seen.problem)
     end)
 
-    it("may wait, and still sees a request whose peer has gone", function()
+    it("may wait, is cancelled when its peer goes, and still sees the request", function()
         load [[
             mw.get("/", function(req)
-                mw.sleep(1)
+                seen.problem = select(2, pcall(mw.sleep, 1))
                 seen.query, seen.headers, seen.address = req.query, req.headers, req.remote_address
                 return "late"
             end)
@@ -89,13 +89,52 @@ describe("an HTTP handler", function()
         engine:run()
         assert.same({}, engine.calls)
         engine.requests[9], engine.conns[9] = nil, nil
+        engine:queue_event { kind = "abort", conn = 9, serial = 2 }
+        engine:run()
+        assert.is_nil(seen.problem)
         engine:queue_event { kind = "abort", conn = 9, serial = 1 }
         engine:run()
-        engine:fire()
+        assert.equal("cancelled: the connection is closed", seen.problem)
+        assert.same({}, engine.timers)
         assert.same({ a = "1" }, seen.query)
         assert.same({ host = "h" }, seen.headers)
         assert.equal("127.0.0.1", seen.address)
         assert.same({}, engine.calls)
+    end)
+
+    it("that is cancelled and catches nothing is done, and nothing is logged", function()
+        load [[
+            mw.get("/", function() mw.sleep(1) seen.late = true end)
+            mw.get("/x", function() return "x" end)
+        ]]
+        engine:request { conn = 9 }
+        engine:run()
+        engine:queue_event { kind = "abort", conn = 9, serial = 1 }
+        engine:queue_event { kind = "abort", conn = 9, serial = 1 }
+        engine:run()
+        assert.is_nil(seen.late)
+        assert.same({}, engine.logged)
+        assert.equal(0, engine.failures)
+        engine:request { conn = 9, serial = 2, route = 1 }
+        engine:run()
+        assert.equal(200, engine:called("respond")[2][3])
+    end)
+
+    it("is not cancelled by the end of another's client", function()
+        load [[
+            mw.get("/", function(req) mw.sleep(tonumber(req.query.s)) seen.done = req.query.s end)
+        ]]
+        engine:request { conn = 9, target = "/?s=1" }
+        engine:run()
+        engine:fire()
+        assert.equal("1", seen.done)
+        engine:request { conn = 10, target = "/?s=2" }
+        engine:run()
+        engine:queue_event { kind = "abort", conn = 9, serial = 1 }
+        engine:run()
+        engine:fire()
+        assert.equal("2", seen.done)
+        assert.same({}, engine.logged)
     end)
 
     it("that raises is logged with its line, and its peer learns nothing but 500", function()

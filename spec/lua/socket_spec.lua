@@ -202,6 +202,7 @@ describe("the ws object", function()
     end)
 
     it("keeps its last values when it is closed, and its methods then return nil", function()
+        engine.buffered = 0
         engine:close(77, 1001, "bye")
         engine:run()
         assert.equal(ws, engine.seen.closed)

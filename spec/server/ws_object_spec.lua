@@ -241,7 +241,7 @@ mw.ws("/run/:room/*rest", { on_message = run, protocols = "chat",
         ]]
         server:websocket("/lobby?a=b"):close_cleanly(1000)
         local other = server:websocket "/other"
-        assert.equal("3; 0; ws://localhost/lobby?a=b; lobby; b; 127.0.0.1; send closed, "
+        assert.equal("3; 1; ws://localhost/lobby?a=b; lobby; b; 127.0.0.1; send closed, "
             .. "close closed, ping closed, terminate closed, subscribe closed, unsubscribe closed, "
             .. "publish true", (server:get "/after/it"))
         other:text "hello"

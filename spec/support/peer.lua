@@ -70,6 +70,11 @@ local function ended(why)
     return nil, why
 end
 
+-- The same over a socket that is connected already, of either side (acceptor.lua).
+function M.over(s)
+    return setmetatable({ socket = s }, Peer)
+end
+
 -- All of it; nil, why when the server has ended the connection.
 function Peer:try_send(bytes)
     local ok, why = self.socket:send(bytes)

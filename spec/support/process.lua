@@ -30,11 +30,11 @@ local Process = {}
 Process.__index = Process
 
 -- In the child.
-local function become(command, options, out, err)
+local function become(command, options, input, out, err)
     posix_signal.signal(posix_signal.SIGINT, posix_signal.SIG_DFL)
     unistd.dup2(out, 1)
     unistd.dup2(err, 2)
-    unistd.dup2(fcntl.open("/dev/null", fcntl.O_RDONLY), 0)
+    unistd.dup2(input or fcntl.open("/dev/null", fcntl.O_RDONLY), 0)
     local asan = os.getenv "MOONWIRE_SERVER_ASAN_OPTIONS"
     if asan then
         stdlib.setenv("ASAN_OPTIONS", asan)
@@ -53,22 +53,31 @@ local function become(command, options, out, err)
 end
 
 -- Starts the binary (or the program in command[0]) with the arguments in command. options.env:
--- variables for it, false to take one away.
+-- variables for it, false to take one away. options.input: it reads what process:write sends, not
+-- /dev/null.
 function M.start(command, options)
     local out_read, out_write = unistd.pipe()
     local err_read, err_write = unistd.pipe()
-    for _, fd in ipairs { out_read, err_read } do
+    local in_read, in_write
+    if options and options.input then
+        in_read, in_write = unistd.pipe()
+    end
+    for _, fd in ipairs { out_read, err_read, in_write } do
         fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     end
     local pid = assert(unistd.fork())
     if pid == 0 then
-        pcall(become, command, options or {}, out_write, err_write)
+        pcall(become, command, options or {}, in_read, out_write, err_write)
         unistd._exit(127)
     end
     unistd.close(out_write)
     unistd.close(err_write)
+    if in_read then
+        unistd.close(in_read)
+    end
     return setmetatable({
         pid = pid,
+        input = in_write,
         out = "", -- all that it wrote so far
         err = "",
         fds = { [out_read] = "out", [err_read] = "err" },
@@ -103,6 +112,21 @@ function Process:read(until_time)
         end
     end
     return true
+end
+
+-- Writes to its standard input.
+function Process:write(text)
+    local at = 1
+    while at <= #text do
+        at = at + assert(unistd.write(self.input, text:sub(at)))
+    end
+end
+
+function Process:close_input()
+    if self.input then
+        unistd.close(self.input)
+        self.input = nil
+    end
 end
 
 -- Waits for the next whole line on standard error (or, with "out", standard output) that matches;
@@ -143,12 +167,14 @@ function Process:wait()
     end
     local _, how, code = sys_wait.wait(self.pid)
     self.ended = true
+    self:close_input()
     self[how == "exited" and "status" or "signal_number"] = code
     return self
 end
 
 -- For after_each: ends it, however it is.
 function Process:finish()
+    self:close_input()
     if self.ended then
         return
     end

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/client.h"
 #include "engine/http_conn.h"
 #include "engine/server.h"
 #include "engine/topics.h"
@@ -91,12 +92,21 @@ void conn_watch(struct worker *w, struct conn *c)
     }
 }
 
+/* RFC 6455 §7.1.1: after the closing handshake it is the server that ends TCP first. */
+static bool waits_for_end(const struct conn *c)
+{
+    return c->client && c->peer_done;
+}
+
 static void on_eof(struct worker *w, struct conn *c)
 {
     c->peer_ended = true;
     switch (c->state) {
     case CONN_HANDSHAKE:
         conn_kill(w, c);
+        return;
+    case CONN_ANSWER:
+        client_fail(w, c, "the server ended the connection before it answered");
         return;
     case CONN_HTTP:
         http_conn_eof(w, c);
@@ -108,6 +118,8 @@ static void on_eof(struct worker *w, struct conn *c)
     case CONN_LINGER:
         if (c->shut_down)
             conn_kill(w, c);
+        else if (waits_for_end(c))
+            conn_dirty(w, c); /* on_flushed ends it */
         break;
     default:
         break;
@@ -125,6 +137,9 @@ static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len
     case CONN_CLOSING:
         w->in.used += len; /* the events point at it until the batch is done */
         ws_conn_input(w, c, data, len);
+        break;
+    case CONN_ANSWER:
+        client_input(w, c, data, len);
         break;
     default: /* a lingering connection's input is only read to see its end */
         break;
@@ -158,6 +173,9 @@ static bool read_once(struct worker *w, struct conn *c)
         return false;
     }
     if (n < 0) {
+        if (c->state == CONN_ANSWER) /* a server refuses a TLS 1.3 client's certificate here */
+            client_fail(w, c, "the connection was lost before the server answered: %s",
+                        transport_error(&c->transport));
         if (c->secure)
             count(&w->counters, COUNT_TLS_FAILURES, 1);
         conn_kill(w, c);
@@ -203,8 +221,11 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct worker *w = worker_of(loop);
     struct conn *c = (struct conn *)(void *)io; /* its first field */
-    if (c->state == CONN_HANDSHAKE) {
-        on_tls_handshake(w, c);
+    if (c->state <= CONN_HANDSHAKE) {
+        if (c->state == CONN_HANDSHAKE)
+            on_tls_handshake(w, c);
+        else
+            client_io(w, c);
         return;
     }
     if (revents & EV_WRITE) {
@@ -215,28 +236,44 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
         on_readable(w, c);
 }
 
+int conn_new(struct worker *w, struct conn **out)
+{
+    int status = w->free_count > 0 ? 0 : grow_slots(w);
+    struct conn *c = status == 0 ? calloc(1, sizeof *c) : NULL;
+    if (!c)
+        return status < 0 ? status : ERR_MEMORY;
+    c->transport.fd = -1;
+    c->slot = w->free_slots[--w->free_count];
+    w->conns[c->slot] = c;
+    atomic_fetch_add_explicit(&w->conn_count, 1, memory_order_relaxed);
+    *out = c;
+    return 0;
+}
+
+void conn_attach(struct worker *w, struct conn *c, int fd)
+{
+    (void)w;
+    c->transport.fd = fd;
+    ev_io_init(&c->io, on_io, fd, EV_READ);
+}
+
 int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls)
 {
-    struct conn *c = NULL;
+    struct conn *c;
     struct transport t = {.fd = fd, .tls = tls};
-    int status = w->free_count > 0 ? 0 : grow_slots(w);
-    if (status == 0 && !(c = calloc(1, sizeof *c)))
-        status = ERR_MEMORY;
+    int status = conn_new(w, &c);
     if (status < 0) {
         transport_close(&t);
         server_release(w->server, peer);
         return status;
     }
+    conn_attach(w, c, fd);
     c->transport = t;
     c->secure = tls != NULL;
     c->state = tls ? CONN_HANDSHAKE : CONN_HTTP;
     c->peer = *peer;
     c->admitted = true;
-    c->slot = w->free_slots[--w->free_count];
-    w->conns[c->slot] = c;
-    atomic_fetch_add_explicit(&w->conn_count, 1, memory_order_relaxed);
     count(&w->counters, COUNT_ACCEPTED, 1);
-    ev_io_init(&c->io, on_io, fd, EV_READ);
     ev_io_start(w->loop, &c->io);
     conn_deadline(w, c, w->site->limits.handshake_seconds);
     worker_sweep(w);
@@ -250,10 +287,24 @@ void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds)
     w->deadlines[c->slot] = seconds ? worker_tick(w) + seconds * WORKER_TICKS_PER_SECOND : 0;
 }
 
+void conn_deadline_in(struct worker *w, struct conn *c, double seconds)
+{
+    w->deadlines[c->slot] = worker_tick(w) + (uint32_t)(seconds * WORKER_TICKS_PER_SECOND) + 1;
+}
+
+const struct limits *conn_limits(const struct worker *w, const struct conn *c)
+{
+    return c->client ? &c->client->limits : &w->site->routes[c->route].limits;
+}
+
 void conn_expired(struct worker *w, struct conn *c)
 {
     w->deadlines[c->slot] = 0;
     switch (c->state) {
+    case CONN_CONNECT:
+    case CONN_ANSWER:
+        client_expired(w, c);
+        break;
     case CONN_HANDSHAKE:
         count(&w->counters, COUNT_HANDSHAKE_TIMEOUTS, 1);
         conn_kill(w, c);
@@ -323,7 +374,7 @@ static void on_flushed(struct worker *w, struct conn *c)
     }
     if (c->state == CONN_HTTP)
         http_conn_drained(w, c);
-    if (c->state == CONN_LINGER && !c->shut_down) {
+    if (c->state == CONN_LINGER && !c->shut_down && (c->peer_ended || !waits_for_end(c))) {
         c->shut_down = true;
         /* No input can come that would make the system reset what we sent: close() says all. */
         bool over = c->peer_ended || (c->peer_done && !c->secure);
@@ -369,7 +420,8 @@ void conn_linger(struct worker *w, struct conn *c)
     c->paused = false;
     c->http_full = false;
     topics_unsubscribe_all(w, c);
-    conn_deadline(w, c, w->site->limits.close_seconds);
+    conn_deadline(w, c,
+                  c->client ? c->client->limits.close_seconds : w->site->limits.close_seconds);
     conn_dirty(w, c); /* on_flushed ends our side */
     conn_watch(w, c);
 }
@@ -391,6 +443,8 @@ void conn_kill(struct worker *w, struct conn *c)
         return;
     if (c->state == CONN_OPEN || c->state == CONN_CLOSING)
         ws_conn_lost(w, c);
+    else if (c->state == CONN_CONNECT || c->state == CONN_ANSWER)
+        client_lost(w, c);
     if (c->http && c->http->state == HTTP_ANSWERING)
         abort_request(w, c);
     c->state = CONN_DEAD;
@@ -400,7 +454,9 @@ void conn_kill(struct worker *w, struct conn *c)
     w->deadlines[c->slot] = 0;
     if (c->out.queued > 0)
         count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
+    size_t unsent = c->out.queued;
     outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
+    c->out.queued = unsent;   /* the script may still ask (ws.bufferedAmount) */
     c->next_dead = w->dead;
     w->dead = c;
 }
@@ -410,6 +466,7 @@ void conn_free(struct worker *w, struct conn *c)
     if (c->http)
         http_session_release(w, c);
     ws_conn_deinit(w, c);
+    client_free(c);
     if (c->admitted)
         server_release(w->server, &c->peer);
     w->conns[c->slot] = NULL;

@@ -15,6 +15,7 @@
 #include "transport/transport.h"
 
 struct worker;
+struct client;
 struct http_session;
 struct ws_kept;
 struct ws_deflate;
@@ -22,8 +23,10 @@ struct ws_farewell;
 struct subscription;
 
 enum conn_state {
-    CONN_HANDSHAKE, /* TLS */
+    CONN_CONNECT,   /* opened by the script: name, TCP, TLS (client.c) */
+    CONN_HANDSHAKE, /* TLS of a peer's */
     CONN_HTTP,
+    CONN_ANSWER,  /* opened by the script: the request is on its way (client.c) */
     CONN_OPEN,    /* WebSocket: both directions */
     CONN_CLOSING, /* WebSocket: our Close is queued, the peer's has not come */
     CONN_LINGER,  /* nothing more is said: flush, end our side, wait for the peer's end */
@@ -36,6 +39,7 @@ struct conn {
     struct outbound out;
     struct message_reader reader;
     struct http_session *http;          /* while a request is read or answered */
+    struct client *client;              /* opened by the script: we are the client; else NULL */
     struct ws_kept *kept;               /* what ws.headers and its like read */
     struct ws_deflate *deflate;         /* permessage-deflate, when agreed */
     struct ws_farewell *farewell;       /* the peer's Close, while it waits for its answer */
@@ -69,6 +73,12 @@ struct conn {
  * was admitted (server_admit); the connection's end releases it. */
 int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls);
 
+/* A connection without a socket, in CONN_CONNECT: the caller makes it a client's at once. 0 with *out,
+ * ERR_LIMIT or ERR_MEMORY. It is not counted by server_admit. */
+int conn_new(struct worker *w, struct conn **out) __attribute__((warn_unused_result));
+/* Its socket, which it owns from now on. conn_watch begins to watch it. */
+void conn_attach(struct worker *w, struct conn *c, int fd);
+
 /* Handles (script/api.h). */
 double conn_handle(const struct worker *w, const struct conn *c);
 struct conn *conn_get(const struct worker *w, double handle); /* NULL: stale */
@@ -87,6 +97,10 @@ void conn_flushed(struct worker *w, struct conn *c, int status);
 void conn_watch(struct worker *w, struct conn *c);
 /* After so many seconds the connection expires, as its state says; 0: never. */
 void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds);
+/* The same for fractions of a second, more than 0. */
+void conn_deadline_in(struct worker *w, struct conn *c, double seconds);
+/* Of a WebSocket that is open: its route's limits, or a client's own. */
+const struct limits *conn_limits(const struct worker *w, const struct conn *c);
 /* Called by the worker's sweep. */
 void conn_expired(struct worker *w, struct conn *c);
 

@@ -20,8 +20,9 @@ enum event_kind {
     EVENT_ABORT,       /* the peer of an unanswered EVENT_UPGRADE or EVENT_REQUEST is gone. route,
                         * serial */
     EVENT_TIMER,       /* conn is the timer's id; flag: it will not fire again */
-    EVENT_RELOAD /* another site serves now, and the route of this WebSocket wants to be told at
+    EVENT_RELOAD, /* another site serves now, and the route of this WebSocket wants to be told at
                         * once (mw_site_eager). route */
+    EVENT_INPUT   /* conn is the descriptor of mw_input: it can be read */
 };
 
 struct event {

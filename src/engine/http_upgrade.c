@@ -28,6 +28,27 @@ static void input_to_websocket(struct worker *w, struct conn *c, struct buffer *
     ws_conn_input(w, c, rest->data, rest->len);
 }
 
+static struct ws_opening opening_of(const struct http_session *s, const char *protocol,
+                                    const struct deflate_params *deflate)
+{
+    const char *base = (const char *)s->in.data;
+    const struct http_head *head = &s->head;
+    bool has_query = head->query.len > 0;
+    return (struct ws_opening){
+        .route = s->match.target,
+        .protocol = protocol,
+        .deflate = deflate,
+        .authority = base + head->host.at,
+        .authority_len = head->host.len,
+        .path = base + head->path.at,
+        .path_len = head->path.len,
+        .query = base + head->query.at - has_query,
+        .query_len = head->query.len + has_query,
+        .head = head,
+        .base = base,
+    };
+}
+
 static int start_websocket(struct worker *w, struct conn *c, const char *protocol,
                            const char *headers, size_t headers_len, struct http_cursor *cur)
 {
@@ -43,11 +64,12 @@ static int start_websocket(struct worker *w, struct conn *c, const char *protoco
     }
     cur->len = 0;
     s->state = HTTP_BODY_WANTED;
+    struct ws_opening opening = opening_of(s, protocol, &deflate);
     /* The app may have been loaded again while the script thought about it. */
     uint32_t living = site_living(w->site, s->match.target);
     bool gone = living == SITE_NOWHERE;
-    if (http_answer_scratch(w, c) < 0 ||
-        ws_conn_start(w, c, gone ? s->match.target : living, protocol, &deflate) < 0) {
+    opening.route = gone ? s->match.target : living;
+    if (http_answer_scratch(w, c) < 0 || ws_conn_start(w, c, &opening) < 0) {
         buffer_deinit(&rest);
         return ERR_MEMORY;
     }

@@ -52,6 +52,7 @@ void letter_free(struct letter *l)
         close(l->fd);
     shared_unref(l->message);
     listener_unref(l->listener);
+    free(l->answer);
     free(l);
 }
 

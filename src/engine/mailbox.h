@@ -18,9 +18,12 @@ enum letter_kind {
     LETTER_ABANDON,    /* forget what was prepared */
     LETTER_LISTEN,     /* listener: begin to accept */
     LETTER_UNLISTEN,   /* listener: accept no more */
+    LETTER_RESOLVED,   /* answer: the addresses of a name that a connection asked for */
     LETTER_DRAIN,      /* stop: close all connections, paced */
     LETTER_STOP        /* end the loop now */
 };
+
+struct resolver_answer;
 
 struct letter {
     struct letter *next;
@@ -31,6 +34,7 @@ struct letter {
     uint32_t number;
     struct shared *message; /* a reference that goes to the reader */
     bool binary;
+    struct resolver_answer *answer; /* owned */
     uint32_t topic_len;
     char topic[];
 };

@@ -100,6 +100,18 @@ void server_stop(struct server *s)
         log_write(&s->log, LOG_ERROR, "out of memory: a worker cannot be told to end");
 }
 
+void server_exit(struct server *s, int status)
+{
+    int none = -1;
+    if (atomic_compare_exchange_strong(&s->exit_status, &none, status))
+        server_stop(s);
+}
+
+bool server_exiting(const struct server *s)
+{
+    return atomic_load(&s->exit_status) >= 0;
+}
+
 /* ---- threads ------------------------------------------------------------------------------- */
 
 static void *thread_body(void *arg)
@@ -235,9 +247,11 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
     ev_timer_init(&s->deadline, deadline_passed, 0, 0);
     s->wake.data = s->deadline.data = s;
     s->loop = ev_loop_new(EVFLAG_AUTO);
+    s->exit_status = -1;
+    s->resolver = resolver_new();
     s->workers = calloc(worker_count, sizeof(*s->workers));
     s->dealt = calloc(worker_count, sizeof(*s->dealt));
-    if (s->loop == NULL || s->workers == NULL || s->dealt == NULL)
+    if (s->loop == NULL || s->resolver == NULL || s->workers == NULL || s->dealt == NULL)
         goto fail;
     ev_async_start(s->loop, &s->wake);
     for (; s->worker_count < worker_count; s->worker_count++) {
@@ -255,6 +269,7 @@ void server_deinit(struct server *s)
     for (size_t i = 0; i < s->listener_count; i++)
         listener_unref(s->listeners[i]);
     free(s->listeners);
+    resolver_free(s->resolver); /* before the mailboxes that it writes to */
     for (uint32_t i = 0; i < s->worker_count; i++)
         worker_deinit(&s->workers[i]);
     free(s->workers);

@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "engine/counters.h"
 #include "engine/listener.h"
+#include "engine/resolver.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 
@@ -50,6 +51,8 @@ struct server {
     struct server_signal signals[SERVER_SIGNALS_MAX];
     uint32_t signal_count;
     struct counters counters; /* of the thread that accepts */
+    struct resolver *resolver;
+    _Atomic int exit_status; /* what server_exit was given; -1 */
 
     /* Admission: connections in all and by address. */
     pthread_mutex_t admission_lock;
@@ -116,6 +119,12 @@ void server_drain(struct server *s);
 uint32_t server_drain_seconds(struct server *s);
 /* From any thread: end all loops at once. */
 void server_stop(struct server *s);
+
+/* From any thread: end all loops at the end of their turns, and the process with this status. The
+ * first call counts. */
+void server_exit(struct server *s, int status);
+/* Was it called? */
+bool server_exiting(const struct server *s);
 
 /* May this peer connect? Counts it if so, and server_release undoes it: NULL. Otherwise the name of
  * the limit that forbids it. From any thread. */

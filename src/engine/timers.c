@@ -46,6 +46,7 @@ static void release(struct worker *w, struct timer *t)
 {
     ev_timer_stop(w->loop, &t->ev);
     t->running = false;
+    w->timers.running--;
     t->next_free = w->timers.free;
     w->timers.free = t->slot + 1;
 }
@@ -123,6 +124,7 @@ double timers_start(struct worker *w, double after_seconds, double every_seconds
     /* Generations of one slot run out after four thousand million timers; 0 is skipped. */
     t->generation = t->generation == UINT32_MAX ? 1 : t->generation + 1;
     t->running = true;
+    w->timers.running++;
     /* While the app is loaded the loop does not run, and its clock stands. */
     if (ev_depth(w->loop) == 0)
         ev_now_update(w->loop);

@@ -13,6 +13,7 @@ struct timers {
     uint32_t count; /* slots in use or free again */
     uint32_t cap;
     uint32_t free; /* first free slot + 1 */
+    uint32_t running;
 };
 
 /* As mw_timer_start of script/api.h: EVENT_TIMER is queued when it fires. Returns the id, a whole

@@ -153,7 +153,7 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     struct topic *t = topic_get(w, name, len);
     if (t && find(c, t))
         return 0;
-    if (c->subscription_count >= w->site->routes[c->route].limits.subscriptions)
+    if (c->subscription_count >= conn_limits(w, c)->subscriptions)
         return ERR_LIMIT;
     t = topic_make(w, name, len);
     if (!t)
@@ -167,7 +167,7 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     t->members[t->count++] = (struct member){c, c->subscription_count++};
     if (c->deflate) {
         t->deflating++;
-        t->deflate = w->site->routes[c->route].deflate;
+        t->deflate = *ws_conn_deflate(w, c);
     }
     w->topics.multi += c->subscription_count == 2;
     return 1;
@@ -350,7 +350,7 @@ static bool takes_deflated(const struct topic *t, const struct conn *c)
 {
     if (!c->deflate)
         return false;
-    uint32_t bits = c->deflate->params.server_max_window_bits;
+    uint32_t bits = ws_conn_window_bits(c);
     return bits >= t->deflate.server_max_window_bits || t->longest <= 1u << bits;
 }
 
@@ -358,6 +358,8 @@ static int queue_part(struct worker *w, struct conn *c, struct shared *block, ui
                       uint32_t end)
 {
     size_t len = end - at;
+    if (c->client)
+        return ws_conn_masked(w, c, block->data + at, len);
     if (c->blocked && len <= COPIED_BYTES) {
         uint8_t *copy = conn_reserve(w, c, len, true);
         if (copy)
@@ -404,7 +406,7 @@ static void deliver_to(struct worker *w, const struct topic *t, struct conn *c)
 {
     if (c->state != CONN_OPEN)
         return;
-    if (c->out.queued > w->site->routes[c->route].limits.queued_bytes) {
+    if (c->out.queued > conn_limits(w, c)->queued_bytes) {
         count(&w->counters, COUNT_QUEUE_OVERFLOWS, 1);
         ws_conn_fail(w, c, CLOSE_POLICY, "more output is queued than queued_bytes allows");
         return;

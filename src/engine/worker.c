@@ -6,8 +6,10 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "engine/client.h"
 #include "engine/http_conn.h"
 #include "engine/reload.h"
+#include "engine/resolver.h"
 #include "engine/server.h"
 #include "engine/ws_conn.h"
 #include "protocol/close_code.h"
@@ -28,7 +30,8 @@ void worker_dispatch(struct worker *w)
         struct batch next = w->running;
         w->running = w->batch;
         w->batch = next;
-        w->dispatch(w->script);
+        if (!w->ending)
+            w->dispatch(w->script);
         batch_clear(&w->running);
     }
     /* What the script caused points at nothing in the arena. */
@@ -68,6 +71,24 @@ static void free_dead(struct worker *w)
     }
 }
 
+uint32_t worker_pending(const struct worker *w)
+{
+    return atomic_load_explicit(&w->conn_count, memory_order_relaxed) + w->timers.running +
+           (ev_is_active(&w->input) ? 1 : 0);
+}
+
+void worker_exit(struct worker *w, int status)
+{
+    w->ending = true;
+    server_exit(w->server, status);
+}
+
+/* A script without listeners has nothing more to do. */
+static bool is_idle(const struct worker *w)
+{
+    return w->until_idle && worker_pending(w) == 0 && (!w->pending || w->pending(w->script) == 0);
+}
+
 /* Before the loop sleeps: everything that the turn began is brought to its end. */
 static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
 {
@@ -83,6 +104,8 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
     } while (w->batch.count > 0 || w->resume_count > 0 || w->dirty || w->topics.dirty ||
              ev_pending_count(loop) > 0);
     free_dead(w);
+    if (w->ending || is_idle(w))
+        ev_break(loop, EVBREAK_ALL);
     if (w->drain_started > 0 && atomic_load_explicit(&w->conn_count, memory_order_relaxed) == 0)
         ev_break(loop, EVBREAK_ALL);
 }
@@ -140,6 +163,9 @@ static void read_letter(struct worker *w, struct letter *l)
     case LETTER_UNLISTEN:
         listener_stop(l->listener);
         break;
+    case LETTER_RESOLVED:
+        client_resolved(w, l->answer);
+        break;
     case LETTER_DRAIN:
         worker_drain(w);
         break;
@@ -175,6 +201,8 @@ static void close_for_drain(struct worker *w, struct conn *c)
         conn_kill(w, c); /* idle: nobody waits for anything */
     else if (c->state == CONN_HTTP)
         conn_linger(w, c);
+    else if (c->state == CONN_CONNECT || c->state == CONN_ANSWER)
+        client_fail(w, c, "the process is ending");
     else if (c->state == CONN_HANDSHAKE)
         conn_kill(w, c);
 }
@@ -209,8 +237,8 @@ void worker_drain(struct worker *w)
 
 /* ---- log ------------------------------------------------------------------------------------- */
 
-void worker_log_peer(struct worker *w, enum log_level level, const struct conn *c,
-                     const char *format, ...)
+/* May one more line be written in this second? */
+static bool may_log(struct worker *w, enum log_level level)
 {
     uint32_t second = (uint32_t)(ev_now(w->loop) - w->started);
     if (second != w->log_second) {
@@ -220,7 +248,13 @@ void worker_log_peer(struct worker *w, enum log_level level, const struct conn *
         w->log_second = second;
         w->log_lines = 0;
     }
-    if (++w->log_lines > WORKER_PEER_LINES)
+    return ++w->log_lines <= WORKER_PEER_LINES;
+}
+
+void worker_log_peer(struct worker *w, enum log_level level, const struct conn *c,
+                     const char *format, ...)
+{
+    if (!may_log(w, level))
         return;
     char text[512];
     char peer[ADDRESS_TEXT_BYTES];
@@ -229,6 +263,18 @@ void worker_log_peer(struct worker *w, enum log_level level, const struct conn *
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     log_write(w->log, level, "%s: %s", address_format(&c->peer, peer), text);
+}
+
+void worker_log_bounded(struct worker *w, enum log_level level, const char *format, ...)
+{
+    if (!may_log(w, level))
+        return;
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_write(w->log, level, "%s", text);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -266,6 +312,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index)
     ev_init(&w->drain, on_drain_step);
     w->drain.repeat = drain_step_seconds;
     topics_init(&w->topics);
+    tls_client_cache_init(&w->tls_clients);
     if (arena_init(&w->in, READ_ARENA_BYTES) < 0 || arena_init(&w->out, WRITE_ARENA_BYTES) < 0)
         return ERR_MEMORY;
     if (mailbox_init(&w->mailbox, w->loop) < 0)
@@ -292,6 +339,7 @@ void worker_deinit(struct worker *w)
     http_session_pool_deinit(w);
     topics_deinit(&w->topics);
     timers_deinit(w);
+    tls_client_cache_deinit(&w->tls_clients);
     mailbox_deinit(&w->mailbox);
     batch_deinit(&w->batch);
     batch_deinit(&w->running);

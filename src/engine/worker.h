@@ -14,11 +14,13 @@
 #include "engine/conn.h"
 #include "engine/counters.h"
 #include "engine/mailbox.h"
+#include "engine/mask_keys.h"
 #include "engine/outbound.h"
 #include "engine/site.h"
 #include "engine/timers.h"
 #include "engine/topics.h"
 #include "protocol/deflate.h"
+#include "transport/tls_client.h"
 
 struct server;
 struct http_session;
@@ -44,8 +46,12 @@ struct worker {
     int (*prepare)(struct worker *w, struct site *next, char *why, size_t why_len);
     void (*commit)(void *script);
     void (*abandon)(void *script);
+    /* Tasks of the script that wait for something which worker_pending does not know. */
+    uint32_t (*pending)(void *script);
     void *script;
-    void *app; /* for prepare */
+    void *app;       /* for prepare */
+    bool until_idle; /* nothing listens: the loop ends when nothing is pending */
+    bool ending;     /* the script has ended the process: it hears of nothing more */
 
     struct arena in;      /* what was read in this turn */
     struct arena out;     /* what is to be written in this turn */
@@ -73,10 +79,13 @@ struct worker {
     struct counters counters;
     struct http_session *free_sessions;
     uint32_t free_session_count;
+    struct mask_keys mask_keys; /* of connections in the client's role */
+    struct tls_client_cache tls_clients;
     struct buffer scratch;      /* for encoding; empty between calls */
     struct deflaters deflaters; /* for messages without context, and for shared ones */
     struct inflater *inflater;  /* for messages without context; NULL: none yet, or lent */
 
+    ev_io input; /* what the script reads itself; while it waits for it */
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;
@@ -107,8 +116,16 @@ void worker_sweep(struct worker *w);
  * left, or close_seconds later. */
 void worker_drain(struct worker *w);
 
+/* Connections that are not closed, and timers: what may still cause an event. */
+uint32_t worker_pending(const struct worker *w);
+/* Ends the process with this status at the end of this turn. */
+void worker_exit(struct worker *w, int status);
+
 /* A line about what a peer did, with its address. At most WORKER_PEER_LINES a second are written;
  * how many were not is said. */
 enum { WORKER_PEER_LINES = 20 };
 void worker_log_peer(struct worker *w, enum log_level level, const struct conn *c,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same without the address. */
+void worker_log_bounded(struct worker *w, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

@@ -6,18 +6,20 @@
 #include <strings.h>
 
 #include "base/error.h"
-#include "engine/http_conn.h"
+#include "engine/client.h"
 #include "engine/topics.h"
 #include "engine/worker.h"
 #include "protocol/close_code.h"
 #include "protocol/frame.h"
+#include "protocol/mask.h"
 
 /* From here on a message is offered to the system at once instead of being copied first. */
 enum { DIRECT_BYTES = 16 * 1024 };
 
-static const struct limits *limits_of(const struct worker *w, const struct conn *c)
+/* What it is called in the log. */
+static const char *name_of(const struct worker *w, const struct conn *c)
 {
-    return &w->site->routes[c->route].limits;
+    return c->client ? "a client's connection" : w->site->routes[c->route].pattern;
 }
 
 static struct event *emit(struct worker *w, struct conn *c, enum event_kind kind)
@@ -33,11 +35,6 @@ static struct event *emit(struct worker *w, struct conn *c, enum event_kind kind
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static const char *text_of(const struct http_session *h, struct http_span s)
-{
-    return (const char *)h->in.data + s.at;
-}
-
 /* Headers that only made the handshake are not kept: what they agreed on has names of its own. */
 static bool is_kept(const char *name, size_t len)
 {
@@ -47,11 +44,11 @@ static bool is_kept(const char *name, size_t len)
            !(len >= sizeof prefix - 1 && strncasecmp(name, prefix, sizeof prefix - 1) == 0);
 }
 
-static int append_headers(struct buffer *out, const struct http_session *h)
+static int append_headers(struct buffer *out, const struct http_head *head, const char *base)
 {
-    for (uint32_t i = 0; i < h->head.field_count; i++) {
-        const struct http_field *f = &h->head.fields[i];
-        const char *name = text_of(h, f->name);
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        const struct http_field *f = &head->fields[i];
+        const char *name = base + f->name.at;
         if (!is_kept(name, f->name.len))
             continue;
         if (buffer_reserve(out, f->name.len + f->value.len + 3) < 0)
@@ -60,7 +57,7 @@ static int append_headers(struct buffer *out, const struct http_session *h)
             out->data[out->len++] =
                 (uint8_t)(name[j] >= 'A' && name[j] <= 'Z' ? name[j] + 32 : name[j]);
         memcpy(out->data + out->len, ": ", 2);
-        memcpy(out->data + out->len + 2, text_of(h, f->value), f->value.len);
+        memcpy(out->data + out->len + 2, base + f->value.at, f->value.len);
         out->len += f->value.len + 2;
         out->data[out->len++] = '\n';
     }
@@ -69,41 +66,38 @@ static int append_headers(struct buffer *out, const struct http_session *h)
 
 /* Writes the texts of k to out, in their order, and their lengths to *k. */
 static int append_kept(struct buffer *out, struct ws_kept *k, const struct conn *c,
-                       const char *protocol, const struct deflate_params *deflate)
+                       const struct ws_opening *o)
 {
-    const struct http_session *h = c->http;
-    char extensions[160];
-    k->protocol_len = protocol ? (uint32_t)strlen(protocol) : 0;
-    k->extensions_len = deflate->enabled ? (uint32_t)extension_response(extensions, deflate) : 0;
-    if (buffer_append(out, protocol, k->protocol_len) < 0 ||
+    char extensions[EXTENSION_TEXT_MAX];
+    k->protocol_len = o->protocol ? (uint32_t)strlen(o->protocol) : 0;
+    k->extensions_len =
+        o->deflate->enabled ? (uint32_t)extension_response(extensions, o->deflate) : 0;
+    if (buffer_append(out, o->protocol, k->protocol_len) < 0 ||
         buffer_append(out, extensions, k->extensions_len) < 0)
         return ERR_MEMORY;
     size_t at = out->len;
-    if (buffer_printf(out, "%s://%.*s", c->secure ? "wss" : "ws", (int)h->head.host.len,
-                      text_of(h, h->head.host)) < 0)
+    if (buffer_printf(out, "%s://%.*s", c->secure ? "wss" : "ws", (int)o->authority_len,
+                      o->authority) < 0)
         return ERR_MEMORY;
     k->origin_len = (uint32_t)(out->len - at);
-    k->path_len = h->head.path.len;
-    k->query_len = h->head.query.len ? h->head.query.len + 1 : 0;
-    if (buffer_append(out, text_of(h, h->head.path), k->path_len) < 0 ||
-        (k->query_len && buffer_append(out, "?", 1) < 0) ||
-        buffer_append(out, text_of(h, h->head.query), h->head.query.len) < 0)
+    k->path_len = (uint32_t)o->path_len;
+    k->query_len = (uint32_t)o->query_len;
+    if (buffer_append(out, o->path, o->path_len) < 0 ||
+        buffer_append(out, o->query, o->query_len) < 0)
         return ERR_MEMORY;
     at = out->len;
-    if (append_headers(out, h) < 0)
+    if (append_headers(out, o->head, o->base) < 0)
         return ERR_MEMORY;
     k->headers_len = (uint32_t)(out->len - at);
     return 0;
 }
 
-static struct ws_kept *make_kept(struct worker *w, const struct conn *c, const char *protocol,
-                                 const struct deflate_params *deflate)
+static struct ws_kept *make_kept(struct worker *w, const struct conn *c, const struct ws_opening *o)
 {
     struct ws_kept k = {.generation = w->site->generation};
     struct ws_kept *kept = NULL;
     w->scratch.len = 0;
-    if (append_kept(&w->scratch, &k, c, protocol, deflate) == 0 &&
-        (kept = malloc(sizeof k + w->scratch.len))) {
+    if (append_kept(&w->scratch, &k, c, o) == 0 && (kept = malloc(sizeof k + w->scratch.len))) {
         *kept = k;
         memcpy(kept->text, w->scratch.data, w->scratch.len);
     }
@@ -111,20 +105,20 @@ static struct ws_kept *make_kept(struct worker *w, const struct conn *c, const c
     return kept;
 }
 
-int ws_conn_start(struct worker *w, struct conn *c, uint32_t route, const char *protocol,
-                  const struct deflate_params *deflate)
+int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *opening)
 {
-    c->kept = make_kept(w, c, protocol, deflate);
+    const struct deflate_params *deflate = opening->deflate;
+    c->kept = make_kept(w, c, opening);
     if (c->kept && deflate->enabled && (c->deflate = calloc(1, sizeof *c->deflate)))
         c->deflate->params = *deflate;
     if (!c->kept || (deflate->enabled && !c->deflate)) {
         conn_kill(w, c);
         return ERR_MEMORY;
     }
-    c->route = route;
+    c->route = opening->route;
     c->state = CONN_OPEN;
     c->paused = false;
-    conn_deadline(w, c, limits_of(w, c)->idle_seconds);
+    conn_deadline(w, c, conn_limits(w, c)->idle_seconds);
     count(&w->counters, COUNT_OPENED, 1);
     if (!emit(w, c, EVENT_OPEN)) {
         conn_kill(w, c);
@@ -163,15 +157,36 @@ static void emit_close(struct worker *w, struct conn *c, uint16_t code, const ch
     e->flag = clean;
 }
 
+/* A client's frame gets its key (§5.3). Without random bytes nothing more is said. */
+static int seal(struct worker *w, struct conn *c, struct frame *f)
+{
+    f->masked = c->client != NULL;
+    if (!f->masked || mask_keys_next(&w->mask_keys, f->key) == 0)
+        return 0;
+    conn_kill(w, c);
+    return ERR_CLOSED;
+}
+
+/* Writes a sealed frame to out. Returns its length. */
+static size_t put_frame(uint8_t *out, const struct frame *f, const uint8_t *payload)
+{
+    size_t n = frame_encode(out, f);
+    if (f->len == 0) /* there may be no payload then */
+        return n;
+    memcpy(out + n, payload, (size_t)f->len);
+    if (f->masked)
+        mask_apply(out + n, (size_t)f->len, f->key, 0);
+    return n + (size_t)f->len;
+}
+
 static int queue_control(struct worker *w, struct conn *c, enum frame_opcode opcode,
                          const uint8_t *payload, size_t len, bool ahead)
 {
     uint8_t bytes[FRAME_HEADER_MAX + FRAME_CONTROL_MAX];
     struct frame f = {.opcode = (uint8_t)opcode, .fin = true, .len = len};
-    size_t n = frame_encode(bytes, &f);
-    if (len > 0)
-        memcpy(bytes + n, payload, len);
-    n += len;
+    if (seal(w, c, &f) < 0)
+        return ERR_CLOSED;
+    size_t n = put_frame(bytes, &f, payload);
     if (ahead) {
         int replaced = outbound_control(&c->out, bytes, n);
         if (replaced > 0)
@@ -203,7 +218,7 @@ int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *r
         return ERR_CLOSED; /* what was published before was too much for it */
     c->state = CONN_CLOSING;
     conn_pause(w, c, false); /* a script that waits must not keep the peer's Close from us */
-    conn_deadline(w, c, limits_of(w, c)->close_seconds);
+    conn_deadline(w, c, conn_limits(w, c)->close_seconds);
     return 0;
 }
 
@@ -239,6 +254,7 @@ static void on_close(struct worker *w, struct conn *c, const struct message *m)
         if (!answers_first && queue_close(w, c, m->close_code, (const char *)m->data, m->len) < 0)
             return;
     }
+    c->peer_done = c->client != NULL;
     emit_close(w, c, m->close_code, (const char *)m->data, m->len, true);
     if (!c->farewell)
         conn_linger(w, c);
@@ -268,8 +284,7 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     count_failure(w, code);
     bool told = c->farewell != NULL; /* the script knows that it is closed */
     if (c->state == CONN_OPEN) {
-        worker_log_peer(w, LOG_WARN, c, "%s: %s: closed with %u", w->site->routes[c->route].pattern,
-                        why, code);
+        worker_log_peer(w, LOG_WARN, c, "%s: %s: closed with %u", name_of(w, c), why, code);
         struct event *e = told ? NULL : emit(w, c, EVENT_ERROR);
         if (e) {
             e->code = code;
@@ -317,7 +332,7 @@ static bool over_rate(struct worker *w, struct conn *c, uint32_t per_second)
 /* A text or binary message, on its way to the script. */
 static void on_message(struct worker *w, struct conn *c, struct message *m)
 {
-    const struct limits *limits = limits_of(w, c);
+    const struct limits *limits = conn_limits(w, c);
     count(&w->counters, COUNT_MESSAGES_IN, 1);
     if (limits->messages_per_second && over_rate(w, c, limits->messages_per_second)) {
         count(&w->counters, COUNT_RATE_OVERFLOWS, 1);
@@ -364,14 +379,16 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
 
 static struct message_rules rules_of(struct worker *w, const struct conn *c)
 {
-    const struct limits *limits = limits_of(w, c);
-    struct message_rules rules = {.from_client = true,
+    const struct limits *limits = conn_limits(w, c);
+    struct message_rules rules = {.from_client = !c->client,
                                   .message_bytes = limits->message_bytes,
                                   .inflated_bytes = limits->inflated_bytes};
     if (c->deflate) {
+        const struct deflate_params *p = &c->deflate->params;
         rules.compressed = true;
-        rules.inflate_context = !c->deflate->params.client_no_context_takeover;
-        rules.inflate_bits = c->deflate->params.client_max_window_bits;
+        rules.inflate_context =
+            c->client ? !p->server_no_context_takeover : !p->client_no_context_takeover;
+        rules.inflate_bits = c->client ? p->server_max_window_bits : p->client_max_window_bits;
         rules.spare = &w->inflater;
     }
     return rules;
@@ -383,7 +400,7 @@ void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
         return; /* §5.5.1: nothing counts after a Close */
     if (c->state == CONN_OPEN) {
         c->ping_sent = false;
-        conn_deadline(w, c, limits_of(w, c)->idle_seconds);
+        conn_deadline(w, c, conn_limits(w, c)->idle_seconds);
     }
     struct message_rules rules = rules_of(w, c);
     struct message m;
@@ -398,7 +415,7 @@ void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 
 void ws_conn_expired(struct worker *w, struct conn *c)
 {
-    const struct limits *limits = limits_of(w, c);
+    const struct limits *limits = conn_limits(w, c);
     if (c->state == CONN_CLOSING) {
         count(&w->counters, COUNT_CLOSE_TIMEOUTS, 1);
         conn_kill(w, c);
@@ -407,7 +424,7 @@ void ws_conn_expired(struct worker *w, struct conn *c)
     } else if (c->ping_sent) {
         count(&w->counters, COUNT_DEAD_PEERS, 1);
         worker_log_peer(w, LOG_INFO, c, "%s: no answer to a ping for pong_seconds (%u): given up",
-                        w->site->routes[c->route].pattern, limits->pong_seconds);
+                        name_of(w, c), limits->pong_seconds);
         conn_kill(w, c);
     } else if (ws_conn_ping(w, c, NULL, 0) == 0) {
         c->ping_sent = true;
@@ -426,12 +443,24 @@ int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t l
     return queue_control(w, c, FRAME_PING, data, len, c->blocked);
 }
 
+uint8_t ws_conn_window_bits(const struct conn *c)
+{
+    const struct deflate_params *p = &c->deflate->params;
+    return c->client ? p->client_max_window_bits : p->server_max_window_bits;
+}
+
+const struct deflate_options *ws_conn_deflate(const struct worker *w, const struct conn *c)
+{
+    return c->client ? &c->client->deflate : &w->site->routes[c->route].deflate;
+}
+
 /* With what the peer's window holds of the messages before. */
-static int compress_on(struct worker *w, struct ws_deflate *d, const struct deflate_options *o,
+static int compress_on(struct worker *w, struct conn *c, const struct deflate_options *o,
                        const uint8_t *data, size_t len)
 {
+    struct ws_deflate *d = c->deflate;
     if (!d->deflater)
-        d->deflater = deflater_new(d->params.server_max_window_bits, o->level, o->memory_level);
+        d->deflater = deflater_new(ws_conn_window_bits(c), o->level, o->memory_level);
     if (!d->deflater || deflater_message(d->deflater, data, len, !d->fresh, &w->scratch) < 0)
         return ERR_MEMORY;
     d->fresh = false;
@@ -441,15 +470,15 @@ static int compress_on(struct worker *w, struct ws_deflate *d, const struct defl
 /* Compresses into w->scratch. 1: done; 0: the message goes as it is; or ERR_MEMORY. */
 static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
 {
-    const struct deflate_options *o = &w->site->routes[c->route].deflate;
-    struct ws_deflate *d = c->deflate;
-    if (!d || len < o->min_bytes)
+    const struct deflate_params *p = c->deflate ? &c->deflate->params : NULL;
+    const struct deflate_options *o = p ? ws_conn_deflate(w, c) : NULL;
+    if (!p || len < o->min_bytes)
         return 0;
+    bool each_alone = c->client ? p->client_no_context_takeover : p->server_no_context_takeover;
     w->scratch.len = 0;
-    int status = d->params.server_no_context_takeover
-                     ? deflaters_message(&w->deflaters, d->params.server_max_window_bits, o->level,
-                                         o->memory_level, data, len, &w->scratch)
-                     : compress_on(w, d, o, data, len);
+    int status = each_alone ? deflaters_message(&w->deflaters, ws_conn_window_bits(c), o->level,
+                                                o->memory_level, data, len, &w->scratch)
+                            : compress_on(w, c, o, data, len);
     return status < 0 ? status : 1;
 }
 
@@ -464,18 +493,49 @@ static int send_direct(struct worker *w, struct conn *c, const struct frame *f, 
     return c->state == CONN_DEAD ? ERR_CLOSED : 0;
 }
 
-static int send_frame(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)
+static int queue_frame(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)
 {
-    size_t len = (size_t)f->len;
-    if (len >= DIRECT_BYTES && !c->blocked)
-        return send_direct(w, c, f, data);
     uint8_t header[FRAME_HEADER_MAX];
     size_t n = frame_encode(header, f);
-    uint8_t *at = conn_reserve(w, c, n + len, true);
+    uint8_t *at = conn_reserve(w, c, n + (size_t)f->len, true);
     if (!at)
         return ERR_CLOSED;
-    memcpy(at, header, n);
-    memcpy(at + n, data, len);
+    (void)put_frame(at, f, data);
+    return 0;
+}
+
+/* What is masked must be copied first, but a large message is then offered to the system at once too,
+ * so that queued_bytes counts only what it did not take. */
+static int send_masked(struct worker *w, struct conn *c, struct frame *f, const uint8_t *data)
+{
+    if (seal(w, c, f) < 0 || queue_frame(w, c, f, data) < 0)
+        return ERR_CLOSED;
+    if (f->len >= DIRECT_BYTES && !c->blocked)
+        conn_flush(w, c);
+    return c->state == CONN_DEAD ? ERR_CLOSED : 0;
+}
+
+static int send_frame(struct worker *w, struct conn *c, struct frame *f, const uint8_t *data)
+{
+    if (c->client)
+        return send_masked(w, c, f, data);
+    if (f->len >= DIRECT_BYTES && !c->blocked)
+        return send_direct(w, c, f, data);
+    return queue_frame(w, c, f, data);
+}
+
+int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len)
+{
+    struct frame f;
+    while (len > 0) {
+        int n = frame_decode(&f, frames, len);
+        if (n <= 0)
+            return ERR_PROTOCOL;
+        if (seal(w, c, &f) < 0 || queue_frame(w, c, &f, frames + n) < 0)
+            return ERR_CLOSED;
+        frames += (size_t)n + f.len;
+        len -= (size_t)n + f.len;
+    }
     return 0;
 }
 
@@ -483,7 +543,7 @@ int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t l
 {
     if (c->state != CONN_OPEN)
         return ERR_CLOSED;
-    if (c->out.queued > limits_of(w, c)->queued_bytes) {
+    if (c->out.queued > conn_limits(w, c)->queued_bytes) {
         count(&w->counters, COUNT_QUEUE_OVERFLOWS, 1);
         ws_conn_fail(w, c, CLOSE_POLICY, "more output is queued than queued_bytes allows");
         return ERR_LIMIT;

@@ -1,5 +1,5 @@
-/* WebSocket on a connection (RFC 6455): from messages to events, from calls to frames, the closing
- * handshake, pings. */
+/* WebSocket on a connection (RFC 6455), in both roles: from messages to events, from calls to frames,
+ * the closing handshake, pings. */
 #pragma once
 
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include "engine/conn.h"
 #include "protocol/deflate.h"
 #include "protocol/extension.h"
+#include "protocol/http_head.h"
 
 /* What a WebSocket keeps of its request: one block of the size that it needs. The texts follow one
  * another, without NULs between. */
@@ -36,10 +37,24 @@ struct ws_farewell {
     char reason[];
 };
 
-/* The 101 is queued: the connection speaks WebSocket from here. Takes what it needs of c->http,
- * which stays the caller's to release. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
-int ws_conn_start(struct worker *w, struct conn *c, uint32_t route, const char *protocol,
-                  const struct deflate_params *deflate);
+/* What an opening handshake gave; everything is copied. */
+struct ws_opening {
+    uint32_t route;
+    const char *protocol; /* or NULL */
+    const struct deflate_params *deflate;
+    const char *authority; /* of the url: "host:1" */
+    size_t authority_len;
+    const char *path;
+    size_t path_len;
+    const char *query; /* with its "?" */
+    size_t query_len;
+    const struct http_head *head; /* the other side's: fields of it are kept */
+    const char *base;             /* where the spans of head begin */
+};
+
+/* The 101 is queued, or came: the connection speaks WebSocket from here, as a client when c->client is
+ * set. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
+int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *opening);
 /* Bytes from the socket; unmasked in place; they must stay until the batch is done. */
 void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len);
 /* The peer has ended its side without a Close: EVENT_CLOSE 1006, and the end. */
@@ -57,5 +72,12 @@ int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t l
 /* The connection broke a rule of the protocol or a limit, which why says (static text): EVENT_ERROR,
  * a Close with the code, EVENT_CLOSE, the end. */
 void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why);
+/* Frames of a server, whole and unmasked, masked for the server that c is connected to, go to its
+ * queue: what topics share. 0, ERR_CLOSED or ERR_PROTOCOL. */
+int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len);
+/* The window that the other side inflates what we compress with, in bits. */
+uint8_t ws_conn_window_bits(const struct conn *c);
+/* How messages to it are compressed, where that was agreed. */
+const struct deflate_options *ws_conn_deflate(const struct worker *w, const struct conn *c);
 /* Frees what only a WebSocket owns. */
 void ws_conn_deinit(struct worker *w, struct conn *c);

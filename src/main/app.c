@@ -31,13 +31,19 @@ static int commit(struct site *site, char *why, size_t why_len)
     return err;
 }
 
+static struct script_source source_of(const struct options *o)
+{
+    return (struct script_source){o->app, o->code, o->argument_count, o->arguments};
+}
+
 /* worker->prepare, engine/reload.h. */
 static int prepare(struct worker *w, struct site *next, char *why, size_t why_len)
 {
     const struct app *a = w->app;
     const struct options *o = a->options;
-    int err = script_prepare(a->script, o->app, o->argument_count, o->arguments, next,
-                             w->site->limits.reload_seconds, why, why_len);
+    const struct script_source source = source_of(o);
+    int err =
+        script_prepare(a->script, &source, next, w->site->limits.reload_seconds, why, why_len);
     if (err)
         return err;
     fit_connections(next, a->connections, w->index == 0 ? w->log : NULL);
@@ -59,10 +65,11 @@ static int load_one(struct app *a, struct worker *w, const struct options *o,
     w->prepare = prepare;
     w->commit = script_commit;
     w->abandon = script_abandon;
+    w->pending = script_pending;
     w->script = a->script;
     w->app = a;
-    return script_load(a->script, o->app, o->argument_count, o->arguments, w->site, why,
-                       SERVER_WHY_BYTES);
+    const struct script_source source = source_of(o);
+    return script_load(a->script, &source, w->site, why, SERVER_WHY_BYTES);
 }
 
 int app_load(struct app *apps, struct server *s, const struct options *o, uint32_t connections,
@@ -73,7 +80,7 @@ int app_load(struct app *apps, struct server *s, const struct options *o, uint32
         apps[i].options = o;
         apps[i].connections = connections;
         int err = load_one(&apps[i], &s->workers[i], o, why);
-        if (err)
+        if (err || server_exiting(s))
             return err;
         site = s->workers[i].site;
         if (!site_agrees(s->workers[0].site, site)) {

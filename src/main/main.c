@@ -89,6 +89,7 @@ static int load(struct process *p)
                     files_connections(p->files, p->options.workers), p->why);
 }
 
+/* Opens the listeners; without any an app is a script, which ends when nothing is pending. */
 static int listen_all(struct process *p)
 {
     const struct options *o = &p->options;
@@ -97,6 +98,10 @@ static int listen_all(struct process *p)
         return server_listen(&p->server, o->listeners, o->listener_count, p->why);
     if (site->listener_count)
         return server_listen(&p->server, site->listeners, site->listener_count, p->why);
+    for (uint32_t i = 0; i < p->server.worker_count; i++)
+        p->server.workers[i].until_idle = true;
+    if (site->route_count == 0)
+        return 0;
     snprintf(p->why, sizeof(p->why),
              "%s: nowhere to listen: call mw.listen{port=8080} in it, or give --listen "
              "localhost:8080",
@@ -108,6 +113,8 @@ static int listen_all(struct process *p)
 static int prepare_reload(struct process *p)
 {
     const struct options *o = &p->options;
+    if (p->server.listener_count == 0)
+        return 0; /* a script: it runs once */
     int err = reload_init(&p->reload, &p->server, o->app);
     if (err) {
         snprintf(p->why, sizeof(p->why), "%s", error_text(err));
@@ -128,6 +135,12 @@ static int start(struct process *p)
     return err;
 }
 
+/* What the app has asked for. */
+static int exit_status(const struct server *s)
+{
+    return server_exiting(s) ? atomic_load(&s->exit_status) : EXIT_SUCCESS;
+}
+
 /* Serves until it is told to end. */
 static int run(struct server *s)
 {
@@ -138,14 +151,17 @@ static int run(struct server *s)
         _exit(EXIT_STUCK); /* their threads cannot be joined */
     }
     server_join(s);
-    log_write(&s->log, LOG_INFO, "ended");
-    return EXIT_SUCCESS;
+    if (s->listener_count)
+        log_write(&s->log, LOG_INFO, "ended");
+    return exit_status(s);
 }
 
 static int serve(struct process *p)
 {
     if (load(p))
         return complain(p->why, EXIT_FAILURE);
+    if (server_exiting(&p->server))
+        return exit_status(&p->server);
     signals_start(&p->server); /* from here on there may be something to tidy up */
     if (listen_all(p) || prepare_reload(p) || start(p))
         return complain(p->why, EXIT_FAILURE);
@@ -156,6 +172,8 @@ static int check(struct process *p)
 {
     if (load(p))
         return complain(p->why, EXIT_FAILURE);
+    if (server_exiting(&p->server))
+        return exit_status(&p->server);
     const struct site *site = p->server.workers[0].site;
     if (server_check(&p->server, site->listeners, site->listener_count, p->why))
         return complain(p->why, EXIT_FAILURE);

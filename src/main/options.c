@@ -14,7 +14,12 @@ const char options_help[] =
     "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"
     "\n"
     "  moonwire [run] APP.lua [options] [arguments of the app]\n"
+    "  moonwire connect URL    sends lines, prints messages (connect --help)\n"
+    "  moonwire repl           Lua at a prompt, with WebSockets\n"
     "\n"
+    "  -e CODE             run this Lua, not a file; APP.lua may also be -, standard\n"
+    "                      input. Without listeners a script runs until nothing is\n"
+    "                      pending, and ends\n"
     "  --listen ADDRESS    listen here, not where the app says; may be repeated:\n"
     "                      8080 or localhost:8080 (this machine only), *:8080 (every\n"
     "                      address), HOST:PORT, [IPV6]:PORT, unix:/path\n"
@@ -144,6 +149,14 @@ static int set_log_format(struct options *o, const char *value, char *why)
     return 0;
 }
 
+static int set_code(struct options *o, const char *value, char *why)
+{
+    if (o->code)
+        return fail(why, "-e comes twice; write one program");
+    o->code = value;
+    return 0;
+}
+
 static int set_check(struct options *o, const char *value, char *why)
 {
     (void)value;
@@ -201,6 +214,7 @@ static const struct option {
     {"--check", NULL, NULL, set_check},
     {"--version", "-V", NULL, set_version},
     {"--help", "-h", NULL, set_help},
+    {"-e", NULL, "a Lua program, such as 'print(1)'", set_code},
 };
 
 enum { KNOWN = sizeof(known) / sizeof(known[0]) };
@@ -264,6 +278,48 @@ static int parse_option(struct options *o, int argc, char **argv, int *at, char 
     return option->set(o, argv[(*at)++], why);
 }
 
+static int check_app(struct options *o, char *why)
+{
+    if (o->code && o->app)
+        return fail(why, "%s and -e: which one? write moonwire APP.lua, or moonwire -e CODE",
+                    o->app);
+    if (o->code)
+        o->app = "-e";
+    if (o->app == NULL)
+        return fail(why, "which app? write moonwire APP.lua; see moonwire --help");
+    if (strcmp(o->app, "-") == 0 && o->workers > 1)
+        return fail(why, "standard input can be read once, not by %u workers; give a file",
+                    o->workers);
+    return 0;
+}
+
+/* Programs of our own, in the binary's Lua modules. Everything after the name is theirs. */
+static const struct command {
+    const char *name;
+    const char *code;
+    enum log_level log_level; /* they tell the user themselves what else the log would */
+} commands[] = {
+    {"connect", "require('moonwire.connect').run(...)", LOG_ERROR},
+    {"repl", "require('moonwire.repl').run(require 'moonwire')", LOG_WARN},
+};
+
+static bool parse_command(struct options *o, int argc, char **argv, int at)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[at], commands[i].name) != 0)
+            continue;
+        o->app = commands[i].name;
+        o->code = commands[i].code;
+        if (o->log_level == LOG_INFO)
+            o->log_level = commands[i].log_level;
+        o->workers = 1;
+        for (at++; at < argc; at++)
+            o->arguments[o->argument_count++] = argv[at];
+        return true;
+    }
+    return false;
+}
+
 static int parse_all(struct options *o, int argc, char **argv, char *why)
 {
     bool may_be_run = true;
@@ -276,8 +332,10 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
                 return err;
             continue;
         }
+        if (!o->app && !o->code && may_be_run && parse_command(o, argc, argv, at))
+            return 0;
         at++;
-        if (o->app)
+        if (o->app || o->code)
             o->arguments[o->argument_count++] = argv[at - 1];
         else if (may_be_run && strcmp(text, "run") == 0)
             may_be_run = false;
@@ -285,12 +343,12 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
             o->app = text;
     }
     for (at++; at < argc; at++) { /* after -- */
-        if (o->app)
+        if (o->app || o->code)
             o->arguments[o->argument_count++] = argv[at];
         else
             o->app = argv[at];
     }
-    return o->app ? 0 : fail(why, "which app? write moonwire APP.lua; see moonwire --help");
+    return check_app(o, why);
 }
 
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])

@@ -16,7 +16,8 @@ enum options_choice { OPTIONS_AUTO, OPTIONS_ON, OPTIONS_OFF };
 
 struct options {
     enum options_action action;
-    const char *app;  /* the file; borrowed from argv, as are */
+    const char *app;  /* the file, or "-"; borrowed from argv, as are */
+    const char *code; /* -e: the program itself, in place of a file; or NULL */
     char **arguments; /* the app's own arguments, NULL-terminated */
     int argument_count;
     struct site_listener *listeners; /* --listen: in place of the app's own; plain */
@@ -27,8 +28,8 @@ struct options {
     enum options_choice watch; /* OPTIONS_AUTO: when standard output is a terminal */
 };
 
-/* Reads the command line: moonwire [run] APP [arguments], with moonwire's options anywhere before
- * "--"; what follows that is the app's. 0; ERR_INVALID or ERR_MEMORY with one line in why that says
+/* Reads the command line: moonwire [run] APP [arguments] or moonwire -e CODE [arguments], with
+ * moonwire's options anywhere before "--"; what follows that is the app's. 0; ERR_INVALID or ERR_MEMORY with one line in why that says
  * what to write instead. */
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
     __attribute__((warn_unused_result));

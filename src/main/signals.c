@@ -35,9 +35,12 @@ static void on_stop(struct server *s, int signum)
 
 static void on_hangup(struct server *s, int signum)
 {
-    (void)signum;
-    if (s->reload)
+    if (s->reload) {
         reload_request(s->reload, "SIGHUP");
+        return;
+    }
+    signal(signum, SIG_DFL); /* a script: it ends, as its terminal does */
+    raise(signum);
 }
 
 void signals_start(struct server *s)

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/client.h"
 #include "engine/http_conn.h"
+#include "engine/input.h"
 #include "engine/reload.h"
 #include "engine/server.h"
 #include "engine/site.h"
@@ -17,6 +19,9 @@
 #include "protocol/sha1.h"
 #include "protocol/url.h"
 #include "protocol/utf8.h"
+#include "protocol/ws_url.h"
+
+_Static_assert((uint32_t)MW_NO_ROUTE == (uint32_t)CLIENT_ROUTE, "one number says it");
 
 /* To Lua a worker and a site are opaque; here they are what they are. */
 static struct worker *worker(struct mw_worker *w)
@@ -134,7 +139,13 @@ int mw_close(struct mw_worker *w, double conn, int code, const char *reason, siz
     struct conn *c = get(w, conn);
     if (!is_utf8(reason, reason_len)) /* RFC 6455 §5.5.1 */
         return ERR_UTF8;
-    return c ? ws_conn_close(worker(w), c, (uint16_t)code, reason, reason_len) : ERR_CLOSED;
+    if (!c)
+        return ERR_CLOSED;
+    if (c->state == CONN_CONNECT || c->state == CONN_ANSWER) { /* WHATWG: it fails */
+        client_fail(worker(w), c, "it was closed before it was open");
+        return 0;
+    }
+    return ws_conn_close(worker(w), c, (uint16_t)code, reason, reason_len);
 }
 
 int mw_terminate(struct mw_worker *w, double conn)
@@ -165,7 +176,7 @@ int mw_ready_state(struct mw_worker *w, double conn)
 double mw_buffered_amount(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    return c && c->state != CONN_DEAD ? (double)c->out.queued : 0;
+    return c ? (double)c->out.queued : 0;
 }
 
 int mw_pause(struct mw_worker *w, double conn)
@@ -247,6 +258,8 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
     const struct conn *c = get(w, conn);
     if (!c || !c->kept)
         return ERR_CLOSED;
+    if (c->client)
+        return ERR_NOT_FOUND;
     const char *path;
     size_t path_len;
     struct router_match match;
@@ -264,7 +277,42 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
 int mw_route(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    return c && c->kept ? (int)c->route : ERR_CLOSED;
+    if (!c || !c->kept)
+        return ERR_CLOSED;
+    return c->client ? ERR_NOT_FOUND : (int)c->route;
+}
+
+/* ---- connections that the script opens --------------------------------------------------------- */
+
+double mw_connect(struct mw_worker *w, const struct mw_connect *options, const char **why)
+{
+    return client_connect(worker(w), options, why);
+}
+
+int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const char **why)
+{
+    struct ws_url parsed;
+    int status = ws_url_parse(&parsed, url, len, why);
+    if (status < 0)
+        return status;
+    if (parsed.text.len <= size) {
+        memcpy(out, parsed.text.data, parsed.text.len);
+        status = (int)parsed.text.len;
+    } else {
+        status = ERR_TOO_BIG;
+    }
+    ws_url_deinit(&parsed);
+    return status;
+}
+
+uint32_t mw_pending(struct mw_worker *w)
+{
+    return worker_pending(worker(w));
+}
+
+void mw_exit(struct mw_worker *w, int status)
+{
+    worker_exit(worker(w), status & 255);
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */
@@ -311,6 +359,16 @@ int mw_timer_stop(struct mw_worker *w, double id)
 double mw_now(struct mw_worker *w)
 {
     return ev_now(worker(w)->loop) - worker(w)->started;
+}
+
+int mw_input(struct mw_worker *w, int fd)
+{
+    return input_wait(worker(w), fd);
+}
+
+void mw_input_stop(struct mw_worker *w)
+{
+    input_stop(worker(w));
 }
 
 void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const char *fields,

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/connect.h"
 #include "engine/event.h"
 #include "protocol/http_head.h"
 
@@ -80,17 +81,41 @@ enum mw_text {
     MW_TEXT_REMOTE_ADDRESS, /* "127.0.0.1" */
     MW_TEXT_PROTOCOL,
     MW_TEXT_EXTENSIONS,
-    MW_TEXT_URL,    /* ws://host/path?query as the client asked */
+    MW_TEXT_URL,    /* ws://host/path?query as the client asked; of one that the script opened, as
+                     * mw_url_serialize has it */
     MW_TEXT_PATH,   /* still encoded */
     MW_TEXT_QUERY,  /* still encoded */
     MW_TEXT_HEADERS /* lines "name: value\n", names in lower case; without those that make up the
-                      * handshake (Upgrade, Connection, Sec-WebSocket-*) */
+                      * handshake (Upgrade, Connection, Sec-WebSocket-*). Of the request; of a
+                      * connection that the script opened, of the answer */
 };
 int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_t *len);
 /* The i-th parameter of the route's pattern, still encoded; ERR_NOT_FOUND past the last. */
 int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, size_t *len);
-/* The route of an open connection, or a negative error. */
+/* The route of an open connection, or a negative error: ERR_NOT_FOUND for one that the script opened. */
 int mw_route(struct mw_worker *w, double conn);
+
+/* ---- connections that the script opens -------------------------------------------------------
+ * From EVENT_OPEN on they are as those of the server: mw_send, mw_close, mw_ping, mw_terminate,
+ * mw_pause, mw_resume, mw_buffered_amount, mw_text, mw_subscribe and mw_publish are the same. */
+
+enum { MW_NO_ROUTE = 0xffffffff }; /* event.route of a connection that the script opened */
+
+/* Begins to connect and returns the handle. EVENT_OPEN follows, or EVENT_ERROR with a text and then
+ * EVENT_CLOSE 1006; mw_ready_state is 0 until then. mw_close or mw_terminate before EVENT_OPEN make
+ * it fail. ERR_INVALID: *why is a static text that says what is wrong with the URL. ERR_LIMIT (too
+ * many connections), ERR_MEMORY. Everything else, files that cannot be read too, comes as
+ * EVENT_ERROR. The options are borrowed for the call. */
+double mw_connect(struct mw_worker *w, const struct mw_connect *options, const char **why);
+/* The URL that mw_connect takes, as the url property shows it (WHATWG URL Standard, serializing):
+ * http and https become ws and wss. Returns its length (not NUL-terminated); ERR_INVALID with *why as
+ * above; ERR_TOO_BIG: longer than size. */
+int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const char **why);
+/* What keeps a script without listeners alive: connections that are not closed, timers, mw_input. */
+uint32_t mw_pending(struct mw_worker *w);
+/* Ends the process with this status (0..255) when this turn is over, without closing handshakes. What
+ * the script has sent is handed to the system first. */
+void mw_exit(struct mw_worker *w, int status);
 
 /* ---- topics ------------------------------------------------------------------------------- */
 
@@ -110,6 +135,11 @@ double mw_timer_start(struct mw_worker *w, double after_seconds, double every_se
 int mw_timer_stop(struct mw_worker *w, double id);
 /* Seconds, monotonic, as of this turn of the loop. */
 double mw_now(struct mw_worker *w);
+
+/* EVENT_INPUT, once, when the descriptor can be read without blocking or is at its end; it keeps a
+ * script alive until then. ERR_LIMIT: another one is waited for. */
+int mw_input(struct mw_worker *w, int fd);
+void mw_input_stop(struct mw_worker *w);
 
 /* level: 0 debug, 1 info, 2 warn, 3 error. fields: JSON members without braces. */
 void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const char *fields,

@@ -15,7 +15,7 @@
 #include "engine/worker.h"
 #include "script/embedded.h"
 
-enum function { RUN, LOAD, PREPARE, COMMIT, ABANDON, FUNCTIONS };
+enum function { RUN, LOAD, PREPARE, COMMIT, ABANDON, PENDING, FUNCTIONS };
 
 struct script {
     lua_State *lua;
@@ -121,9 +121,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
 struct app {
     struct script *script;
     enum function function; /* LOAD or PREPARE */
-    const char *path;
-    int argc;
-    char **argv;
+    const struct script_source *source;
     struct site *site;
 };
 
@@ -131,15 +129,17 @@ struct app {
 static int load_app(lua_State *l)
 {
     const struct app *app = lua_touserdata(l, 1);
+    const struct script_source *source = app->source;
     lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
-    lua_pushstring(l, app->path);
-    lua_createtable(l, app->argc, 1);
-    for (int i = 0; i < app->argc; i++) {
-        lua_pushstring(l, app->argv[i]);
+    lua_pushstring(l, source->path);
+    lua_createtable(l, source->argc, 1);
+    for (int i = 0; i < source->argc; i++) {
+        lua_pushstring(l, source->argv[i]);
         lua_rawseti(l, -2, i + 1);
     }
     lua_pushlightuserdata(l, app->site);
-    lua_call(l, 3, 1);
+    lua_pushstring(l, source->code); /* nil for NULL */
+    lua_call(l, 4, 1);
     return 1;
 }
 
@@ -156,11 +156,23 @@ static int call_load(struct app *app, char *why, size_t why_len)
     return failed ? ERR_INVALID : 0;
 }
 
-int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
-                char *why, size_t why_len)
+int script_load(struct script *s, const struct script_source *source, struct site *site, char *why,
+                size_t why_len)
 {
-    struct app app = {s, LOAD, path, argc, argv, site};
+    struct app app = {s, LOAD, source, site};
     return call_load(&app, why, why_len);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static void call(struct script *s, enum function which, const char *what)
+{
+    lua_State *l = s->lua;
+    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[which]);
+    if (lua_pcall(l, 0, 0, 1) != 0)
+        log_write(s->log, LOG_ERROR, "%s failed: %s", what, error_of(l));
+    lua_settop(l, 0);
 }
 
 /* ---- loading again --------------------------------------------------------------------------- */
@@ -187,11 +199,11 @@ static void look_at_time(lua_State *l, lua_Debug *at)
 }
 
 /* Compiled code does not look at hooks, so the app's is not compiled meanwhile. */
-int script_prepare(struct script *s, const char *path, int argc, char **argv, struct site *site,
+int script_prepare(struct script *s, const struct script_source *source, struct site *site,
                    uint32_t seconds, char *why, size_t why_len)
 {
     lua_State *l = s->lua;
-    struct app app = {s, PREPARE, path, argc, argv, site};
+    struct app app = {s, PREPARE, source, site};
     s->ended = false;
     s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
@@ -205,17 +217,9 @@ int script_prepare(struct script *s, const char *path, int argc, char **argv, st
                        s->where, seconds);
         status = ERR_LIMIT;
     }
+    if (status < 0) /* at once: hooks of the app that serves go on */
+        script_abandon(s);
     return status;
-}
-
-static void call(struct script *s, enum function which, const char *what)
-{
-    lua_State *l = s->lua;
-    lua_pushcfunction(l, with_traceback);
-    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[which]);
-    if (lua_pcall(l, 0, 0, 1) != 0)
-        log_write(s->log, LOG_ERROR, "%s failed: %s", what, error_of(l));
-    lua_settop(l, 0);
 }
 
 void script_commit(void *script)
@@ -231,6 +235,21 @@ void script_abandon(void *script)
 void script_dispatch(void *script)
 {
     call(script, RUN, "the dispatcher");
+}
+
+uint32_t script_pending(void *script)
+{
+    struct script *s = script;
+    lua_State *l = s->lua;
+    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[PENDING]);
+    uint32_t waiting = 0;
+    if (lua_pcall(l, 0, 1, 1) != 0)
+        log_write(s->log, LOG_ERROR, "what waits is not known: %s", error_of(l));
+    else
+        waiting = (uint32_t)lua_tointeger(l, -1);
+    lua_settop(l, 0);
+    return waiting;
 }
 
 void script_free(struct script *s)

@@ -18,16 +18,24 @@ enum { SCRIPT_WHY_BYTES = 512 };
 int script_new(struct script **out, struct worker *w, const struct log *log,
                char why[SCRIPT_WHY_BYTES]) __attribute__((warn_unused_result));
 
-/* Runs the app's top level and hands what it declares to the site. argv[0..argc) is what follows the
- * file on the command line: the app sees it as ... and as arg. 0, or ERR_INVALID with one line in why
- * that names file and line; the traceback is logged at debug level. To be called once. */
-int script_load(struct script *s, const char *path, int argc, char **argv, struct site *site,
-                char *why, size_t why_len) __attribute__((warn_unused_result));
+/* An app as the command line names it. */
+struct script_source {
+    const char *path; /* the file; "-": standard input */
+    const char *code; /* the program itself, in place of a file; or NULL */
+    int argc;         /* what follows: the app sees it as ... and as arg */
+    char **argv;
+};
+
+/* Runs the app's top level and hands what it declares to the site. 0, or ERR_INVALID with one line in
+ * why that names file and line; the traceback is logged at debug level. To be called once. The app may
+ * have ended the process in it (server_exit). */
+int script_load(struct script *s, const struct script_source *source, struct site *site, char *why,
+                size_t why_len) __attribute__((warn_unused_result));
 
 /* The app once more, for a site that may take the place of the one that serves: as script_load, but it
  * has no effect until script_commit; script_abandon forgets it. A top level that lasts longer than
  * seconds is ended. why also has an excerpt of the source, on lines of its own. */
-int script_prepare(struct script *s, const char *path, int argc, char **argv, struct site *site,
+int script_prepare(struct script *s, const struct script_source *source, struct site *site,
                    uint32_t seconds, char *why, size_t why_len);
 /* worker->commit and worker->abandon, with the script as their argument. */
 void script_commit(void *script);
@@ -36,6 +44,10 @@ void script_abandon(void *script);
 /* Delivers the worker's batch: worker->dispatch, with the script as its argument. An error of a hook is
  * dealt with in Lua; one of the dispatcher itself is logged. */
 void script_dispatch(void *script);
+
+/* worker->pending: tasks that wait, when the worker has nothing pending. It may end the process with
+ * another status than 0. */
+uint32_t script_pending(void *script);
 
 /* NULL is allowed. */
 void script_free(struct script *s);

@@ -210,7 +210,7 @@ BIO_METHOD *tls_socket_method(void)
 
 /* Life */
 
-struct tls_session *tls_accept(struct tls_context *c, int fd)
+struct tls_session *tls_session_new(struct tls_context *c, int fd)
 {
     ERR_clear_error();
     struct tls_session *s = calloc(1, sizeof *s);
@@ -229,14 +229,27 @@ struct tls_session *tls_accept(struct tls_context *c, int fd)
     BIO_set_data(bio, s);
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
-    SSL_set_accept_state(ssl);
     return s;
+}
+
+struct tls_session *tls_accept(struct tls_context *c, int fd)
+{
+    struct tls_session *s = tls_session_new(c, fd);
+    if (s)
+        SSL_set_accept_state(s->ssl);
+    return s;
+}
+
+struct ssl_st *tls_session_ssl(struct tls_session *s)
+{
+    return s->ssl;
 }
 
 void tls_free(struct tls_session *s)
 {
     if (!s)
         return;
+    free(SSL_get_app_data(s->ssl)); /* of tls_client.c: what s->error may be */
     SSL_free(s->ssl);
     ERR_clear_error();
     buffer_deinit(&s->unsent);
@@ -269,6 +282,8 @@ static int handshake_step(struct tls_session *s)
     if (result != 1 && code == 0)
         code = fail(s, ERR_IO, "the peer left during the TLS handshake");
     s->in_progress = result != 1;
+    if (s->failure && SSL_get_app_data(s->ssl))
+        s->error = SSL_get_app_data(s->ssl);
     ERR_clear_error();
     return code;
 }

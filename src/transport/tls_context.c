@@ -260,24 +260,32 @@ static bool configure(SSL_CTX *ctx, enum tls_version min_version)
            SSL_CTX_set_session_id_context(ctx, session_id_context, sizeof session_id_context - 1);
 }
 
-/* Loads one certificate into ctx and its names into the map. */
-static bool load(struct tls_context *c, SSL_CTX *ctx, const struct tls_certificate *paths,
-                 char why[TLS_WHY_BYTES])
+bool tls_context_use_pair(SSL_CTX *ctx, const struct tls_certificate *paths,
+                          char why[TLS_WHY_BYTES])
 {
     STACK_OF(X509) *certificates = read_certificates(paths->cert_path, why);
     if (!certificates)
         return false;
     EVP_PKEY *key = read_key(paths->key_path ? paths->key_path : paths->cert_path, why);
-    bool loaded = key && use_pair(ctx, certificates, key, paths, why);
-    if (loaded && !add_names(c, ctx, sk_X509_value(certificates, 0))) {
-        say(why, "out of memory");
-        loaded = false;
-    }
-    if (loaded)
-        warn_of_dates(sk_X509_value(certificates, 0), paths->cert_path, why);
+    bool used = key && use_pair(ctx, certificates, key, paths, why);
     EVP_PKEY_free(key);
     sk_X509_pop_free(certificates, X509_free);
-    return loaded;
+    return used;
+}
+
+/* Loads one certificate into ctx and its names into the map. */
+static bool load(struct tls_context *c, SSL_CTX *ctx, const struct tls_certificate *paths,
+                 char why[TLS_WHY_BYTES])
+{
+    if (!tls_context_use_pair(ctx, paths, why))
+        return false;
+    X509 *own = SSL_CTX_get0_certificate(ctx);
+    if (!add_names(c, ctx, own)) {
+        say(why, "out of memory");
+        return false;
+    }
+    warn_of_dates(own, paths->cert_path, why);
+    return true;
 }
 
 static bool add_certificate(struct tls_context *c, const struct tls_certificate *paths,
@@ -303,6 +311,21 @@ static bool inherit_ticket_keys(struct tls_context *c, const struct tls_context 
     return done;
 }
 
+struct tls_context *tls_context_alloc(size_t certificates)
+{
+    struct tls_context *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->references = 1;
+    map_init(&c->by_name);
+    c->by_certificate = calloc(certificates, sizeof *c->by_certificate);
+    c->socket_method = tls_socket_method();
+    if (c->by_certificate && c->socket_method)
+        return c;
+    tls_context_unref(c);
+    return NULL;
+}
+
 struct tls_context *tls_context_new(const struct tls_options *options, char why[TLS_WHY_BYTES])
 {
     why[0] = '\0';
@@ -311,14 +334,8 @@ struct tls_context *tls_context_new(const struct tls_options *options, char why[
         say(why, "TLS needs a certificate and its key");
         return NULL;
     }
-    struct tls_context *c = calloc(1, sizeof *c);
+    struct tls_context *c = tls_context_alloc(options->certificate_count);
     if (!c)
-        goto memory;
-    c->references = 1;
-    map_init(&c->by_name);
-    c->by_certificate = calloc(options->certificate_count, sizeof *c->by_certificate);
-    c->socket_method = tls_socket_method();
-    if (!c->by_certificate || !c->socket_method)
         goto memory;
     for (size_t i = 0; i < options->certificate_count; i++)
         if (!add_certificate(c, &options->certificates[i], options->min_version, why))

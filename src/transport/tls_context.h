@@ -1,13 +1,16 @@
-/* What tls.c and tls_context.c share. */
+/* What tls.c, tls_context.c and tls_client.c share. */
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/map.h"
+#include "transport/tls.h"
 
 struct bio_method_st; /* OpenSSL's BIO_METHOD */
 struct ssl_ctx_st;    /* OpenSSL's SSL_CTX */
+struct ssl_st;        /* OpenSSL's SSL */
 
 struct tls_context {
     _Atomic unsigned references;
@@ -19,3 +22,13 @@ struct tls_context {
 
 /* A BIO_METHOD whose BIOs have a struct tls_session as data. NULL when out of memory. */
 struct bio_method_st *tls_socket_method(void);
+
+/* One reference and room for so many SSL_CTX, or NULL. */
+struct tls_context *tls_context_alloc(size_t certificates);
+/* Reads a certificate with its chain and its key and uses them in ctx; or says why not. */
+bool tls_context_use_pair(struct ssl_ctx_st *ctx, const struct tls_certificate *paths,
+                          char why[TLS_WHY_BYTES]);
+
+/* A session whose side is not chosen yet; as tls_accept. */
+struct tls_session *tls_session_new(struct tls_context *c, int fd);
+struct ssl_st *tls_session_ssl(struct tls_session *s);

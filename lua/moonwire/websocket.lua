@@ -1,0 +1,254 @@
+-- The browser's WebSocket (WHATWG WebSockets Standard §3): a connection that the script opens.
+--
+--   local WebSocket = require "moonwire.websocket"
+--   local ws = WebSocket.new("wss://example.com/chat", { "v2.chat", "chat" })
+
+local connection = require "moonwire.connection"
+local headers = require "moonwire.headers"
+local log = require "moonwire.log"
+local native = require "moonwire.native"
+local suggest = require "moonwire.suggest"
+local units = require "moonwire.units"
+local wait = require "moonwire.wait"
+
+local ffi = require "ffi"
+
+local C, worker = native.C, native.worker
+local CONNECTING = connection.CONNECTING
+
+local M = {
+    CONNECTING = CONNECTING,
+    OPEN = connection.OPEN,
+    CLOSING = connection.CLOSING,
+    CLOSED = connection.CLOSED,
+}
+
+-- Stands in for a route: such connections have listeners, and no hooks.
+local route = { client = true, pattern = "WebSocket", param_names = {}, binaryType = "string" }
+route.shape, route.record = route, route -- as in route.lua: it is the same in all generations
+
+local meta = connection.class({}, { [1000] = true }, "1000 (normal)")
+
+-- ---- arguments ------------------------------------------------------------------------------
+
+local out, out_size = ffi.new "char[2048]", 2048
+local why = ffi.new "const char *[1]"
+
+-- The URL as ws.url shows it; nil and a text.
+local function serialize(url)
+    local len = C.mw_url_serialize(url, #url, out, out_size, why)
+    if len == native.ERR_TOO_BIG then
+        out_size = #url * 3 + 64 -- an escape has three bytes
+        out = ffi.new("char[?]", out_size)
+        len = C.mw_url_serialize(url, #url, out, out_size, why)
+    end
+    if len < 0 then
+        return nil, len == native.ERR_INVALID and ffi.string(why[0]) or "it is too long"
+    end
+    return ffi.string(out, len)
+end
+
+-- "a, b" from "a" or { "a", "b" }; nil and a text. A subprotocol is a token (RFC 6455 §4.1, 10.:
+-- characters from ! to ~ but for separators).
+local function protocol_list(protocols)
+    local list = type(protocols) == "string" and { protocols } or protocols or {}
+    if type(list) ~= "table" then
+        return nil, ("the subprotocols are a string or a list of strings, got %s"):format(
+            type(list))
+    end
+    local seen = {}
+    for i, name in ipairs(list) do
+        if type(name) ~= "string" then
+            return nil, ("subprotocol %d is a string, got %s"):format(i, type(name))
+        elseif name == "" or name:find '[^!-~]' or name:find '[()<>@,;:\\"/%[%]?={}]' then
+            return nil, ("%q is not a subprotocol: letters, digits and -.!#$%%&'*+^_`|~ only")
+                :format(name)
+        elseif seen[name] then
+            return nil, ("the subprotocol %s comes twice"):format(name)
+        end
+        seen[name] = true
+    end
+    return table.concat(list, ", ")
+end
+
+local option_names = { "headers", "connect_timeout", "handshake_timeout", "compress",
+    "message_bytes", "queued_bytes", "idle_seconds", "pong_seconds", "close_seconds", "ca_file",
+    "cert", "key", "insecure" }
+
+local function header_lines(value)
+    for name in pairs(type(value) == "table" and value or {}) do
+        local lower = type(name) == "string" and name:lower() or ""
+        if lower == "host" or lower:find "^sec%-websocket%-" then
+            return nil, ("the header %s is written by the WebSocket itself"):format(name)
+        end
+    end
+    return headers.lines(value)
+end
+
+local function seconds(value)
+    local number, problem = units.duration(value)
+    if number == 0 then
+        return nil, "a duration of more than 0, please"
+    end
+    return number, problem
+end
+
+-- Of limits in whole seconds.
+local function whole_seconds(value)
+    local number, problem = units.duration(value)
+    return number and math.ceil(number), problem
+end
+
+local function boolean(value)
+    if type(value) == "boolean" then
+        return value
+    end
+    return nil, ("true or false, got %s"):format(type(value))
+end
+
+-- A file's name is relative to the app's folder. generation.lua sets resolve.
+function M.resolve(path)
+    return path
+end
+
+local function file(value)
+    if type(value) == "string" then
+        return M.resolve(value)
+    end
+    return nil, ("the name of a PEM file, got %s"):format(type(value))
+end
+
+local readers = {
+    headers = header_lines,
+    connect_timeout = seconds,
+    handshake_timeout = seconds,
+    compress = boolean,
+    message_bytes = units.bytes,
+    queued_bytes = units.bytes,
+    idle_seconds = whole_seconds,
+    pong_seconds = whole_seconds,
+    close_seconds = whole_seconds,
+    ca_file = file,
+    cert = file,
+    key = file,
+    insecure = boolean,
+}
+
+-- The options as C takes them, by their names in Lua; nil and a text.
+local function read_options(options)
+    if options ~= nil and type(options) ~= "table" then
+        return nil, ("the options are a table, { name = value }, got %s"):format(type(options))
+    end
+    local read = {}
+    for name, value in pairs(options or {}) do
+        local reader = readers[name]
+        if not reader then
+            return nil, ("there is no option %s%s"):format(tostring(name),
+                suggest.text(name, option_names))
+        end
+        local result, problem = reader(value)
+        if result == nil then
+            return nil, ("the option %s: %s"):format(name, problem)
+        end
+        read[name] = result
+    end
+    if read.key and not read.cert then
+        return nil, "the option key needs the option cert"
+    end
+    return read
+end
+
+-- ---- the constructor ------------------------------------------------------------------------
+
+-- struct mw_connect borrows its strings for the call: they are kept in read and url.
+local function connect(url, protocols, read)
+    local c = ffi.new "struct mw_connect"
+    c.url, c.url_len = url, #url
+    c.protocols, c.protocols_len = protocols, #protocols
+    read.headers = read.headers or ""
+    c.headers, c.headers_len = read.headers, #read.headers
+    c.ca_file, c.cert_file, c.key_file = read.ca_file, read.cert, read.key
+    c.connect_seconds = read.connect_timeout or 0
+    c.handshake_seconds = read.handshake_timeout or 0
+    c.message_bytes = read.message_bytes or 0
+    c.queued_bytes = read.queued_bytes or 0
+    c.idle_seconds = read.idle_seconds or 0
+    c.pong_seconds = read.pong_seconds or 0
+    c.close_seconds = read.close_seconds or 0
+    c.insecure = read.insecure or false
+    c.compress = read.compress or false
+    return C.mw_connect(worker, c, why)
+end
+
+local failures = {
+    [native.ERR_LIMIT] = "too many connections: raise the limit connections, or ulimit -n",
+    [native.ERR_MEMORY] = "out of memory",
+}
+
+-- Raises at the caller's caller.
+local function new(url, protocols, options)
+    if type(url) ~= "string" then
+        error(('WebSocket: the URL is a string, as in WebSocket.new("ws://localhost:8080/chat"), '
+            .. "got %s"):format(type(url)), 3)
+    end
+    local serialized, problem = serialize(url)
+    if not serialized then
+        error(("SyntaxError: WebSocket: the URL %q is not one that can be opened: %s"):format(url,
+            problem), 3)
+    end
+    local list, read
+    list, problem = protocol_list(protocols)
+    if not list then
+        error("SyntaxError: WebSocket: " .. problem, 3)
+    end
+    read, problem = read_options(options)
+    if not read then
+        error("WebSocket: " .. problem, 3)
+    end
+    if read.insecure and serialized:find "^wss:" then
+        log.warn(("%s: its certificate is NOT VERIFIED (option insecure): anybody on the way can "
+            .. "read and change what is sent"):format(serialized))
+    end
+    local handle = connect(serialized, list, read)
+    if handle < 0 then
+        error(("WebSocket: %s"):format(failures[handle] or ffi.string(why[0])), 3)
+    end
+    local ws = setmetatable({ handle, CONNECTING, route, false, false, "string", 0 }, meta)
+    rawset(ws, "url", serialized)
+    connection.register(ws)
+    return ws
+end
+
+--- Opens a connection. It is CONNECTING; the event "open" follows, or "error" and "close".
+-- @param url absolute: ws, wss, http or https; without a fragment
+-- @param protocols subprotocols to offer: a string or a list, the preferred first
+-- @param options headers = { name = value }: what the request shall hold beside its own (Origin,
+--   Cookie, Authorization); connect_timeout, handshake_timeout: "10s"; compress = true offers
+--   permessage-deflate; message_bytes, queued_bytes, idle_seconds, pong_seconds, close_seconds as
+--   limits of the same name; ca_file: PEM file of authorities instead of the system's; cert, key:
+--   PEM files of a client certificate; insecure = true: certificates are not verified
+-- @return the WebSocket
+-- @raise SyntaxError for URLs and subprotocols that are none
+-- @usage local ws = WebSocket.new("wss://example.com/chat", "v2.chat")
+--   ws.onmessage = function(event) print(event.data) end
+function M.new(url, protocols, options)
+    if wait.loading_again then
+        error("WebSocket: an app that is loaded again does not connect at its top level; write "
+            .. "mw.spawn(function() … end) around it", 2)
+    end
+    local ws = new(url, protocols, options)
+    return ws
+end
+
+return setmetatable(M, {
+    __call = function(_, url, protocols, options)
+        local ws = new(url, protocols, options)
+        return ws
+    end,
+    __index = function(_, name)
+        if name == "route" then
+            return route
+        end
+        error(("WebSocket.%s does not exist; write WebSocket.new(url)"):format(tostring(name)), 2)
+    end,
+})

@@ -1,0 +1,163 @@
+-- docs/api.md, the annotations for editors and the modules themselves name the same things.
+
+local fake = require "spec.lua.fake"
+
+local function read(path)
+    local file = assert(io.open(path))
+    local text = file:read "*a"
+    file:close()
+    return text
+end
+
+-- "mw.ws", "mw.log.info", "Connection:send" → true, of an annotation file.
+local function annotated_functions()
+    local out = {}
+    for _, path in ipairs { "annotations/moonwire.lua", "annotations/moonwire/websocket.lua" } do
+        for name in read(path):gmatch "\nfunction ([%w_.:]+)%(" do
+            out[name] = true
+        end
+    end
+    return out
+end
+
+-- The fields of a class, with those that it has from another.
+local function annotated_fields(class)
+    for _, path in ipairs { "annotations/moonwire.lua", "annotations/moonwire/websocket.lua" } do
+        local body = read(path):match("\n%-%-%-@class " .. class:gsub("%.", "%%.")
+            .. "[^\n]*\n(.-)\n[^-]")
+        if body then
+            local out = {}
+            for name in ("\n" .. body):gmatch "\n%-%-%-@field ([%w_]+)" do
+                out[name] = true
+            end
+            return out
+        end
+    end
+    error("no class " .. class)
+end
+
+local function sorted(set)
+    local out = {}
+    for name in pairs(set) do
+        out[#out + 1] = name
+    end
+    table.sort(out)
+    return out
+end
+
+-- How docs/api.md writes the receiver of a method.
+local receivers = { Connection = "ws", Request = "req", Timer = "timer", Task = "task",
+    View = "view", WebSocket = "WebSocket", mw = "mw", log = "mw.log", json = "mw.json" }
+
+describe("the API page", function()
+    local page = read "docs/api.md"
+
+    it("names every function of the annotations", function()
+        for name in pairs(annotated_functions()) do
+            local receiver, separator, rest = name:match "^(%w+)([.:])(.+)$"
+            local written = receivers[receiver] .. separator .. rest
+            local last = name:match "[%w_]+$"
+            assert.is_true(page:find(written, 1, true) ~= nil or page:find("`" .. last .. "`", 1,
+                true) ~= nil, ("docs/api.md does not name %s"):format(written))
+        end
+    end)
+
+    it("names no function that the annotations do not have", function()
+        local known = {}
+        for name in pairs(annotated_functions()) do
+            local receiver, separator, rest = name:match "^(%w+)([.:])(.+)$"
+            known[receivers[receiver] .. separator .. rest] = true
+        end
+        local count = 0
+        for code in page:gmatch "`([^`\n]+)`" do
+            for _, pattern in ipairs { "^(mw%.[%w_.]+)%f[^%w_.]", "^(ws:[%w_]+)", "^(req:[%w_]+)",
+                "^(task:[%w_]+)", "^(timer:[%w_]+)", "^(view:[%w_]+)", "^(WebSocket%.[%w_]+)" } do
+                local name = code:match(pattern)
+                if name and code:match("^" .. name:gsub("%p", "%%%0") .. "%s*[%({]") then
+                    count = count + 1
+                    assert.is_true(known[name] or false, ("annotations lack %s"):format(name))
+                end
+            end
+        end
+        assert.is_true(count > 30)
+    end)
+
+    it("names every option and limit of the annotations", function()
+        for _, class in ipairs { "moonwire.WebSocketOptions", "moonwire.Limits",
+            "moonwire.Compress", "moonwire.RouteOptions", "moonwire.Request", "moonwire.Event" } do
+            for name in pairs(annotated_fields(class)) do
+                assert.is_truthy(page:find("%f[%w_]" .. name .. "%f[^%w_]"),
+                    ("docs/api.md does not name %s of %s"):format(name, class))
+            end
+        end
+    end)
+end)
+
+describe("the annotations", function()
+    local functions = annotated_functions()
+    local engine
+
+    before_each(function()
+        engine = fake.new()
+        assert.is_nil(engine:load [[
+            local seen = require "seen"
+            seen.mw, seen.WebSocket = require "moonwire", require "moonwire.websocket"
+        ]])
+    end)
+
+    local function names_of(receiver)
+        local out = {}
+        for name in pairs(functions) do
+            local rest = name:match("^" .. receiver .. "[.:](.+)$")
+            if rest then
+                out[rest] = true
+            end
+        end
+        return out
+    end
+
+    it("have exactly the functions of mw", function()
+        local real = {}
+        for name, value in pairs(engine.seen.mw) do
+            if type(value) == "function" then
+                real[name] = true
+            end
+        end
+        assert.same(sorted(real), sorted(names_of "mw"))
+    end)
+
+    it("have exactly the methods of connections, tasks, timers and requests", function()
+        local real = {}
+        for name, value in pairs(require("moonwire.connection").methods) do
+            if type(value) == "function" then
+                real[name] = true
+            end
+        end
+        assert.same(sorted(real), sorted(names_of "Connection"))
+        local mw = engine.seen.mw
+        for receiver, object in pairs { Task = mw.spawn(print), Timer = mw.after(1, print) } do
+            real = sorted(getmetatable(object).__index)
+            assert.same(real, sorted(names_of(receiver)))
+        end
+        for name in pairs(names_of "Request") do
+            assert.is_function(require("moonwire.request").new(1, 1, { kind = "http" })[name], name)
+        end
+        assert.same({ "new" }, sorted(names_of "WebSocket"))
+        assert.is_function(engine.seen.WebSocket.new)
+    end)
+
+    it("have exactly the options of WebSocket.new", function()
+        local ok, problem = pcall(engine.seen.WebSocket.new, "ws://h/", nil, { xyzzy = 1 })
+        assert.is_false(ok)
+        local real = {}
+        for name in problem:match("; there is (.*)$"):gmatch "[%w_]+" do
+            real[name] = true
+        end
+        assert.same(sorted(real), sorted(annotated_fields "moonwire.WebSocketOptions"))
+    end)
+
+    it("are Lua that compiles", function()
+        assert.is_function(loadfile "annotations/moonwire.lua")
+        assert.is_function(loadfile "annotations/moonwire/websocket.lua")
+    end)
+end)

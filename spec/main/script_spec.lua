@@ -1,0 +1,124 @@
+-- Scripts: apps without listeners, programs on the command line and on standard input, and how the
+-- process ends (see moonwire --help).
+
+local process = require "spec.support.process"
+
+describe("A script", function()
+    local folder
+
+    before_each(function()
+        folder = process.folder()
+    end)
+
+    after_each(function()
+        folder:remove()
+    end)
+
+    local function run(arguments)
+        return process.run(arguments)
+    end
+
+    -- With text on standard input, through a shell.
+    local function piped(text, arguments)
+        local path = folder:write("input", text)
+        return process.run {
+            [0] = "sh", "-c", 'input=$1; shift; exec "$@" < "$input"', "sh", path, process.binary,
+            unpack(arguments),
+        }
+    end
+
+    it("without listeners ends with 0 when nothing is pending", function()
+        local ended = run { folder:write("a.lua", "print(arg[0] ~= nil, arg[1], ...)"), "x", "y" }
+        assert.same({ 0, "true\tx\tx\ty\n", "" }, { ended.status, ended.out, ended.err })
+    end)
+
+    it("goes on while a timer runs, or code waits", function()
+        local ended = run { "-e", [[
+            local mw = require "moonwire"
+            mw.after("0.3s", function()
+                print "timer"
+                mw.after("5ms", function() print "next" end)
+            end)
+            mw.sleep "1ms"
+            print "slept"
+        ]] }
+        assert.same({ 0, "slept\ntimer\nnext\n" }, { ended.status, ended.out })
+    end)
+
+    it("may stand on the command line", function()
+        local ended = run { "-e", "print(arg[0], ...)", "--", "--check", "b" }
+        assert.same({ 0, "-e\t--check\tb\n" }, { ended.status, ended.out })
+        ended = run { "--log-level", "error", "-e", "print(1)", "a" }
+        assert.same({ 0, "1\n" }, { ended.status, ended.out })
+    end)
+
+    it("may come from standard input", function()
+        local ended = piped("print('in', arg[0], ...)", { "-", "a" })
+        assert.same({ 0, "in\t-\ta\n" }, { ended.status, ended.out })
+        ended = piped("", { "-", "--workers", "2" })
+        assert.equal(2, ended.status)
+        assert.truthy(ended.err:find "standard input can be read once")
+    end)
+
+    it("is named once", function()
+        local ended = run { "-e", "print(1)", "-e", "print(2)" }
+        assert.equal(2, ended.status)
+        assert.equal("moonwire: -e comes twice; write one program\n", ended.err)
+        ended = run { "-e" }
+        assert.equal(2, ended.status)
+        assert.truthy(ended.err:find("-e needs a Lua program", 1, true))
+    end)
+
+    it("chooses its status with os.exit, anywhere", function()
+        assert.equal(7, run({ "-e", "os.exit(7)" }).status)
+        assert.equal(0, run({ "-e", "os.exit(true)" }).status)
+        assert.equal(1, run({ "-e", "os.exit(false)" }).status)
+        assert.equal(8, run({ "-e", 'require("moonwire").sleep "1ms" os.exit(8)' }).status)
+        assert.equal(9, run({ "-e", [[
+            local mw = require "moonwire"
+            mw.every("1h", print)
+            mw.after("1ms", function() os.exit(9) print "not printed" end)
+        ]] }).status)
+    end)
+
+    it("that does os.exit in its first lines runs no further", function()
+        local ended = run { "-e", "print 'a' os.exit(3) print 'b'" }
+        assert.same({ 3, "a\n" }, { ended.status, ended.out })
+    end)
+
+    it("ends with 1 and one line when it fails, before or after it has waited", function()
+        local ended = run { "-e", "local x = nil; x()" }
+        assert.equal(1, ended.status)
+        assert.matches("^moonwire: %(command line%):1: attempt to call local 'x'[^\n]*\n$",
+            ended.err)
+        ended = run { "-e", 'require("moonwire").sleep "1ms" error "late"' }
+        assert.equal(1, ended.status)
+        assert.matches("^moonwire: %(command line%):1: late\n$", ended.err)
+        ended = run { "-e", "print(" }
+        assert.equal(1, ended.status)
+        ended = run { folder.path .. "/none.lua" }
+        assert.equal(1, ended.status)
+    end)
+
+    it("runs in each of several workers, which all must have ended", function()
+        local ended = run { "--workers", "2", "-e", 'require("moonwire").sleep "5ms" print "done"' }
+        assert.same({ 0, "done\ndone\n" }, { ended.status, ended.out })
+    end)
+
+    it("with routes but nowhere to listen is a mistake", function()
+        local ended = run { "-e", 'require("moonwire").get("/", function() end)' }
+        assert.equal(1, ended.status)
+        assert.truthy(ended.err:find("nowhere to listen", 1, true))
+    end)
+
+    it("is ended by a signal, with what is open", function()
+        local started = process.start { "-e", [[
+            local mw = require "moonwire"
+            mw.every("1h", print)
+            mw.after("1ms", function() print "begun" end) -- the loop runs
+        ]] }
+        started:wait_for("^begun", "out")
+        started:signal "TERM"
+        assert.equal(0, started:wait().status)
+    end)
+end)

@@ -1,0 +1,184 @@
+-- moonwire connect and moonwire repl.
+
+local process = require "spec.support.process"
+local server = require "spec.support.server"
+
+local app = [[
+    local mw = require "moonwire"
+    local r = mw.ws("/chat", { protocols = "chat", compress = true })
+    function r.on_upgrade(req) return { who = req.headers["x-who"] or "" } end
+    function r.on_message(ws, data, is_binary)
+        if data == "bye" then ws:close(4001, "told so")
+        elseif data == "who" then
+            ws:send(ws.state.who .. " " .. ws.protocol .. " " .. ws.extensions)
+        elseif data == "bin" then ws:send("\1\2hello, sixteen\255", true)
+        elseif data == "colour" then ws:send "\27[31mred"
+        else ws:send(data, is_binary) end
+    end
+]]
+
+describe("moonwire", function()
+    local chat, url
+
+    setup(function()
+        chat = server.start(app)
+        url = ("ws://127.0.0.1:%d/chat"):format(chat.port)
+    end)
+
+    teardown(function()
+        chat:stop()
+    end)
+
+    -- Runs to the end with this input; at a terminal when that is wanted.
+    local function run(command, input, terminal)
+        if terminal then
+            command = { [0] = "script", "-qec",
+                process.binary .. " " .. table.concat(command, " "), "/dev/null" }
+        end
+        local done = process.start(command, { input = true, env = { HOME = "/nonexistent" } })
+        for _, step in ipairs(type(input) == "table" and input or { input }) do
+            if type(step) == "function" then
+                step(done)
+            else
+                done:write(step)
+            end
+        end
+        if not terminal then
+            done:close_input()
+        end
+        local ok, problem = pcall(done.wait, done)
+        done:finish()
+        assert(ok, problem)
+        return done
+    end
+
+    describe("connect", function()
+        it("sends lines, prints messages, and closes when the input ends", function()
+            local done = run({ "connect", url, "--wait", "100ms" }, "hello\nbin\nlast")
+            assert.equal("hello\nbinary, 17 bytes\n"
+                .. "00000000  01 02 68 65 6c 6c 6f 2c  20 73 69 78 74 65 65 6e  "
+                .. "|..hello, sixteen|\n"
+                .. "00000010  ff                                                |.|\nlast\n",
+                done.out)
+            assert.same({ 0, "" }, { done.status, done.err })
+        end)
+
+        it("carries many lines in order, however slow", function()
+            local lines = {}
+            for i = 1, 20000 do
+                lines[i] = i .. "\n"
+            end
+            local text = table.concat(lines)
+            local file = assert(io.open(os.tmpname(), "w"))
+            file:close()
+            local folder = process.folder()
+            local path = folder:write("lines", text)
+            local done = process.run { [0] = "sh", "-c",
+                ("%s connect %s --wait 300ms < %s"):format(process.binary, url, path) }
+            folder:remove()
+            assert.equal(0, done.status, done.err)
+            assert.is_true(done.out == text)
+        end)
+
+        it("tells the code and reason of the server's close", function()
+            local done = run({ "connect", url }, { "bye\n", function(p)
+                p:wait_for("closed (.*)", "err")
+            end })
+            assert.same({ 1, "closed 4001 told so\n" }, { done.status, done.err })
+        end)
+
+        it("passes its options on", function()
+            local done = run({ "connect", "--header", "X-Who: ann", "--protocol=nope", "--protocol",
+                "chat", "--compress", url, "--wait=50ms" }, "who\n")
+            assert.matches("^ann chat permessage%-deflate", done.out)
+        end)
+
+        it("says in one line what is wrong", function()
+            for _, case in ipairs {
+                { { "connect" }, 2, "which URL?" },
+                { { "connect", "chat" }, 2, "SyntaxError: WebSocket: the URL \"chat\"" },
+                { { "connect", url, "--nope" }, 2, "unknown option --nope" },
+                { { "connect", url, url }, 2, "one URL only" },
+                { { "connect", url, "--header", "x" }, 2, "write NAME:VALUE" },
+                { { "connect", url, "--wait", "x" }, 2, "not a duration" },
+                { { "connect", url, "--protocol" }, 2, "--protocol wants a value" },
+                { { "connect", url, "--protocol", "a b" }, 2, "is not a subprotocol" },
+                { { "connect", "ws://127.0.0.1:1/" }, 1, "Connection refused" },
+                { { "connect", url .. "/none" }, 1, "404" },
+            } do
+                local done = run(case[1], "")
+                assert.equal(case[2], done.status, done.err)
+                assert.matches("^moonwire: [^\n]*\n$", done.err)
+                assert.matches(case[3], done.err, 1, true)
+                assert.equal("", done.out)
+            end
+            assert.matches("moonwire connect URL", run({ "connect", "--help" }, "").out, 1, true)
+        end)
+
+        it("is a conversation at a terminal, and lets no message write to it", function()
+            local done = run({ "connect", url }, { function(p)
+                p:wait_for("(connected)", "out")
+            end, "hello\r", function(p)
+                p:wait_for("(< hello)", "out")
+            end, "colour\r", function(p)
+                p:wait_for("(< \\027%[31mred)", "out")
+            end, "\4" }, true)
+            assert.matches("closed 1000", done.out, 1, true)
+            assert.equal(0, done.status)
+        end)
+    end)
+
+    describe("repl", function()
+        it("evaluates lines, over several lines too, and goes on after errors", function()
+            local done = run({ "repl" }, [[
+1 + 1
+_ * 3
+"a\0b\n", nil
+{ 1, 2, x = { y = true }, [3.5] = "z" }
+nothing.x
+) (
+for i = 1, 2 do
+print(i)
+end
+local t = {} t.t = t return t
+mw.sleep(0.01)
+mw.spawn(function() return "joined" end):join()
+]])
+            assert.equal(0, done.status, done.err)
+            local lines = {}
+            for line in done.out:gmatch "[^\n]+" do
+                lines[#lines + 1] = line
+            end
+            assert.same({ "2", "6", '"a\\000b\\n"\tnil',
+                '{ 1, 2, [3.5] = "z", x = { y = true } }',
+                "repl:1: attempt to index global 'nothing' (a nil value)", "stack traceback:",
+                "\trepl:1: in main chunk", "repl:1: unexpected symbol near ')'", "1", "2",
+                "{ t = { … itself } }", '"joined"' }, lines)
+        end)
+
+        it("prints the events of its WebSockets as they come", function()
+            local done = run({ "repl" }, { ('ws = WebSocket.new("%s", "chat")\n'):format(url),
+                "ws:opened()\n", 'ws:send "hello"\n', function(p)
+                    p:wait_for('(message "hello")', "out")
+                end, 'ws:send "bye"\n', function(p)
+                    p:wait_for("(close 4001)", "out")
+                end, "ws.readyState == WebSocket.CLOSED\n" })
+            local name = "ws " .. url
+            assert.equal(name .. ": open\ntrue\ntrue\n" .. name .. ': message "hello"\ntrue\n'
+                .. name .. ': close 4001 "told so"\ntrue\n', done.out)
+        end)
+
+        it("edits lines at a terminal, with events above them", function()
+            local done = run({ "repl" }, { function(p)
+                p:wait_for("(Ctrl%-D ends)", "out")
+            end, "1 + 12\1277\r", function(p) -- 1 + 17
+                p:wait_for("^(18)\r?$", "out")
+            end, "mw.after(0.02, function() print 'tick' end) unfinished",
+                "\21", -- Ctrl-U
+                "mw.after(0.02, function() print 'tick' end)\r", function(p)
+                    p:wait_for("(tick)\r?$", "out")
+                end, "\4" }, true)
+            assert.equal(0, done.status, done.out)
+        end)
+    end)
+end)
