@@ -182,6 +182,7 @@ function Request:reject(status, text, headers) end
 ---@field pong_seconds? moonwire.Duration
 ---@field close_seconds? moonwire.Duration
 ---@field drain_seconds? moonwire.Duration
+---@field reload_seconds? moonwire.Duration
 ---@field connections? integer
 ---@field connections_per_address? integer
 
@@ -203,6 +204,7 @@ function Request:reject(status, text, headers) end
 ---@field on_drain? fun(ws: moonwire.ws)
 ---@field on_error? fun(ws: moonwire.ws, err: any)
 ---@field on_close? fun(ws: moonwire.ws, code: integer, reason: string, was_clean: boolean)
+---@field on_reload? fun(ws: moonwire.ws, from: integer, to: integer)
 
 ---@class moonwire.RouteOptions
 ---@field on_upgrade? fun(req: moonwire.Request): any
@@ -211,8 +213,10 @@ function Request:reject(status, text, headers) end
 ---@field on_drain? fun(ws: moonwire.ws)
 ---@field on_error? fun(ws: moonwire.ws, err: any)
 ---@field on_close? fun(ws: moonwire.ws, code: integer, reason: string, was_clean: boolean)
+---@field on_reload? fun(ws: moonwire.ws, from: integer, to: integer)
 ---@field protocols? string|string[]
 ---@field origins? string|string[]
+---@field reload? "lazy"|"eager"
 ---@field compress? boolean|moonwire.Compress
 ---@field limits? moonwire.Limits
 ---@field binaryType? "string"|"buffer"
@@ -335,13 +339,13 @@ function mw.subscribers(topic) end
 
 ---Calls fn once.
 ---@param duration moonwire.Duration
----@param fn fun()
+---@param fn fun()|string a function, or the name of a global one or of a module's
 ---@return moonwire.Timer
 function mw.after(duration, fn) end
 
 ---Calls fn again and again.
 ---@param duration moonwire.Duration
----@param fn fun()
+---@param fn fun()|string a function, or the name of a global one or of a module's
 ---@return moonwire.Timer
 function mw.every(duration, fn) end
 
@@ -379,6 +383,20 @@ function mw.timeout(duration, fn, ...) end
 
 ---@return table<string, integer>
 function mw.counters() end
+
+---Loads the app again, in all workers, soon.
+function mw.reload() end
+
+---A value that outlives reloads.
+---@generic T
+---@param name string
+---@param make? fun(): T
+---@return T
+function mw.keep(name, make) end
+
+---The generations of the app in this worker, the newest first.
+---@return { number: integer, since: integer, serving: boolean, files: { path: string, sha1: string }[], waiting: integer, held: { key: string, route: string, count: integer }[] }[]
+function mw.versions() end
 
 ---Ends the server as SIGTERM does.
 function mw.stop() end
