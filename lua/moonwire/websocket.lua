@@ -206,8 +206,10 @@ local function new(url, protocols, options)
         error("WebSocket: " .. problem, 3)
     end
     if read.insecure and serialized:find "^wss:" then
-        log.warn(("%s: its certificate is NOT VERIFIED (option insecure): anybody on the way can "
-            .. "read and change what is sent"):format(serialized))
+        -- Without what may be secret: user, password, path and query.
+        local host = serialized:match "//([^/?]*)":match "[^@]*$"
+        log.warn(("wss://%s: its certificate is NOT VERIFIED (option insecure): anybody on the way "
+            .. "can read and change what is sent"):format(host))
     end
     local handle = connect(serialized, list, read)
     if handle < 0 then

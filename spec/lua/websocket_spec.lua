@@ -155,7 +155,7 @@ describe("WebSocket", function()
             }, engine.dialed[9001])
             assert.equal(1, #engine.logged)
             assert.equal(2, engine.logged[1].level)
-            assert.matches("wss://h/: its certificate is NOT VERIFIED", engine.logged[1].text)
+            assert.matches("wss://h: its certificate is NOT VERIFIED", engine.logged[1].text)
             WebSocket.new("ws://h/", nil, { insecure = false })
             assert.equal(1, #engine.logged)
             assert.same({

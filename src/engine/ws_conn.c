@@ -254,7 +254,7 @@ static void on_close(struct worker *w, struct conn *c, const struct message *m)
         if (!answers_first && queue_close(w, c, m->close_code, (const char *)m->data, m->len) < 0)
             return;
     }
-    c->peer_done = c->client != NULL;
+    c->peer_done = true;
     emit_close(w, c, m->close_code, (const char *)m->data, m->len, true);
     if (!c->farewell)
         conn_linger(w, c);
