@@ -14,6 +14,7 @@
 enum { PAUSE_US = 20000 };
 /* Of an app that changes its own files whenever it is loaded. */
 enum { AGAIN_MAX = 100 };
+enum { RELOAD_TEXT_BYTES = RELOAD_WHY_BYTES + 4096 };
 /* What a worker gets beyond limits.reload_seconds, which ends the app's code. */
 static const double overdue_seconds = 1;
 
@@ -76,9 +77,10 @@ void reload_commit(struct worker *w, uint32_t generation)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static void request(struct reload *r, const char *cause, uint64_t since_us)
+static uint32_t request(struct reload *r, const char *cause, uint64_t since_us)
 {
     pthread_mutex_lock(&r->lock);
+    uint32_t ticket = r->ticket;
     if (!r->wanted) {
         r->wanted = true;
         r->wanted_us = since_us;
@@ -86,11 +88,18 @@ static void request(struct reload *r, const char *cause, uint64_t since_us)
     }
     pthread_mutex_unlock(&r->lock);
     ev_async_send(r->server->loop, &r->wake);
+    return ticket;
 }
 
-void reload_request(struct reload *r, const char *cause)
+uint32_t reload_request(struct reload *r, const char *cause)
 {
-    request(r, cause, clock_monotonic_us());
+    return request(r, cause, clock_monotonic_us());
+}
+
+void reload_observe(struct reload *r, struct reload_observer *o)
+{
+    o->next = r->observers;
+    r->observers = o;
 }
 
 /* An attempt that has begun looks for itself whether what it has read is what counts. */
@@ -98,7 +107,7 @@ static void files_changed(struct watch *w, uint64_t first_us)
 {
     struct reload *r = w->owner;
     if (r->phase != RELOAD_PREPARING)
-        request(r, "its files changed", first_us);
+        (void)request(r, "its files changed", first_us);
 }
 
 static bool post_all(struct reload *r, enum letter_kind kind, uint32_t number)
@@ -210,16 +219,28 @@ static void over(struct reload *r)
     ev_async_send(r->server->loop, &r->wake); /* somebody may have asked meanwhile */
 }
 
+static void tell(struct reload *r, bool ok, const char *text)
+{
+    pthread_mutex_lock(&r->lock);
+    const struct reload_end end = {ok, r->generation, r->ticket - 1, text};
+    pthread_mutex_unlock(&r->lock);
+    log_write(&r->server->log, ok ? LOG_INFO : LOG_ERROR, "%s", text);
+    for (struct reload_observer *o = r->observers; o; o = o->next)
+        o->ended(o, &end);
+}
+
 static void fail(struct reload *r, const char *why)
 {
     struct server *s = r->server;
-    log_write(&s->log, LOG_ERROR, "reload failed, generation %u serves on: %s", r->generation, why);
+    char text[RELOAD_TEXT_BYTES];
+    snprintf(text, sizeof(text), "reload failed, generation %u serves on: %s", r->generation, why);
     count_shared(&s->counters, COUNT_RELOAD_FAILURES, 1);
     pthread_mutex_lock(&r->lock);
     r->number++; /* answers that are still missing come too late */
     pthread_mutex_unlock(&r->lock);
     (void)post_all(r, LETTER_ABANDON, 0); /* without memory, the next attempt begins with that */
     over(r);
+    tell(r, false, text);
 }
 
 /* What was read is not what counts: its files are being written. */
@@ -248,6 +269,7 @@ static void begin(struct reload *r)
     memcpy(r->cause, r->wanted_for, sizeof(r->cause));
     r->missing = s->worker_count;
     uint32_t number = ++r->number;
+    r->ticket++;
     pthread_mutex_unlock(&r->lock);
     r->phase = RELOAD_PREPARING;
     if (!post_all(r, LETTER_PREPARE, number)) {
@@ -365,12 +387,14 @@ static void committed(struct reload *r)
         last = a->ended_us > last ? a->ended_us : last;
     }
     count_shared(&s->counters, COUNT_RELOADS, 1);
-    log_write(&s->log, LOG_INFO,
-              "reloaded %s (%s): generation %u serves, after %.1f ms; %u worker%s switched within "
-              "%.2f ms",
-              r->app, r->cause, r->generation, milliseconds(r->asked_us, last), s->worker_count,
-              s->worker_count == 1 ? "" : "s", milliseconds(first, last));
+    char text[RELOAD_TEXT_BYTES];
+    snprintf(text, sizeof(text),
+             "reloaded %s (%s): generation %u serves, after %.1f ms; %u worker%s switched within "
+             "%.2f ms",
+             r->app, r->cause, r->generation, milliseconds(r->asked_us, last), s->worker_count,
+             s->worker_count == 1 ? "" : "s", milliseconds(first, last));
     over(r);
+    tell(r, true, text);
 }
 
 static void overdue(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -442,7 +466,7 @@ static void paused(struct ev_loop *loop, ev_timer *timer, int revents)
 
 int reload_init(struct reload *r, struct server *s, const char *app)
 {
-    *r = (struct reload){.generation = 1};
+    *r = (struct reload){.generation = 1, .ticket = 1};
     r->app = strdup(app);
     r->answers = calloc(s->worker_count, sizeof(*r->answers));
     if (r->app == NULL || r->answers == NULL) {

@@ -30,6 +30,20 @@ struct reload_answer {
     uint64_t ended_us;
 };
 
+/* How an attempt ended. */
+struct reload_end {
+    bool ok;
+    uint32_t generation; /* that serves now */
+    uint32_t ticket;     /* all requests up to this one are answered by it */
+    const char *text;    /* what the log says of it, maybe with an excerpt on lines of its own */
+};
+
+/* Hears of each attempt's end, in the main thread. The caller's storage. */
+struct reload_observer {
+    struct reload_observer *next;
+    void (*ended)(struct reload_observer *o, const struct reload_end *end);
+};
+
 struct reload {
     struct server *server;
     char *app; /* its name, for people */
@@ -42,6 +56,7 @@ struct reload {
 
     pthread_mutex_t lock; /* for what follows up to the next blank line */
     bool wanted;
+    uint32_t ticket; /* of the requests that the next attempt answers */
     uint64_t wanted_us;
     char wanted_for[RELOAD_CAUSE_BYTES];
     uint32_t number; /* of the attempt that is answered */
@@ -56,6 +71,7 @@ struct reload {
     uint64_t asked_us;
     char cause[RELOAD_CAUSE_BYTES];
     uint64_t ended_us; /* the last one */
+    struct reload_observer *observers;
     struct listen_plan listeners;
 };
 
@@ -67,8 +83,10 @@ void reload_deinit(struct reload *r);
 /* Reloads when files change, from now on. What cannot be watched is logged. */
 void reload_watch(struct reload *r);
 
-/* From any thread: reload soon. cause: "SIGHUP". */
-void reload_request(struct reload *r, const char *cause);
+/* From any thread: reload soon. cause: "SIGHUP". Returns the request's ticket. */
+uint32_t reload_request(struct reload *r, const char *cause);
+/* o hears of what follows, for as long as r lives. */
+void reload_observe(struct reload *r, struct reload_observer *o);
 /* From any thread: the app that serves is made of this file too. */
 void reload_late_file(struct reload *r, const char *path, const char *digest);
 
