@@ -140,7 +140,7 @@ spec/node_modules/.package-lock.json: spec/package.json spec/package-lock.json
 	cd spec && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-fresh-check: ## From nothing: the two commands in a new Debian 12 (root; tools/fresh-check ci: .ci/run)
+fresh-check: ## From nothing: the two commands in a new Debian 12 (root; says more at its top)
 	tools/fresh-check
 
 ##@ Fuzz and measure

@@ -123,7 +123,7 @@ describe("a TLS listener", function()
                 for _, offer in ipairs { { "h2" }, { "http/1.0", "spdy/3" } } do
                     local p, why = open { alpn = offer }
                     assert.is_nil(p)
-                    assert.equal("tlsv1 alert no application protocol", why)
+                    assert.matches("no application protocol", why)
                 end
             end)
         end)

@@ -46,10 +46,12 @@ int BIO_write(BIO *bio, const void *data, int len);
 void ERR_clear_error(void);
 unsigned long ERR_peek_error(void);
 const char *ERR_reason_error_string(unsigned long code);
+const char *SSL_alert_desc_string_long(int alert);
 ]]
 
 local C = ffi.load "libssl.so.3"
 local CTRL_SERVERNAME, CTRL_MIN_VERSION, CTRL_MAX_VERSION = 55, 123, 124
+local REASON_OF_ALERT = 1000
 local ERROR_WANT_READ, ERROR_ZERO_RETURN = 2, 6
 local versions = { ["TLSv1.1"] = 0x302, ["TLSv1.2"] = 0x303, ["TLSv1.3"] = 0x304 }
 local scratch_bytes = 65536
@@ -122,10 +124,14 @@ function Tls:fetch()
     return true
 end
 
--- "tlsv1 alert protocol version", and the like.
+-- "tlsv1 alert protocol version", and the like. Some OpenSSLs have no such text for newer alerts.
 local function reason()
-    local text = C.ERR_reason_error_string(C.ERR_peek_error())
-    return text ~= nil and ffi.string(text) or "TLS failed"
+    local code = C.ERR_peek_error()
+    local text = C.ERR_reason_error_string(code)
+    if text == nil then
+        text = C.SSL_alert_desc_string_long(tonumber(code % 0x800000) - REASON_OF_ALERT)
+    end
+    return ffi.string(text)
 end
 
 -- One call of OpenSSL, again and again until it is done: its result, or nil, why: "closed" for a

@@ -257,6 +257,16 @@ void tls_free(struct tls_session *s)
     free(s);
 }
 
+/* OpenSSL's reason for what just failed. Not every 3.0 has a text for every alert that a peer sends. */
+static const char *reason(void)
+{
+    unsigned long code = ERR_peek_error();
+    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    if (text == NULL && ERR_GET_REASON(code) > SSL_AD_REASON_OFFSET)
+        text = SSL_alert_desc_string_long(ERR_GET_REASON(code) - SSL_AD_REASON_OFFSET);
+    return text ? text : "TLS failed";
+}
+
 /* What OpenSSL says about a call that returned result <= 0: ERR_AGAIN, 0 for close_notify (or an
  * end without one, which is reported the same), or the failure. */
 static int outcome(struct tls_session *s, int result)
@@ -270,8 +280,7 @@ static int outcome(struct tls_session *s, int result)
         s->ended = true;
         return 0;
     }
-    unsigned long code = ERR_peek_error();
-    return fail(s, ERR_IO, code ? ERR_reason_error_string(code) : "TLS failed");
+    return fail(s, ERR_IO, reason());
 }
 
 static int handshake_step(struct tls_session *s)
