@@ -25,9 +25,10 @@ describe("mw", function()
         local before = counters()
         for _, name in ipairs {
             "accepted", "opened", "closed", "requests", "messages_in", "messages_out",
-            "refused_requests", "refused_handshakes", "refused_connections", "protocol_errors",
-            "too_big", "queue_overflows", "rate_overflows", "handshake_timeouts", "dead_peers",
-            "close_timeouts", "dropped_pongs", "dropped_bytes", "tls_failures", "hook_failures",
+            "forwarded", "refused_requests", "refused_handshakes", "refused_connections",
+            "protocol_errors", "too_big", "queue_overflows", "rate_overflows", "handshake_timeouts",
+            "dead_peers", "close_timeouts", "dropped_pongs", "dropped_bytes", "tls_failures",
+            "hook_failures",
         } do
             assert.is_number(before[name], name)
         end

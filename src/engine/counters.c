@@ -10,6 +10,7 @@ static const char *const names[] = {
     "requests",
     "messages_in",
     "messages_out",
+    "forwarded",
     "refused_requests",
     "refused_handshakes",
     "refused_connections",

@@ -12,6 +12,7 @@ enum counter {
     COUNT_REQUESTS, /* HTTP requests answered, handshakes not counted */
     COUNT_MESSAGES_IN,
     COUNT_MESSAGES_OUT,     /* a published message counts once for each receiver */
+    COUNT_FORWARDED,        /* published messages posted to another worker, once for each */
     COUNT_REFUSED_REQUESTS, /* heads and bodies refused (4xx, 5xx by the server itself) */
     COUNT_REFUSED_HANDSHAKES,
     COUNT_REFUSED_CONNECTIONS, /* over connections or connections_per_address */

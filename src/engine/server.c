@@ -241,6 +241,7 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
 {
     *s = (struct server){.log = *log, .limits = limits_default};
     map_init(&s->by_address);
+    audiences_init(&s->audiences);
     pthread_mutex_init(&s->admission_lock, NULL);
     pthread_mutex_init(&s->listeners_lock, NULL);
     ev_async_init(&s->wake, woken);
@@ -249,7 +250,7 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
     s->loop = ev_loop_new(EVFLAG_AUTO);
     s->exit_status = -1;
     s->resolver = resolver_new();
-    s->workers = calloc(worker_count, sizeof(*s->workers));
+    s->workers = aligned_alloc(WORKER_ALIGNMENT, worker_count * sizeof(*s->workers));
     s->dealt = calloc(worker_count, sizeof(*s->dealt));
     if (s->loop == NULL || s->resolver == NULL || s->workers == NULL || s->dealt == NULL)
         goto fail;
@@ -272,6 +273,7 @@ void server_deinit(struct server *s)
     resolver_free(s->resolver); /* before the mailboxes that it writes to */
     for (uint32_t i = 0; i < s->worker_count; i++)
         worker_deinit(&s->workers[i]);
+    audiences_deinit(&s->audiences);
     free(s->workers);
     free(s->dealt);
     for (uint32_t i = 0; i < s->signal_count; i++)

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "engine/audience.h"
 #include "engine/counters.h"
 #include "engine/listener.h"
 #include "engine/resolver.h"
@@ -17,7 +18,7 @@
 #include "engine/worker.h"
 
 enum {
-    SERVER_WORKERS_MAX = 256, /* a handle has 8 bits for it (script/api.h) */
+    SERVER_WORKERS_MAX = AUDIENCE_WORKERS_MAX, /* a handle has 8 bits for it (script/api.h) */
     SERVER_SIGNALS_MAX = 4,
     SERVER_WHY_BYTES = 512,
     SERVER_ADDRESS_BYTES = 128
@@ -52,7 +53,8 @@ struct server {
     uint32_t signal_count;
     struct counters counters; /* of the thread that accepts */
     struct resolver *resolver;
-    _Atomic int exit_status; /* what server_exit was given; -1 */
+    struct audiences audiences; /* of topics, for all workers */
+    _Atomic int exit_status;    /* what server_exit was given; -1 */
 
     /* Admission: connections in all and by address. */
     pthread_mutex_t admission_lock;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/audience.h"
 #include "engine/server.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
@@ -37,6 +38,7 @@ struct member {
 struct topic {
     char *name;
     uint32_t name_len;
+    struct audience *audience; /* held; NULL: there is one worker */
     uint32_t count;
     uint32_t cap;
     uint32_t deflating;             /* members with permessage-deflate */
@@ -62,11 +64,13 @@ void topics_init(struct topics *t)
 {
     *t = (struct topics){0};
     map_init(&t->by_name);
+    map_init(&t->strangers);
 }
 
 static void topic_free(struct worker *w, struct topic *t)
 {
     map_remove(&w->topics.by_name, t->name, t->name_len);
+    audience_release(&w->server->audiences, t->audience);
     shared_unref(t->plain.block);
     shared_unref(t->deflated.block);
     free(t->entries);
@@ -75,9 +79,22 @@ static void topic_free(struct worker *w, struct topic *t)
     free(t);
 }
 
-void topics_deinit(struct topics *t)
+static void forget_strangers(struct worker *w)
 {
+    struct map *strangers = &w->topics.strangers;
+    struct map_entry e;
+    for (size_t at = 0; map_next(strangers, &at, &e);)
+        audience_release(&w->server->audiences, e.value);
+    map_deinit(strangers);
+    w->topics.stranger_bytes = 0;
+}
+
+void topics_deinit(struct worker *w)
+{
+    struct topics *t = &w->topics;
+    topics_drain(w); /* those with a log outlive their last subscriber */
     map_deinit(&t->by_name);
+    forget_strangers(w);
     while (t->spare_count > 0)
         shared_unref(t->spare[--t->spare_count]);
 }
@@ -99,7 +116,11 @@ static struct topic *topic_make(struct worker *w, const char *name, size_t len)
         return NULL;
     t->name = malloc(len + 1);
     t->name_len = (uint32_t)len;
-    if (!t->name || map_put(&w->topics.by_name, name, len, t) < 0) {
+    bool many = w->server->worker_count > 1;
+    if (many)
+        t->audience = audience_hold(&w->server->audiences, name, len);
+    if (!t->name || (many && !t->audience) || map_put(&w->topics.by_name, name, len, t) < 0) {
+        audience_release(&w->server->audiences, t->audience);
         free(t->name);
         free(t);
         return NULL;
@@ -165,6 +186,8 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     }
     c->subscriptions[c->subscription_count] = (struct subscription){t, t->count};
     t->members[t->count++] = (struct member){c, c->subscription_count++};
+    if (t->count == 1 && t->audience)
+        audience_join(t->audience, w->index);
     if (c->deflate) {
         t->deflating++;
         t->deflate = *ws_conn_deflate(w, c);
@@ -189,6 +212,8 @@ static void remove_subscription(struct worker *w, struct conn *c, uint32_t i)
     }
     t->deflating -= c->deflate != NULL;
     w->topics.multi -= c->subscription_count == 1;
+    if (t->count == 0 && t->audience)
+        audience_leave(t->audience, w->index);
     if (t->count == 0 && !t->dirty)
         topic_free(w, t);
 }
@@ -313,17 +338,23 @@ static bool is_full(const struct topic *t, size_t most)
            (!has_room(&t->plain, most) || (t->deflating && !has_room(&t->deflated, most * 2)));
 }
 
-static int append(struct worker *w, struct conn *except, const char *name, size_t name_len,
-                  const uint8_t *data, size_t len, bool binary)
+/* The topic, with room in its log for a message of this length; NULL: nobody subscribes here. */
+static struct topic *ready_topic(struct worker *w, const char *name, size_t name_len, size_t len)
 {
-    size_t most = FRAME_HEADER_MAX + len;
     struct topic *t = topic_get(w, name, name_len);
-    if (t && (is_full(t, most) || must_drain(w, t))) {
+    if (t && (is_full(t, FRAME_HEADER_MAX + len) || must_drain(w, t))) {
         topics_drain(w);
         t = topic_get(w, name, name_len); /* its last subscriber may have failed */
     }
+    return t;
+}
+
+static int append(struct worker *w, struct topic *t, struct conn *except, const uint8_t *data,
+                  size_t len, bool binary)
+{
     if (!t || t->count == 0)
         return 0;
+    size_t most = FRAME_HEADER_MAX + len;
     struct frame f = {.opcode = binary ? FRAME_BINARY : FRAME_TEXT, .fin = true, .len = len};
     if (make_room(&w->topics, &t->plain, most) < 0)
         return ERR_MEMORY;
@@ -463,29 +494,67 @@ void topics_drain(struct worker *w)
 
 /* ---- publishing ------------------------------------------------------------------------------ */
 
-static int tell_others(struct worker *w, const char *name, size_t name_len, const uint8_t *data,
-                       size_t len, bool binary)
+/* The audience of a topic that this worker publishes to. Of those without subscribers here some are
+ * kept, so that the next message finds its audience without a lock. NULL when out of memory. */
+static struct audience *audience_of(struct worker *w, const struct topic *t, const char *name,
+                                    size_t name_len)
 {
-    struct server *s = w->server;
-    if (s->worker_count < 2)
+    if (t)
+        return t->audience;
+    struct topics *all = &w->topics;
+    struct audience *a = map_get(&all->strangers, name, name_len);
+    if (a)
+        return a;
+    if (all->strangers.count == TOPICS_STRANGERS ||
+        all->stranger_bytes + name_len > TOPICS_STRANGER_BYTES)
+        forget_strangers(w);
+    a = audience_hold(&w->server->audiences, name, name_len);
+    if (a && map_put(&all->strangers, name, name_len, a) < 0) {
+        audience_release(&w->server->audiences, a);
+        return NULL;
+    }
+    all->stranger_bytes += name_len;
+    return a;
+}
+
+static int post(struct worker *w, uint32_t to, const char *name, size_t name_len,
+                struct shared *message, bool binary)
+{
+    struct letter *l = letter_new(LETTER_PUBLISH, name, name_len);
+    if (!l)
+        return ERR_MEMORY;
+    l->message = shared_ref(message);
+    l->binary = binary;
+    mailbox_post(&w->server->workers[to].mailbox, l);
+    count(&w->counters, COUNT_FORWARDED, 1);
+    return 0;
+}
+
+/* The first worker but this one that has subscribers, from this index on. */
+static uint32_t next_other(const struct worker *w, const struct audience *a, uint32_t from)
+{
+    uint32_t i = audience_next(a, from);
+    return i == w->index ? audience_next(a, i + 1) : i;
+}
+
+static int tell_others(struct worker *w, const struct topic *t, const char *name, size_t name_len,
+                       const uint8_t *data, size_t len, bool binary)
+{
+    if (w->server->worker_count < 2)
+        return 0;
+    const struct audience *a = audience_of(w, t, name, name_len);
+    if (!a)
+        return ERR_MEMORY;
+    uint32_t to = next_other(w, a, 0);
+    if (to == AUDIENCE_WORKERS_MAX)
         return 0;
     struct shared *message = shared_new(len);
     if (!message)
         return ERR_MEMORY;
     memcpy(message->data, data, len);
     int status = 0;
-    for (uint32_t i = 0; i < s->worker_count && status == 0; i++) {
-        if (i == w->index)
-            continue;
-        struct letter *l = letter_new(LETTER_PUBLISH, name, name_len);
-        if (!l) {
-            status = ERR_MEMORY;
-            break;
-        }
-        l->message = shared_ref(message);
-        l->binary = binary;
-        mailbox_post(&s->workers[i].mailbox, l);
-    }
+    for (; to < AUDIENCE_WORKERS_MAX && status == 0; to = next_other(w, a, to + 1))
+        status = post(w, to, name, name_len, message, binary);
     shared_unref(message);
     return status;
 }
@@ -493,16 +562,18 @@ static int tell_others(struct worker *w, const char *name, size_t name_len, cons
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary)
 {
-    int status = append(w, except, name, name_len, data, len, binary);
+    struct topic *t = ready_topic(w, name, name_len, len);
+    int status = append(w, t, except, data, len, binary);
     if (status < 0)
         return status;
-    return tell_others(w, name, name_len, data, len, binary);
+    return tell_others(w, t, name, name_len, data, len, binary);
 }
 
 void topics_deliver(struct worker *w, const char *name, size_t name_len,
                     const struct shared *message, bool binary)
 {
-    if (append(w, NULL, name, name_len, message->data, message->len, binary) < 0)
+    struct topic *t = ready_topic(w, name, name_len, message->len);
+    if (append(w, t, NULL, message->data, message->len, binary) < 0)
         log_write(w->log, LOG_ERROR, "out of memory: a message to \"%.*s\" was not delivered",
                   (int)name_len, name);
 }

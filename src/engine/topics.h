@@ -12,7 +12,13 @@
 
 struct topic;
 
-enum { TOPICS_SPARE = 64 };
+enum {
+    TOPICS_SPARE = 64,
+    /* Audiences that a worker keeps of topics to which it only publishes: so many, and so many bytes
+     * of their names (or one). Beyond that it forgets them all and asks again. */
+    TOPICS_STRANGERS = 256,
+    TOPICS_STRANGER_BYTES = 64 * 1024
+};
 
 struct topics {
     struct map by_name;
@@ -20,12 +26,14 @@ struct topics {
     struct topic *dirty_tail;
     struct shared *spare[TOPICS_SPARE]; /* emptied log blocks, for the next turns */
     uint32_t spare_count;
-    uint32_t multi; /* connections with more than one subscription */
+    uint32_t multi;        /* connections with more than one subscription */
+    struct map strangers;  /* audiences of topics without subscribers here, held, by name */
+    size_t stranger_bytes; /* of their names */
 };
 
 void topics_init(struct topics *t);
 /* When no connection is left. */
-void topics_deinit(struct topics *t);
+void topics_deinit(struct worker *w);
 
 /* 1 done, 0 was so already; ERR_LIMIT (subscriptions), ERR_MEMORY, or ERR_CLOSED. */
 int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t len);
@@ -35,7 +43,7 @@ void topics_unsubscribe_all(struct worker *w, struct conn *c);
 uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len);
 
 /* To this worker's subscribers but except (NULL: to all), and through their mailboxes to the other
- * workers'. A text is UTF-8. 0 or ERR_MEMORY. */
+ * workers that have some. A text is UTF-8. 0 or ERR_MEMORY. */
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary);
 /* A message from another worker. */

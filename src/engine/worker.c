@@ -337,7 +337,7 @@ void worker_deinit(struct worker *w)
             conn_kill(w, w->conns[i]);
     free_dead(w);
     http_session_pool_deinit(w);
-    topics_deinit(&w->topics);
+    topics_deinit(w);
     timers_deinit(w);
     tls_client_cache_deinit(&w->tls_clients);
     mailbox_deinit(&w->mailbox);

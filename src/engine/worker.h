@@ -29,7 +29,8 @@ enum {
     READ_ARENA_BYTES = 512 * 1024,
     READ_MIN_BYTES = TRANSPORT_READ_BYTES, /* with less left, the batch is run first */
     WRITE_ARENA_BYTES = 1024 * 1024,
-    WORKER_TICKS_PER_SECOND = 10 /* of deadlines */
+    WORKER_TICKS_PER_SECOND = 10, /* of deadlines */
+    WORKER_ALIGNMENT = 64         /* a cache line */
 };
 
 struct worker {
@@ -65,7 +66,6 @@ struct worker {
     uint32_t *free_slots;
     uint32_t free_count;
     uint32_t slot_cap;
-    _Atomic uint32_t conn_count; /* read by the main thread to deal out connections */
 
     struct conn *dirty;   /* to flush before the loop sleeps */
     struct conn *dead;    /* to free at the end of the turn */
@@ -75,9 +75,12 @@ struct worker {
 
     struct topics topics;
     struct timers timers;
-    struct mailbox mailbox;
-    struct counters counters;
-    struct http_session *free_sessions;
+    /* What other threads write, and what they read, each apart from the rest: for every message this
+     * thread touches its counters and never its mailbox, and shares no line with another worker. */
+    _Alignas(WORKER_ALIGNMENT) struct mailbox mailbox;
+    _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
+    _Alignas(WORKER_ALIGNMENT) struct counters counters;
+    _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
     struct mask_keys mask_keys; /* of connections in the client's role */
     struct tls_client_cache tls_clients;
