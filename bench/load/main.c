@@ -19,6 +19,7 @@ static const char USAGE[] =
     "  fanout      publish to all connections\n"
     "  handshake   connect, upgrade, close\n"
     "  idle        memory per silent connection (--pid)\n"
+    "  reload      save --edit --count times, while messages come at --rate a second\n"
     "  startup     start the command, wait for its first answer\n"
     "  wait        until the port is listened on, for --seconds\n"
     "  free-port   print a port of 127.0.0.1 that nobody listens on\n"
@@ -26,7 +27,8 @@ static const char USAGE[] =
     "  --path /              --connections 64      --inflight 1       --size 20\n"
     "  --binary              --tls                 --raw              --seconds 1\n"
     "  --warmup 0.5          --pid PID             --idle 0           --publishers 1\n"
-    "  --burst 1             --count 11            --server-cpu N     --close-by-tcp\n";
+    "  --burst 1             --count 11            --server-cpu N     --close-by-tcp\n"
+    "  --rate 2000           --edit app.lua\n";
 
 enum option_id {
     PATH = 1,
@@ -45,7 +47,9 @@ enum option_id {
     BURST,
     COUNT,
     SERVER_CPU,
-    CLOSE_BY_TCP
+    CLOSE_BY_TCP,
+    RATE,
+    EDIT
 };
 
 static const struct option OPTIONS[] = {{"path", 1, NULL, PATH},
@@ -65,6 +69,8 @@ static const struct option OPTIONS[] = {{"path", 1, NULL, PATH},
                                         {"count", 1, NULL, COUNT},
                                         {"server-cpu", 1, NULL, SERVER_CPU},
                                         {"close-by-tcp", 0, NULL, CLOSE_BY_TCP},
+                                        {"rate", 1, NULL, RATE},
+                                        {"edit", 1, NULL, EDIT},
                                         {NULL, 0, NULL, 0}};
 
 static unsigned number(const char *text, unsigned least, unsigned most)
@@ -141,6 +147,12 @@ static void set(struct options *o, int option, const char *value)
     case CLOSE_BY_TCP:
         o->close_by_tcp = true;
         break;
+    case RATE:
+        o->rate = number(value, 1, 1000000);
+        break;
+    case EDIT:
+        o->edit = value;
+        break;
     default:
         fputs(USAGE, stderr);
         exit(2);
@@ -180,9 +192,9 @@ static int free_port_run(const struct options *o)
 static const struct {
     const char *name;
     int (*run)(const struct options *o);
-} MODES[] = {{"echo", echo_run},           {"deflate", echo_run},       {"fanout", fanout_run},
-             {"handshake", handshake_run}, {"idle", idle_run},          {"startup", startup_run},
-             {"wait", wait_run},           {"free-port", free_port_run}};
+} MODES[] = {{"echo", echo_run},           {"deflate", echo_run}, {"fanout", fanout_run},
+             {"handshake", handshake_run}, {"idle", idle_run},    {"reload", reload_run},
+             {"startup", startup_run},     {"wait", wait_run},    {"free-port", free_port_run}};
 
 int main(int argc, char **argv)
 {
@@ -195,6 +207,7 @@ int main(int argc, char **argv)
                         .count = 11,
                         .seconds = 1,
                         .warmup_seconds = 0.5,
+                        .rate = 2000,
                         .server_cpu = -1};
     int option;
     while ((option = getopt_long(argc, argv, "+", OPTIONS, NULL)) != -1) {

@@ -18,7 +18,9 @@ struct options {
     unsigned idle;        /* further connections that stay silent meanwhile */
     unsigned publishers;  /* fanout: how many publish at the same time */
     unsigned burst;       /* fanout: publishes sent in one write */
-    unsigned count;       /* startup: how often */
+    unsigned count;       /* startup, reload: how often */
+    double rate;          /* reload: messages a second, over all connections */
+    const char *edit;     /* reload: the app's file */
     size_t size;          /* payload bytes */
     double seconds;
     double warmup_seconds;

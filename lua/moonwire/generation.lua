@@ -293,6 +293,11 @@ function Generation:start()
     end
     self.kept = {}
     alive[self.number] = self
+    if before then
+        -- The machine code is of hooks that are not called any more. What was compiled for the new
+        -- ones would hang on to it, one behind the other: ever slower, and keeping each generation.
+        jit.flush()
+    end
     dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
     held.know(self.env, self.number)
     if before then

@@ -2,6 +2,7 @@
 -- connection's by ever newer code, whatever is saved meanwhile.
 
 local cjson = require "cjson"
+local frame = require "spec.support.frame"
 local servers = require "spec.support.server"
 
 -- More of both, for a long run.
@@ -101,6 +102,22 @@ describe("through many edits", function()
         assert.is_true(late.generations <= 2, late.generations .. " generations are alive")
         assert.is_true(late.bytes < early.bytes + 20000,
             ("%d bytes became %d"):format(early.bytes, late.bytes))
+    end)
+
+    it("compiled hooks keep no old generation, and stay compiled", function()
+        server = servers.start(app(0), { arguments = {} })
+        local client = assert(server:websocket "/")
+        local hundred = frame.build(frame.TEXT, "x"):rep(100)
+        for i = 1, 15 do
+            -- Enough for hooks to be compiled, and for what is compiled to be left again.
+            client:send(hundred)
+            for _ = 1, 100 do
+                assert.matches("^" .. i - 1 .. " x", client:read_text())
+            end
+            server:reload(app(i))
+        end
+        local alive = cjson.decode((server:get "/stats")).generations
+        assert.is_true(alive <= 2, alive .. " generations are alive")
     end)
 
     it("a storm of signals is a few reloads", function()
