@@ -28,7 +28,7 @@ M.HANDLE, M.STATE, M.ROUTE = HANDLE, STATE, ROUTE -- ROUTE: its shape (route.lua
 M.VERSION = VERSION     -- the generation that has last met it
 M.LISTENERS = LISTENERS -- a table of event_target, or false
 M.QUEUE = QUEUE         -- what waits (inbox.lua), or false
-M.BINARY_TYPE = BINARY_TYPE
+M.BINARY_TYPE = BINARY_TYPE -- false: as its route says
 
 -- What only few have: { code, reason } when it is closed; the text of its error event; bytes that
 -- were sent in vain.
@@ -89,7 +89,7 @@ local getters = {
         return ws[CLOSED_WITH] and unsent or C.mw_buffered_amount(worker, ws[HANDLE]) + unsent
     end,
     binaryType = function(ws)
-        return ws[BINARY_TYPE]
+        return ws[BINARY_TYPE] or (ws[ROUTE].record or {}).binaryType or "string"
     end,
     url = kept_text("url", C.MW_TEXT_URL),
     protocol = kept_text("protocol", C.MW_TEXT_PROTOCOL),
@@ -550,28 +550,26 @@ function M.find(handle)
     end
 end
 
--- Calls fn(pattern, name, value) for what the app's code keeps in the objects of count slots. The
--- slot to go on with, or nil at the end.
+-- Calls fn(ws) for the objects of count slots, or until it returns true. The slot to go on with, or
+-- nil at the end.
 function M.each_from(slot, count, fn)
     local number = rshift(slot, CHUNK_BITS)
     local chunk = chunks[number]
     if not chunk then
-        return nil
+        local nearest
+        for other in pairs(chunks) do
+            if other > number and other < (nearest or SLOTS) then
+                nearest = other
+            end
+        end
+        return nearest and nearest * (CHUNK_MASK + 1)
     end
     local first = band(slot, CHUNK_MASK)
     local last = math.min(first + count - 1, CHUNK_MASK)
     for i = first, last do
-        local ws = chunk[i]
-        if ws then
-            local pattern = (ws[ROUTE].record or {}).pattern or "?"
-            for name, value in next, ws do
-                if type(name) == "string" then
-                    fn(pattern, name, value)
-                end
-            end
-            if ws[LISTENERS] then
-                fn(pattern, "listeners", ws[LISTENERS])
-            end
+        if chunk[i] and fn(chunk[i]) then
+            last = i
+            break
         end
     end
     return number * (CHUNK_MASK + 1) + last + 1

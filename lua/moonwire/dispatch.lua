@@ -267,7 +267,7 @@ local function deliver_item(ws, item)
     elseif item.kind ~= MESSAGE then
         deliver_change(ws, route, item.kind, item.data, item.code, item.flag)
     elseif ws[STATE] == OPEN then
-        if item.flag and ws[BINARY_TYPE] == "buffer" then
+        if item.flag and (ws[BINARY_TYPE] or route.binaryType) == "buffer" then
             deliver_view(ws, route, item.data, #item.data, true)
         else
             deliver_message(ws, route, item.data, item.flag)
@@ -403,7 +403,7 @@ local function on_message(ws, route, event)
             checked.text = data
         end
         deliver_message(ws, route, data, false)
-    elseif ws[BINARY_TYPE] == "buffer" then
+    elseif (ws[BINARY_TYPE] or route.binaryType) == "buffer" then
         deliver_view(ws, route, event.data, event.len, false)
     else
         deliver_message(ws, route, ffi.string(event.data, event.len), true)

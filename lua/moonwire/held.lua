@@ -7,10 +7,12 @@ local timer = require "moonwire.timer"
 
 local M = {}
 
-local SLICE = 500      -- connections' slots, and
-local PAUSE = 0.005    -- seconds from one slice to the next
-local DEPTH = 4        -- of tables in ws.state
-local NAMED = 5        -- in the log
+local SLICE = 500         -- connections' slots, or
+local SLICE_VALUES = 5000 -- values, and then
+local PAUSE = 0.005       -- seconds to the next slice
+local DEPTH = 4           -- of tables in ws.state, and
+local VALUES = 1000       -- of what one connection has, are looked at
+local NAMED = 5           -- in the log
 
 local number_of = setmetatable({}, { __mode = "k" }) -- a generation's globals → its number
 local search = 0       -- which one is going on
@@ -41,6 +43,8 @@ local function note(into, number, route, key)
     entry.count = entry.count + 1
 end
 
+local left = 0 -- values that are looked at yet, of this connection
+
 local function look(into, serving, route, key, value, depth)
     if type(value) == "function" then
         local number = number_of[getfenv(value)]
@@ -49,12 +53,31 @@ local function look(into, serving, route, key, value, depth)
         end
     elseif type(value) == "table" and depth > 0 and not connection.is(value) then
         for name, item in next, value do
+            left = left - 1
+            if left < 0 then
+                return
+            end
             if type(item) == "function" or type(item) == "table" then
                 look(into, serving, route,
                     type(name) == "string" and key .. "." .. name or key .. "[]", item, depth - 1)
             end
         end
     end
+end
+
+-- What the app's code keeps in ws. How many values that was.
+local function look_at(into, serving, ws)
+    local pattern = (ws[connection.ROUTE].record or {}).pattern or "?"
+    left = VALUES
+    for name, value in next, ws do
+        if type(name) == "string" then
+            look(into, serving, pattern, name, value, DEPTH)
+        end
+    end
+    if ws[connection.LISTENERS] then
+        look(into, serving, pattern, "listeners", ws[connection.LISTENERS], DEPTH)
+    end
+    return VALUES - left
 end
 
 local function tell(into)
@@ -73,17 +96,26 @@ local function tell(into)
     end
 end
 
-local function step(mine, serving, into, slot)
+local step
+
+local function step_later(...)
+    local arguments = { ... }
+    timer.start(timer.new("after", PAUSE, function()
+        step(unpack(arguments))
+    end))
+end
+
+function step(mine, serving, into, slot)
     if mine ~= search then
         return
     end
-    local next_slot = connection.each_from(slot, SLICE, function(route, key, value)
-        look(into, serving, route, key, value, DEPTH)
+    local seen = 0
+    local next_slot = connection.each_from(slot, SLICE, function(ws)
+        seen = seen + look_at(into, serving, ws)
+        return seen > SLICE_VALUES
     end)
     if next_slot then
-        timer.start(timer.new("after", PAUSE, function()
-            step(mine, serving, into, next_slot)
-        end))
+        step_later(mine, serving, into, next_slot)
     else
         found = into
         tell(into)
@@ -93,7 +125,7 @@ end
 -- The generation of this number has taken over.
 function M.search(serving)
     search = search + 1
-    step(search, serving, {}, 0)
+    step_later(search, serving, {}, 0)
 end
 
 return M

@@ -23,7 +23,7 @@ struct limits {
     uint32_t idle_seconds;       /* silence on a WebSocket before a ping; 0: never */
     uint32_t pong_seconds;       /* silence after that ping before it is given up: 1006 */
     uint32_t close_seconds;      /* for the peer to answer a close and to end its side */
-    uint32_t drain_seconds;      /* SIGTERM: over which closes are paced */
+    uint32_t drain_seconds;      /* over which closes are paced: SIGTERM, routes that are gone */
     uint32_t reload_seconds;     /* for the top level of an app that is loaded again */
     /* All connections. */
     uint32_t connections;             /* of the process */

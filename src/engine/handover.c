@@ -26,32 +26,133 @@ static void move_request(struct worker *w, struct http_session *s)
                                    : move_route(w, s->match.target);
 }
 
+/* A silence that began under the old limit ends as the new one says. What would be over by now, or
+ * was not counted, is spread, so that not all are pinged at once. */
+static void follow_idle(struct worker *w, struct conn *c, uint32_t before, uint32_t seconds)
+{
+    if (c->state != CONN_OPEN || c->ping_sent || before == seconds)
+        return;
+    uint32_t now = worker_tick(w);
+    uint32_t ticks = seconds * WORKER_TICKS_PER_SECOND;
+    uint32_t since = now; /* the last sign of life */
+    if (before && w->deadlines[c->slot] > before * WORKER_TICKS_PER_SECOND)
+        since = w->deadlines[c->slot] - before * WORKER_TICKS_PER_SECOND;
+    uint32_t due = since + ticks;
+    if (seconds && (!before || due <= now))
+        due = now + 1 + c->slot % ticks;
+    w->deadlines[c->slot] = seconds ? due : 0;
+}
+
+static void move_websocket(struct worker *w, struct conn *c)
+{
+    uint32_t before = w->site->routes[c->route].limits.idle_seconds;
+    c->route = move_route(w, c->route);
+    follow_idle(w, c, before, w->next->routes[c->route].limits.idle_seconds);
+}
+
 /* Those that are dead too: the script may still ask for them until the turn ends. */
 static void move_all(struct worker *w)
 {
     for (uint32_t i = 0; i < w->slot_cap; i++) {
         struct conn *c = w->conns[i];
         if (c && c->kept && c->route < w->site->route_count)
-            c->route = move_route(w, c->route);
+            move_websocket(w, c);
         else if (c && c->http)
             move_request(w, c->http);
     }
 }
 
-static void tell(struct worker *w, struct conn *c)
+/* ---- afterwards ------------------------------------------------------------------------------ */
+
+/* Slots that are looked at in one turn of the loop: on_reload is called for so many. */
+enum { EAGER_SLOTS = 200 };
+
+static const ev_tstamp gone_step_seconds = 0.05;
+
+/* The next slot's connection, or NULL for a free one. */
+static struct conn *walk_next(const struct worker *w, struct handover_walk *walk)
 {
-    if (c->route >= w->site->route_count)
-        return; /* the script has opened it: it has no route */
-    if (c->route >= w->site->declared_count) {
-        (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
+    if (walk->at >= w->slot_cap)
+        walk->at = 0;
+    walk->left--;
+    return w->conns[walk->at++];
+}
+
+static void tell_eager(struct worker *w, struct conn *c)
+{
+    if (c->state != CONN_OPEN || c->route >= w->site->declared_count ||
+        !w->site->routes[c->route].eager)
         return;
-    }
-    struct event *e = w->site->routes[c->route].eager ? batch_add(&w->batch) : NULL;
+    struct event *e = batch_add(&w->batch);
     if (e) { /* else it is told before its next event, as the others */
         e->kind = EVENT_RELOAD;
         e->conn = conn_handle(w, c);
         e->route = c->route;
     }
+}
+
+static void on_eager_step(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct worker *w = worker_of(loop);
+    struct handover_walk *walk = &w->handover.eager;
+    for (uint32_t n = 0; n < EAGER_SLOTS && walk->left > 0; n++) {
+        struct conn *c = walk_next(w, walk);
+        if (c)
+            tell_eager(w, c);
+    }
+    if (walk->left > 0)
+        ev_timer_start(loop, timer); /* in the next turn */
+}
+
+/* What has no route (CLIENT_ROUTE) was opened by the script. */
+static void close_gone(struct worker *w, struct conn *c)
+{
+    if (c->state == CONN_OPEN && c->route >= w->site->declared_count &&
+        c->route < w->site->route_count)
+        (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
+}
+
+static void on_gone_step(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct worker *w = worker_of(loop);
+    struct handover_walk *walk = &w->handover.gone;
+    uint32_t seconds = w->site->limits.drain_seconds;
+    uint32_t most = w->slot_cap;
+    if (seconds)
+        most = (uint32_t)(w->slot_cap * gone_step_seconds / seconds) + 1;
+    for (uint32_t n = 0; n < most && walk->left > 0; n++) {
+        struct conn *c = walk_next(w, walk);
+        if (c)
+            close_gone(w, c);
+    }
+    if (walk->left == 0)
+        ev_timer_stop(loop, timer);
+}
+
+/* A walk that is under way goes on from where it is, once around from now on. */
+static void begin_walks(struct worker *w)
+{
+    bool eager = false;
+    for (size_t i = 0; i < w->site->declared_count; i++)
+        eager = eager || w->site->routes[i].eager;
+    w->handover.eager.left = eager ? w->slot_cap : 0;
+    if (w->handover.eager.left)
+        ev_timer_start(w->loop, &w->handover.eager.timer);
+    bool gone = w->site->route_count > w->site->declared_count;
+    w->handover.gone.left = gone ? w->slot_cap : 0;
+    if (gone && !ev_is_active(&w->handover.gone.timer)) {
+        ev_timer_again(w->loop, &w->handover.gone.timer);
+        on_gone_step(w->loop, &w->handover.gone.timer, 0);
+    }
+}
+
+void handover_init(struct worker *w)
+{
+    ev_timer_init(&w->handover.eager.timer, on_eager_step, 0, 0);
+    ev_init(&w->handover.gone.timer, on_gone_step);
+    w->handover.gone.timer.repeat = gone_step_seconds;
 }
 
 void handover(struct worker *w)
@@ -62,10 +163,8 @@ void handover(struct worker *w)
     struct site *before = w->site;
     w->site = w->next;
     w->next = NULL;
+    topics_follow(w);
     w->commit(w->script);
-    for (uint32_t i = 0; i < w->slot_cap; i++) {
-        if (w->conns[i] && w->conns[i]->state == CONN_OPEN)
-            tell(w, w->conns[i]);
-    }
+    begin_walks(w);
     site_free(before);
 }

@@ -247,6 +247,21 @@ uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len
     return t ? t->count : 0;
 }
 
+void topics_follow(struct worker *w)
+{
+    topics_drain(w); /* what is logged was made with the options before */
+    size_t at = 0;
+    struct map_entry e;
+    while (map_next(&w->topics.by_name, &at, &e)) {
+        struct topic *t = e.value;
+        uint32_t i = t->deflating ? t->count : 0;
+        while (i-- > 0 && !t->members[i].conn->deflate)
+            ;
+        if (t->deflating)
+            t->deflate = *ws_conn_deflate(w, t->members[i].conn);
+    }
+}
+
 /* ---- the log --------------------------------------------------------------------------------- */
 
 static void set_dirty(struct worker *w, struct topic *t)
@@ -307,7 +322,7 @@ static int add_entry(struct topic *t, const struct conn *except)
 static int append_deflated(struct worker *w, struct topic *t, struct frame f, const uint8_t *data)
 {
     const struct deflate_options *o = &t->deflate;
-    if (f.len >= o->min_bytes) {
+    if (o->enabled && f.len >= o->min_bytes) {
         w->scratch.len = 0;
         if (deflaters_message(&w->deflaters, o->server_max_window_bits, o->level, o->memory_level,
                               data, (size_t)f.len, &w->scratch) < 0)

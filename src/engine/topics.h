@@ -46,6 +46,8 @@ uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len
  * workers that have some. A text is UTF-8. 0 or ERR_MEMORY. */
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary);
+/* Another site serves, with other options for compression: the topics follow their routes. */
+void topics_follow(struct worker *w);
 /* A message from another worker. */
 void topics_deliver(struct worker *w, const char *name, size_t name_len,
                     const struct shared *message, bool binary);

@@ -311,6 +311,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index)
     w->sweep.repeat = sweep_seconds;
     ev_init(&w->drain, on_drain_step);
     w->drain.repeat = drain_step_seconds;
+    handover_init(w);
     topics_init(&w->topics);
     tls_client_cache_init(&w->tls_clients);
     if (arena_init(&w->in, READ_ARENA_BYTES) < 0 || arena_init(&w->out, WRITE_ARENA_BYTES) < 0)

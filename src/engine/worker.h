@@ -13,6 +13,7 @@
 #include "engine/batch.h"
 #include "engine/conn.h"
 #include "engine/counters.h"
+#include "engine/handover.h"
 #include "engine/mailbox.h"
 #include "engine/mask_keys.h"
 #include "engine/outbound.h"
@@ -92,6 +93,7 @@ struct worker {
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;
+    struct handover handover;
     ev_tstamp started;
     ev_tstamp drain_started; /* 0: not draining */
     uint32_t drain_cursor;   /* slots below it were told to close */

@@ -459,8 +459,16 @@ static int compress_on(struct worker *w, struct conn *c, const struct deflate_op
                        const uint8_t *data, size_t len)
 {
     struct ws_deflate *d = c->deflate;
-    if (!d->deflater)
+    if (d->deflater && (d->level != o->level || d->memory_level != o->memory_level)) {
+        deflater_free(
+            d->deflater); /* another site serves: begin an empty window, with its options */
+        d->deflater = NULL;
+    }
+    if (!d->deflater) {
         d->deflater = deflater_new(ws_conn_window_bits(c), o->level, o->memory_level);
+        d->level = o->level;
+        d->memory_level = o->memory_level;
+    }
     if (!d->deflater || deflater_message(d->deflater, data, len, !d->fresh, &w->scratch) < 0)
         return ERR_MEMORY;
     d->fresh = false;
@@ -472,7 +480,7 @@ static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_
 {
     const struct deflate_params *p = c->deflate ? &c->deflate->params : NULL;
     const struct deflate_options *o = p ? ws_conn_deflate(w, c) : NULL;
-    if (!p || len < o->min_bytes)
+    if (!p || !o->enabled || len < o->min_bytes)
         return 0;
     bool each_alone = c->client ? p->client_no_context_takeover : p->server_no_context_takeover;
     w->scratch.len = 0;

@@ -27,7 +27,9 @@ struct ws_kept {
 struct ws_deflate {
     struct deflate_params params;
     struct deflater *deflater; /* made at the first message that is compressed */
-    bool fresh;                /* what the peer's window holds is not ours: begin an empty one */
+    uint8_t level;             /* what it was made with */
+    uint8_t memory_level;
+    bool fresh; /* what the peer's window holds is not ours: begin an empty one */
 };
 
 /* The peer's Close, which is answered when the script has had the messages before it. */
