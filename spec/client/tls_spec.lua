@@ -3,6 +3,7 @@
 local acceptors = require "spec.support.acceptor"
 local frame = require "spec.support.frame"
 local process = require "spec.support.process"
+local shell = require "spec.support.shell"
 local tls = require "spec.support.tls"
 
 local folder
@@ -22,7 +23,7 @@ local function signed(name, alternatives, from, to)
     ]]):format(folder.path, name, name, name, alternatives, name,
         ("%04x"):format(#name * 997 + name:byte()), name, name, name,
         from or "20200101000000Z", to or "20991231000000Z"))
-    assert(os.execute("sh " .. script .. " >" .. base .. ".log 2>&1") == 0, base)
+    shell("sh " .. script .. " >" .. base .. ".log 2>&1")
     return { certificate = base .. ".pem", key = base .. ".key" }
 end
 

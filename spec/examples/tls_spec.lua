@@ -4,6 +4,7 @@ local example = require "spec.examples.example"
 local frame = require "spec.support.frame"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
+local shell = require "spec.support.shell"
 local socket = require "socket"
 local ssl = require "ssl"
 
@@ -13,9 +14,9 @@ describe("the tls example", function()
     -- A copy, beside certificates made as its first lines say.
     setup(function()
         folder = process.folder()
-        assert(os.execute(("cp examples/tls/tls.lua examples/tls/make-certificates '%s'"):format(
-            folder.path)) == 0)
-        assert(os.execute(("'%s/make-certificates'"):format(folder.path)) == 0)
+        shell(("cp examples/tls/tls.lua examples/tls/make-certificates '%s'"):format(
+            folder.path))
+        shell(("'%s/make-certificates'"):format(folder.path))
     end)
 
     teardown(function()

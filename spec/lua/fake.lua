@@ -8,6 +8,7 @@
 --   engine.seen                                -- the table that the app knows as "seen"
 
 local ffi = require "ffi"
+local shell = require "spec.support.shell"
 
 local M = {}
 
@@ -471,7 +472,7 @@ end
 function Engine:load(source, name)
     local folder = os.tmpname()
     os.remove(folder)
-    assert(os.execute("mkdir " .. folder) == 0)
+    shell("mkdir " .. folder)
     self.folder = folder
     local path = folder .. "/" .. (name or "app.lua")
     local file = assert(io.open(path, "w"))

@@ -3,6 +3,7 @@
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
+local shell = require "spec.support.shell"
 local tls = require "spec.support.tls"
 
 -- A certificate whose time was in 2020: folder/old.pem, folder/old.key.
@@ -23,7 +24,7 @@ local function expired_certificate(folder)
     folder:write("serial", "01\n")
     local base = folder.path .. "/old"
     local function run(command)
-        assert(os.execute(command .. " >/dev/null 2>&1") == 0, command)
+        shell(command .. " >/dev/null 2>&1")
     end
     run(("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost"
         .. " -keyout %s.key -out %s.csr"):format(base, base))
@@ -105,7 +106,7 @@ describe("listeners", function()
             listen = {},
             setup = function(folder)
                 local cert, key = tls.certificate(folder.path, "a", { "a.test" })
-                assert(os.execute(("cat %s %s > %s/both.pem"):format(cert, key, folder.path)) == 0)
+                shell(("cat %s %s > %s/both.pem"):format(cert, key, folder.path))
             end,
         })
         local p = assert(server:connect { tls = {} })
@@ -139,7 +140,7 @@ describe("listeners", function()
                 "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
             folder:write("empty.pem", "")
             local lock = "openssl pkey -in %s/a.key -aes128 -passout pass:x -out %s/locked.key"
-            assert(os.execute(lock:format(folder.path, folder.path)) == 0)
+            shell(lock:format(folder.path, folder.path))
         end)
 
         after_each(function()

@@ -5,6 +5,7 @@
 --   assert.equal("TLSv1.3", peer.socket:version())
 
 local ffi = require "ffi"
+local shell = require "spec.support.shell"
 local socket = require "socket"
 
 local M = {}
@@ -339,7 +340,7 @@ function M.certificate(folder, name, names, options)
     local command = ("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days %d"
         .. " -subj /CN=%s -addext subjectAltName=%s -out %s.pem -keyout %s.key 2>/dev/null"):format(
         options.days or 2, names[1], table.concat(list, ","), base, base)
-    assert(os.execute(command) == 0, command)
+    shell(command)
     return base .. ".pem", base .. ".key"
 end
 
