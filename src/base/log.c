@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/escape.h"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -24,36 +25,6 @@ int log_level_parse(const char *name, enum log_level *out)
         }
     }
     return ERR_INVALID;
-}
-
-/* Bytes of the UTF-8 character (RFC 3629 §4) that text begins with; 0 if it begins with none. */
-static size_t character_len(const uint8_t *text, size_t len)
-{
-    uint8_t first = text[0];
-    if (first < 0x80)
-        return 1;
-    size_t need = first >= 0xc2 && first <= 0xdf   ? 2
-                  : first >= 0xe0 && first <= 0xef ? 3
-                  : first >= 0xf0 && first <= 0xf4 ? 4
-                                                   : 0;
-    if (need == 0 || need > len)
-        return 0;
-    /* Not minimal, a surrogate, or past U+10FFFF: the second byte shows it. */
-    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (text[1] < low || text[1] > high)
-        return 0;
-    for (size_t i = 2; i < need; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return need;
-}
-
-/* C0, DEL and, in their two bytes of UTF-8, C1. */
-static bool is_control(const uint8_t *text, size_t len)
-{
-    return text[0] < 0x20 || text[0] == 0x7f || (len == 2 && text[0] == 0xc2 && text[1] < 0xa0);
 }
 
 static int append_control_text(struct buffer *line, const uint8_t *text, size_t len)
@@ -74,37 +45,16 @@ static int append_text(struct buffer *line, const uint8_t *text, size_t len)
 {
     int err = 0;
     for (size_t at = 0; at < len && !err;) {
-        size_t n = character_len(text + at, len - at);
+        size_t n = escape_character(text + at, len - at);
         if (n == 0)
             err = buffer_printf(line, "\\x%02x", text[at]);
-        else if (is_control(text + at, n))
+        else if (escape_is_control(text + at, n))
             err = append_control_text(line, text + at, n);
         else
             err = buffer_append(line, text + at, n);
         /* The lines of Lua's tracebacks begin with a tab; ours are indented already. */
         if (text[at] == '\n' && at + 1 < len && text[at + 1] == '\t')
             n = 2;
-        at += n ? n : 1;
-    }
-    return err;
-}
-
-/* A JSON string's inside (RFC 8259 §7). */
-static int append_json(struct buffer *line, const uint8_t *text, size_t len)
-{
-    int err = 0;
-    for (size_t at = 0; at < len && !err;) {
-        size_t n = character_len(text + at, len - at);
-        if (n == 0)
-            err = buffer_printf(line, "\\ufffd");
-        else if (text[at] == '"' || text[at] == '\\')
-            err = buffer_printf(line, "\\%c", text[at]);
-        else if (text[at] == '\n')
-            err = buffer_append(line, "\\n", 2);
-        else if (is_control(text + at, n))
-            err = buffer_printf(line, "\\u%04x", n == 2 ? text[at + 1] : text[at]);
-        else
-            err = buffer_append(line, text + at, n);
         at += n ? n : 1;
     }
     return err;
@@ -146,7 +96,7 @@ static int json_line(struct buffer *line, enum log_level level, const char *text
     if (!err)
         err = buffer_printf(line, "\",\"level\":\"%s\",\"message\":\"", level_names[level]);
     if (!err)
-        err = append_json(line, (const uint8_t *)text, len);
+        err = escape_json(line, text, len);
     if (!err)
         err = buffer_append(line, fields_len ? "\"," : "\"", fields_len ? 2 : 1);
     if (!err)
