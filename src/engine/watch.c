@@ -18,8 +18,7 @@
 enum {
     MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF |
            IN_ONLYDIR,
-    READ_BYTES = 65536,
-    LONGEST_US = 1000000 /* files that never settle are looked at all the same */
+    READ_BYTES = 65536
 };
 
 static const double settle_seconds = 0.02;
@@ -78,7 +77,7 @@ static void want_folder(struct watch *w, const char *path)
             return;
         }
     }
-    int id = inotify_add_watch(w->fd, path, MASK);
+    int id = inotify_add_watch(w->signs.fd, path, MASK);
     if (id < 0) {
         cannot_watch(w, path, errno);
         return;
@@ -146,7 +145,7 @@ static void choose_folders(struct watch *w)
             continue;
         drop_folder(w, i);
         if (!id_in_use(w, id))
-            inotify_rm_watch(w->fd, id);
+            inotify_rm_watch(w->signs.fd, id);
     }
 }
 
@@ -174,29 +173,8 @@ static bool is_ours(const struct watch *w, const char *name)
 /* A file that is being written: its end (IN_CLOSE_WRITE) counts, not its beginning. */
 static bool is_begun(const struct watch *w, const struct inotify_event *e)
 {
-    char path[PATH_MAX];
-    struct stat st;
     const char *folder = folder_of(w, e->wd);
-    if (folder == NULL || e->len == 0)
-        return true;
-    int n = snprintf(path, sizeof(path), "%s/%s", folder, e->name);
-    return n < 0 || n >= (int)sizeof(path) || lstat(path, &st) ||
-           (S_ISREG(st.st_mode) && st.st_nlink == 1);
-}
-
-/* again: begin to wait anew. */
-static void arm(struct watch *w, bool again)
-{
-    bool waiting = ev_is_active(&w->settle);
-    uint64_t now = clock_monotonic_us();
-    if (!waiting)
-        w->first_us = now;
-    else if (!again || now - w->first_us > LONGEST_US)
-        return;
-    ev_timer_stop(w->loop, &w->settle);
-    ev_now_update(w->loop);
-    ev_timer_set(&w->settle, settle_seconds, 0);
-    ev_timer_start(w->loop, &w->settle);
+    return folder == NULL || e->len == 0 || signs_begun(folder, e->name);
 }
 
 /* Is it begun, or done? */
@@ -210,8 +188,9 @@ static void note_writing(struct watch *w, const struct inotify_event *e)
     }
 }
 
-static void on_sign(struct watch *w, const struct inotify_event *e)
+static void on_sign(struct signs *signs, const struct inotify_event *e)
 {
+    struct watch *w = signs->owner;
     bool ours = e->len > 0 && is_ours(w, e->name);
     if (ours && !((e->mask & IN_CREATE) && !is_begun(w, e)))
         note_writing(w, e);
@@ -221,53 +200,33 @@ static void on_sign(struct watch *w, const struct inotify_event *e)
                 drop_folder(w, i); /* choose_folders watches it anew */
         }
         if (!(e->mask & IN_IGNORED))
-            (void)inotify_rm_watch(w->fd, e->wd);
-        arm(w, true);
+            (void)inotify_rm_watch(w->signs.fd, e->wd);
+        signs_arm(signs, true);
     } else if (e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_Q_OVERFLOW)) {
-        arm(w, ours);
+        signs_arm(signs, ours);
     } else if ((e->mask & IN_CREATE) && !is_begun(w, e)) {
-        arm(w, ours);
-    } else if (ours && ev_is_active(&w->settle)) {
-        arm(w, true); /* it is being written: wait for more */
+        signs_arm(signs, ours);
+    } else if (ours && signs_armed(signs)) {
+        signs_arm(signs, true); /* it is being written: wait for more */
     }
-}
-
-static void read_signs(struct watch *w)
-{
-    _Alignas(struct inotify_event) char events[8192];
-    ssize_t n;
-    while ((n = read(w->fd, events, sizeof(events))) > 0) {
-        for (ssize_t at = 0; at < n;) {
-            const struct inotify_event *e = (const void *)(events + at);
-            on_sign(w, e);
-            at += (ssize_t)(sizeof(*e) + e->len);
-        }
-    }
-}
-
-static void readable(struct ev_loop *loop, ev_io *io, int revents)
-{
-    (void)loop;
-    (void)revents;
-    read_signs(io->data);
 }
 
 bool watch_busy(struct watch *w)
 {
-    if (w->loop == NULL)
+    if (w->signs.loop == NULL)
         return false;
-    read_signs(w);
-    return w->writing[0] && clock_monotonic_us() - w->writing_us < LONGEST_US;
+    signs_read(&w->signs);
+    return w->writing[0] && clock_monotonic_us() - w->writing_us < SIGNS_LONGEST_US;
 }
 
-static void settled(struct ev_loop *loop, ev_timer *timer, int revents)
+static void settled(struct signs *signs)
 {
-    (void)revents;
-    struct watch *w = timer->data;
+    struct watch *w = signs->owner;
+    uint64_t first_us = signs->first_us;
     bool changed = false;
     if (watch_busy(w)) {
-        ev_timer_set(timer, settle_seconds, 0);
-        ev_timer_start(loop, timer);
+        signs_arm(signs, true);
+        signs->first_us = first_us;
         return;
     }
     choose_folders(w);
@@ -278,7 +237,7 @@ static void settled(struct ev_loop *loop, ev_timer *timer, int revents)
         strcpy(w->files[i].digest, digest);
     }
     if (changed)
-        w->changed(w, w->first_us);
+        w->changed(w, first_us);
 }
 
 /* ---- the set --------------------------------------------------------------------------------- */
@@ -311,7 +270,7 @@ void watch_begin(struct watch *w)
 
 void watch_add(struct watch *w, const char *path, const char *digest)
 {
-    if (w->loop == NULL || find(w->files, w->file_count, path))
+    if (w->signs.loop == NULL || find(w->files, w->file_count, path))
         return;
     struct site_file *more = realloc(w->files, (w->file_count + 1) * sizeof(*more));
     if (more)
@@ -353,7 +312,7 @@ void watch_look(struct watch *w, const char *path)
 void watch_end(struct watch *w)
 {
     forget(&w->before, &w->before_count);
-    if (w->loop == NULL)
+    if (w->signs.loop == NULL)
         return;
     choose_folders(w);
     /* What was read is not what is there: it has changed in between, before its folder was watched. */
@@ -361,7 +320,7 @@ void watch_end(struct watch *w)
         char digest[SITE_DIGEST_BYTES];
         watch_digest(w->files[i].path, digest);
         if (strcmp(digest, w->files[i].digest) != 0)
-            arm(w, false);
+            signs_arm(&w->signs, false);
     }
 }
 
@@ -369,24 +328,16 @@ int watch_init(struct watch *w, struct ev_loop *loop, const struct log *log,
                void (*changed)(struct watch *w, uint64_t first_us))
 {
     *w = (struct watch){.log = log, .changed = changed};
-    w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (w->fd < 0)
-        return ERR_LIMIT;
-    w->loop = loop;
-    ev_io_init(&w->io, readable, w->fd, EV_READ);
-    ev_timer_init(&w->settle, settled, settle_seconds, 0);
-    w->io.data = w->settle.data = w;
-    ev_io_start(loop, &w->io);
-    return 0;
+    int err = signs_init(&w->signs, loop, settle_seconds, on_sign, settled);
+    w->signs.owner = w;
+    return err;
 }
 
 void watch_deinit(struct watch *w)
 {
-    if (w->loop == NULL)
+    if (w->signs.loop == NULL)
         return;
-    ev_io_stop(w->loop, &w->io);
-    ev_timer_stop(w->loop, &w->settle);
-    close(w->fd);
+    signs_deinit(&w->signs);
     forget(&w->files, &w->file_count);
     forget(&w->before, &w->before_count);
     for (size_t i = 0; i < w->folder_count; i++)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "engine/signs.h"
 #include "engine/site.h"
 
 struct watch_folder {
@@ -18,12 +19,8 @@ struct watch_folder {
 };
 
 struct watch {
-    struct ev_loop *loop; /* NULL: not watching */
+    struct signs signs; /* its loop is NULL: not watching */
     const struct log *log;
-    int fd;
-    ev_io io;
-    ev_timer settle;         /* after the last sign of a change */
-    uint64_t first_us;       /* the first sign */
     struct site_file *files; /* as they were last looked at */
     size_t file_count;
     struct site_file *before; /* between watch_begin and watch_end */
