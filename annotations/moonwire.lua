@@ -185,6 +185,7 @@ function Request:reject(status, text, headers) end
 ---@field reload_seconds? moonwire.Duration
 ---@field connections? integer
 ---@field connections_per_address? integer
+---@field watched_folders? integer
 
 ---@class moonwire.Compress
 ---@field level? integer 1 to 9

@@ -24,6 +24,7 @@ const struct limits limits_default = {
     .reload_seconds = 5,
     .connections = 100000,
     .connections_per_address = 0,
+    .watched_folders = 2000,
 };
 
 #define FIELD(name)                          \
@@ -44,6 +45,7 @@ static const struct {
     FIELD(pong_seconds),       FIELD(close_seconds),
     FIELD(drain_seconds),      FIELD(reload_seconds),
     FIELD(connections),        FIELD(connections_per_address),
+    FIELD(watched_folders),
 };
 #undef FIELD
 

@@ -28,6 +28,8 @@ struct limits {
     /* All connections. */
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */
+    /* The dev overlay. */
+    uint32_t watched_folders; /* of mw.static; pages do not reload for what changes in more */
 };
 
 extern const struct limits limits_default;

@@ -92,6 +92,7 @@ static void list_free(char **list)
 static void route_deinit(struct site_route *r)
 {
     free(r->pattern);
+    free(r->folder_path);
     list_free(r->protocols);
     list_free(r->origins);
     if (r->folder >= 0)
@@ -232,9 +233,10 @@ int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const
     r->kind = SITE_STATIC;
     r->methods = HTTP_GET | HTTP_HEAD;
     r->folder = fd;
+    r->folder_path = strndup(folder, folder_len);
     char *pattern = malloc(prefix_len + sizeof(rest));
-    int status = pattern ? 0 : no_memory(s);
-    if (pattern) {
+    int status = pattern && r->folder_path ? 0 : no_memory(s);
+    if (status == 0) {
         memcpy(pattern, prefix, prefix_len);
         memcpy(pattern + prefix_len, rest, sizeof(rest));
         status = route_pattern(s, pattern, prefix_len + sizeof(rest) - 1, r->methods);
@@ -338,9 +340,9 @@ static bool ends_with(const char *text, const char *end)
 static bool app_only(const char *name)
 {
     static const char *const names[] = {
-        "target_bytes",       "head_bytes",    "header_count", "handshake_seconds",
-        "keep_alive_seconds", "drain_seconds", "connections",  "connections_per_address",
-        "reload_seconds"};
+        "target_bytes",       "head_bytes",     "header_count", "handshake_seconds",
+        "keep_alive_seconds", "drain_seconds",  "connections",  "connections_per_address",
+        "reload_seconds",     "watched_folders"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0)
             return true;
@@ -523,6 +525,15 @@ int site_add_certificate(struct site *s, int listener, const char *cert_path, co
 
 /* ---- files ---- */
 
+bool site_has_static(const struct site *s)
+{
+    for (size_t i = 0; i < s->route_count; i++) {
+        if (s->routes[i].kind == SITE_STATIC)
+            return true;
+    }
+    return false;
+}
+
 int site_add_file(struct site *s, const char *path, const char *digest)
 {
     for (size_t i = 0; i < s->file_count; i++) {
@@ -671,7 +682,7 @@ uint32_t site_retire(struct site *s, struct site *before, uint32_t route)
     struct site_route *to = &s->routes[s->route_count]; /* site_succeed made room */
     *to = *from;
     to->was = route;
-    from->pattern = NULL;
+    from->pattern = from->folder_path = NULL;
     from->protocols = from->origins = NULL;
     from->folder = -1;
     s->retirees[route] = (uint32_t)s->route_count;

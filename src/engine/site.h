@@ -27,8 +27,9 @@ struct site_route {
     char **origins;
     struct handshake_rules handshake; /* points into the above; made by site_commit */
     struct deflate_options deflate;
-    bool eager;   /* SITE_WEBSOCKET: the script is told of a new site at once (EVENT_RELOAD) */
-    int folder;   /* SITE_STATIC: an O_PATH descriptor */
+    bool eager; /* SITE_WEBSOCKET: the script is told of a new site at once (EVENT_RELOAD) */
+    int folder; /* SITE_STATIC: an O_PATH descriptor */
+    char *folder_path;
     uint32_t was; /* of a retired route: its index in the site before */
 };
 
@@ -73,6 +74,7 @@ struct site {
     struct site_listener *listeners;
     size_t listener_count;
     struct limits limits;
+    bool overlay;    /* HTML files are answered with the tag of the dev overlay (overlay.h) */
     char error[512]; /* the last failure, for people */
 };
 
@@ -92,6 +94,9 @@ int site_add_certificate(struct site *s, int listener, const char *cert_path, co
 
 /* A file that the app was made of, or looked for (digest ""). The first word about a path counts. */
 int site_add_file(struct site *s, const char *path, const char *digest);
+
+/* Does it serve a folder? */
+bool site_has_static(const struct site *s);
 
 /* Routes take the app's limits where they set none of their own, and lists are wired up. */
 int site_commit(struct site *s);
