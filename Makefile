@@ -13,7 +13,7 @@ CC      := gcc
 SRC     := $(wildcard src/*/*.c)
 HEADERS := $(wildcard src/*/*.h)
 CORE    := $(wildcard src/base/*.c src/protocol/*.c)
-LUA     := $(shell find lua -name '*.lua' 2>/dev/null | LC_ALL=C sort)
+LUA     := $(shell find lua -name '*.lua' -o -name '*.js' 2>/dev/null | LC_ALL=C sort)
 
 # What Lua's ffi.cdef reads is what C includes: this header, and those it includes.
 CDEF     := src/script/api.h

@@ -1,5 +1,7 @@
 -- Turns the Lua modules into a C table of bytecode (src/script/embedded.h).
---   luajit tools/embed.lua OUT.c HEADER lua/MODULE.lua…
+--   luajit tools/embed.lua OUT.c HEADER lua/MODULE.lua… lua/TEXT.js…
+-- A text that is no Lua becomes a module that returns it: lua/moonwire/overlay.js is
+-- moonwire.overlay.js.
 -- The header, after those it includes, becomes the module "moonwire.cdef": their text, without
 -- preprocessor lines, for ffi.cdef, so that C and Lua read one declaration.
 
@@ -51,7 +53,11 @@ local out_path, header = arg[1], arg[2]
 local sources = {}
 for i = 3, #arg do
     local name, chunk = module_of(arg[i])
-    sources[#sources + 1] = { name = name, chunk = chunk, text = read(arg[i]) }
+    local text = read(arg[i])
+    if not arg[i]:find "%.lua$" then
+        text = ("return %q"):format(text)
+    end
+    sources[#sources + 1] = { name = name, chunk = chunk, text = text }
 end
 sources[#sources + 1] = {
     name = "moonwire.cdef",

@@ -9,7 +9,7 @@ local FORGET = "1h" -- how long a room that everybody left keeps them
 
 -- Rooms are plain tables, because one worker serves everybody. With --workers 2 each would have
 -- its own: messages would still reach everyone, but lists of people and histories would differ.
-local rooms = {}
+local rooms = mw.keep "rooms" -- the same table when this file was changed, and runs anew
 local last_id = os.time() * 1000 -- grows over restarts too: a page knows what it has shown
 
 local chat = mw.ws("/chat/:room", { limits = { message_bytes = "4k", messages_per_second = 20 } })

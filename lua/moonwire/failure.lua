@@ -49,7 +49,9 @@ end
 function M.report(what, problem)
     problem = M.opened(problem)
     C.mw_count_hook_failure(worker)
-    log.error(("%s failed: %s%s"):format(what, problem.text, problem.trace))
+    local text = ("%s failed: %s%s"):format(what, problem.text, problem.trace)
+    log.error(text)
+    C.mw_overlay_fault(worker, text, #text)
     return problem.value
 end
 

@@ -11,6 +11,7 @@ local environment = require "moonwire.environment"
 local failure = require "moonwire.failure"
 local held = require "moonwire.held"
 local native = require "moonwire.native"
+local overlay = require "moonwire.overlay"
 local timer = require "moonwire.timer"
 local websocket = require "moonwire.websocket"
 
@@ -235,6 +236,7 @@ function Generation:declare(site)
         end
     end
     self.plan = {}
+    overlay.declare(self.routes, site)
     return unknown_function(self)
 end
 

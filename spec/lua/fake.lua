@@ -277,6 +277,12 @@ local function make_c(engine)
     function c.mw_count_hook_failure()
         engine.failures = engine.failures + 1
     end
+    function c.mw_overlay_fault(_, text, len)
+        engine.faults[#engine.faults + 1] = text_of(text, len)
+    end
+    function c.mw_overlay_wanted()
+        return 0
+    end
     function c.mw_worker_index()
         return 0
     end
@@ -451,6 +457,7 @@ function M.new()
         queue = {}, conns = {}, requests = {}, calls = {}, logged = {}, timers = {}, site = {},
         lent = {}, answers = {}, files = {}, generation = 1,
         failures = 0, last_timer = 0, route_count = 0,
+        faults = {}, -- what pages in watch mode would be told
         dialed = {}, last_dialed = 9000, buffered = 42,
     }, Engine)
     if not package.path:find("lua/?.lua", 1, true) then

@@ -24,6 +24,7 @@ enum {
     SERVER_ADDRESS_BYTES = 128
 };
 
+struct overlay;
 struct reload;
 
 struct server_signal {
@@ -46,7 +47,8 @@ struct server {
     _Atomic uint32_t
         *dealt;            /* by worker: connections in its mailbox, which it does not count yet */
     struct reload *reload; /* NULL: the app is not loaded again */
-    uint32_t next_worker;  /* among equals */
+    struct overlay *overlay; /* NULL: pages do not get it; not changed once threads run */
+    uint32_t next_worker;    /* among equals */
     _Atomic uint32_t running;
     _Atomic bool draining;
     struct server_signal signals[SERVER_SIGNALS_MAX];

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "engine/http_answer.h"
 #include "engine/http_route.h"
+#include "engine/overlay.h"
 #include "engine/worker.h"
 #include "protocol/http_date.h"
 #include "protocol/http_etag.h"
@@ -30,6 +31,8 @@ enum {
 };
 
 static const char index_name[] = "index.html";
+/* What pages end with in watch mode. */
+static const char overlay_tag[] = "<script src=\"" OVERLAY_SCRIPT "\"></script>\n";
 
 /* A file that is about to be answered with. */
 struct file {
@@ -38,6 +41,7 @@ struct file {
     time_t modified; /* never in the future (RFC 9110 §8.8.2.1) */
     char etag[ETAG_BYTES];
     const char *type;
+    bool tagged; /* the tag of the dev overlay follows */
 };
 
 /* ---- paths ---- */
@@ -223,7 +227,7 @@ static unsigned choose_range(const struct http_session *s, const struct file *f,
 {
     const char *base = (const char *)s->in.data;
     const struct http_field *range = http_head_field(&s->head, base, "range", NULL);
-    if (!range || s->head.method != HTTP_GET || !range_is_current(s, f, now))
+    if (!range || s->head.method != HTTP_GET || f->tagged || !range_is_current(s, f, now))
         return 200;
     int status = http_range_parse(base + range->value.at, range->value.len, f->size, first, last);
     return status > 0 ? 206 : status < 0 ? 416 : 200;
@@ -251,12 +255,14 @@ static void answer_not_modified(struct worker *w, struct conn *c, const struct f
         http_answer_done(w, c);
 }
 
-/* Queues head and body. Takes over f->fd. */
+/* Queues head and body: len bytes of the file, from at. Takes over f->fd. */
 static void send_part(struct worker *w, struct conn *c, struct file *f, struct http_response *r,
-                      uint64_t at)
+                      uint64_t at, size_t len)
 {
     char small[SMALL_BYTES];
-    size_t len = c->http->head.method == HTTP_HEAD ? 0 : (size_t)r->content_length;
+    bool head_only = c->http->head.method == HTTP_HEAD;
+    if (head_only)
+        len = 0;
     bool copied = len <= sizeof(small);
     if (copied) {
         ssize_t n = len > 0 ? pread(f->fd, small, len, (off_t)at) : 0;
@@ -281,6 +287,9 @@ static void send_part(struct worker *w, struct conn *c, struct file *f, struct h
         conn_kill(w, c);
         return;
     }
+    if (f->tagged && !head_only &&
+        http_answer_queue(w, c, overlay_tag, sizeof(overlay_tag) - 1) < 0)
+        return;
     http_answer_done(w, c);
 }
 
@@ -298,18 +307,20 @@ static void answer_file(struct worker *w, struct conn *c, struct file *f)
     }
     size_t len = validator_fields(fields, f);
     len += (size_t)snprintf(fields + len, sizeof(fields) - len,
-                            "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n");
+                            "Accept-Ranges: %s\r\nX-Content-Type-Options: nosniff\r\n",
+                            f->tagged ? "none" : "bytes");
     if (status == 206)
         len += (size_t)snprintf(fields + len, sizeof(fields) - len,
                                 "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n",
                                 first, last, f->size);
+    uint64_t part = status == 206 ? last - first + 1 : f->size;
     struct http_response r = {.status = status,
                               .has_length = true,
-                              .content_length = status == 206 ? last - first + 1 : f->size,
+                              .content_length = part + (f->tagged ? sizeof(overlay_tag) - 1 : 0),
                               .type = f->type,
                               .headers = fields,
                               .headers_len = len};
-    send_part(w, c, f, &r, first);
+    send_part(w, c, f, &r, first, (size_t)part);
 }
 
 /* A regular file is open. Takes over fd. */
@@ -317,14 +328,16 @@ static void serve_open(struct worker *w, struct conn *c, int fd, const struct st
                        const char *path)
 {
     struct file f = {.fd = fd, .size = (uint64_t)st->st_size, .type = http_mime_type(path)};
+    f.tagged = w->site->overlay && strncmp(f.type, "text/html", strlen("text/html")) == 0;
     time_t now = (time_t)ev_now(w->loop);
     f.modified = st->st_mtim.tv_sec < now ? st->st_mtim.tv_sec : now;
     if (f.modified < 0)
         f.modified = 0;
-    snprintf(f.etag, sizeof(f.etag), "\"%llx-%llx-%llx\"",
+    snprintf(f.etag, sizeof(f.etag), "\"%llx-%llx-%llx%s\"",
              (unsigned long long)st->st_mtim.tv_sec * 1000000000ull +
                  (unsigned long long)st->st_mtim.tv_nsec,
-             (unsigned long long)st->st_size, (unsigned long long)st->st_ino);
+             (unsigned long long)st->st_size, (unsigned long long)st->st_ino,
+             f.tagged ? "-overlay" : "");
     unsigned status = check_conditions(c->http, &f);
     if (status == 0) {
         answer_file(w, c, &f);

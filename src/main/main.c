@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "base/error.h"
+#include "engine/overlay.h"
 #include "engine/reload.h"
 #include "engine/server.h"
 #include "main/app.h"
@@ -31,6 +32,7 @@ struct process {
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
+    struct overlay overlay;     /* in watch mode */
     char why[SERVER_WHY_BYTES]; /* it cannot start */
 };
 
@@ -79,8 +81,14 @@ static int init(struct process *p)
 static void deinit(struct process *p)
 {
     app_stop(p->apps, p->options.workers);
+    overlay_deinit(&p->overlay);
     reload_deinit(&p->reload);
     server_deinit(&p->server);
+}
+
+static bool wants_watch(const struct options *o)
+{
+    return o->watch == OPTIONS_ON || (o->watch == OPTIONS_AUTO && isatty(STDOUT_FILENO));
 }
 
 static int load(struct process *p)
@@ -121,8 +129,10 @@ static int prepare_reload(struct process *p)
         return err;
     }
     p->reload.fixed_listeners = o->listener_count > 0;
-    if (o->watch == OPTIONS_ON || (o->watch == OPTIONS_AUTO && isatty(STDOUT_FILENO)))
+    if (wants_watch(o))
         reload_watch(&p->reload);
+    if (p->server.overlay)
+        overlay_start(&p->overlay, &p->reload);
     return 0;
 }
 
@@ -158,6 +168,8 @@ static int run(struct server *s)
 
 static int serve(struct process *p)
 {
+    if (wants_watch(&p->options) && overlay_init(&p->overlay, &p->server))
+        return complain(error_text(ERR_MEMORY), EXIT_FAILURE);
     if (load(p))
         return complain(p->why, EXIT_FAILURE);
     if (server_exiting(&p->server))

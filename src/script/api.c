@@ -7,6 +7,7 @@
 #include "engine/client.h"
 #include "engine/http_conn.h"
 #include "engine/input.h"
+#include "engine/overlay.h"
 #include "engine/reload.h"
 #include "engine/server.h"
 #include "engine/site.h"
@@ -522,4 +523,33 @@ int mw_route_was(struct mw_worker *w, uint32_t i)
 int mw_generation(struct mw_worker *w)
 {
     return (int)worker(w)->site->generation;
+}
+
+/* ---- the dev overlay ------------------------------------------------------------------------- */
+
+const char *mw_overlay_path(int script)
+{
+    return script ? OVERLAY_SCRIPT : OVERLAY_SOCKET;
+}
+
+int mw_overlay_wanted(struct mw_worker *w, const struct mw_site *s)
+{
+    return worker(w)->server->overlay && site_has_static((const struct site *)(const void *)s);
+}
+
+void mw_site_overlay(struct mw_site *s)
+{
+    site(s)->overlay = true;
+}
+
+void mw_overlay_join(struct mw_worker *w, double conn)
+{
+    struct conn *c = get(w, conn);
+    if (c)
+        overlay_join(worker(w), c);
+}
+
+void mw_overlay_fault(struct mw_worker *w, const char *text, size_t len)
+{
+    overlay_fault(worker(w), text, len);
 }

@@ -199,3 +199,16 @@ int mw_site_file(struct mw_worker *w, struct mw_site *s, const char *path, const
 int mw_route_was(struct mw_worker *w, uint32_t i);
 /* The number of the generation that serves, from 1. */
 int mw_generation(struct mw_worker *w);
+
+/* ---- the dev overlay (engine/overlay.h) ------------------------------------------------------ */
+
+/* The paths of its WebSocket and of its script. */
+const char *mw_overlay_path(int script);
+/* Shall pages of this site have it? 1: in watch mode, when it serves a folder; 0 otherwise. */
+int mw_overlay_wanted(struct mw_worker *w, const struct mw_site *s);
+/* Its routes are declared: HTML files are answered with its tag. */
+void mw_site_overlay(struct mw_site *s);
+/* A page is there: the connection hears of what pages are told. */
+void mw_overlay_join(struct mw_worker *w, double conn);
+/* Pages are told of a hook that failed, as the log is. */
+void mw_overlay_fault(struct mw_worker *w, const char *text, size_t len);
