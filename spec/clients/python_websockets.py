@@ -28,6 +28,16 @@ def connect(to, **options):
     return websockets.connect(to, ssl=TLS, max_size=2**27, close_timeout=15, **options)
 
 
+# Releases from 14 on name some things anew.
+def extensions(ws):
+    agreed = ws.extensions if hasattr(ws, "extensions") else ws.protocol.extensions
+    return [extension.name for extension in agreed]
+
+
+def status_of(error):
+    return error.status_code if hasattr(error, "status_code") else error.response.status_code
+
+
 def some_bytes(n):
     block, x = bytearray(min(n, 4093)), 1
     for i in range(len(block)):
@@ -53,7 +63,7 @@ async def echoes():
                 "same": got == data,
             })
 
-        report("extensions", [extension.name for extension in ws.extensions])
+        report("extensions", extensions(ws))
         for n in SIZES:
             await echo("text", n, some_text(n))
             await echo("binary", n, some_bytes(n))
@@ -128,8 +138,8 @@ async def refusals():
     for name in "nothing", "refused":
         try:
             await connect(f"{BASE}/{name}")
-        except websockets.InvalidStatusCode as error:
-            report(name, error.status_code)
+        except websockets.InvalidHandshake as error:
+            report(name, status_of(error))
 
 
 async def connections():
@@ -158,7 +168,7 @@ async def deflate_options():
                     await ws.send(data)
                     same += await ws.recv() == data
             report(f"deflate {name}", {
-                "extensions": [extension.name for extension in ws.extensions],
+                "extensions": extensions(ws),
                 "same": same,
             })
 
