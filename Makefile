@@ -109,7 +109,8 @@ $(B)/gen/modules: FORCE
 -include $(OBJ:.o=.d) $(SO_OBJ:.o=.d)
 
 ##@ Test
-SPECS ?= $(filter-out spec/browser/ spec/support/ spec/node_modules/,$(sort $(wildcard spec/*/)))
+SPECS ?= $(filter-out spec/browser/ spec/support/ spec/torture/ spec/node_modules/, \
+             $(sort $(wildcard spec/*/)))
 TSAN_SPECS ?= $(filter spec/main/ spec/server/ spec/client/ spec/reload/ spec/examples/,$(SPECS))
 BUSTED = busted --lua=luajit $(BUSTED_FLAGS)
 
@@ -124,6 +125,16 @@ browser: ## Run the browser specs (headless Chromium)
 	@tools/packages build test browser
 	@$(MAKE) --no-print-directory $(JOBS) all spec/node_modules/.package-lock.json
 	$(BUSTED) spec/browser
+
+# TORTURE=short: some seconds. 10,000 connections need as many files, here and in the server.
+torture: ## Reload for a quarter of an hour under all kinds of load (TORTURE=short: seconds)
+	@tools/packages build test
+	@$(MAKE) --no-print-directory $(JOBS) all build/bench/load spec/node_modules/.package-lock.json
+	@rm -f $(B)/torture.txt
+	ulimit -n $$(ulimit -Hn) && MOONWIRE_TORTURE=$(TORTURE) $(BUSTED) $(TORTURE_SPECS)
+	@echo && cat $(B)/torture.txt
+
+TORTURE_SPECS ?= spec/torture
 
 asan: ## Run the specs on a build with ASan and UBSan
 	@tools/packages build test
@@ -217,5 +228,5 @@ help: ## This list
 	    /^[a-z_-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 FORCE:
-.PHONY: all run test check browser asan tsan fresh-check fuzz bench bench-peers format format-check \
+.PHONY: all run test check browser torture asan tsan fresh-check fuzz bench bench-peers format format-check \
         lint objects layers compile_commands install uninstall clean help FORCE

@@ -19,6 +19,7 @@ local fcntl = require "posix.fcntl"
 local M = {}
 
 M.binary = (os.getenv "MOONWIRE_BUILD" or "build") .. "/moonwire"
+M.load = "build/bench/load" -- the load generator (make build/bench/load)
 local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 60)
 
 local function now()
