@@ -172,8 +172,13 @@ $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run
 
-bench-peers: all $(B)/bench/raw $(B)/bench/load ## Measure beside other servers (from npm)
+bench-peers: all $(B)/bench/raw $(B)/bench/load ## Measure beside other servers (npm, Debian)
+	@! command -v apt-get >/dev/null || tools/packages peers || true
 	bench/run --peers
+
+bench-scaling: all $(B)/bench/load ## Count what workers share: instructions and locks per message
+	@tools/packages scaling
+	bench/scaling
 
 .SECONDEXPANSION:
 $(B)/bench/%: $$(wildcard bench/$$*.c bench/$$*/*.[ch])
@@ -228,5 +233,6 @@ help: ## This list
 	    /^[a-z_-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 FORCE:
-.PHONY: all run test check browser torture asan tsan fresh-check fuzz bench bench-peers format format-check \
+.PHONY: all run test check browser torture asan tsan fresh-check fuzz bench bench-peers \
+        bench-scaling format format-check \
         lint objects layers compile_commands install uninstall clean help FORCE

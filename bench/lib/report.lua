@@ -130,6 +130,59 @@ local function speed_table(lines, rows, servers, results)
     end
 end
 
+local function checks_table(lines, checks)
+    local any
+    for _, check in ipairs(checks) do
+        if not check.of_peer then
+            if not any then
+                lines[#lines + 1] = ""
+                push_head(lines, { "Held to", "against", "found", "limit", "goal", "" })
+                any = true
+            end
+            push_line(lines, { check.row, check.against == "-" and "absolute" or check.against,
+                trim_number(check.found), check.limit and trim_number(check.limit) or "–",
+                trim_number(check.goal), check.verdict })
+        end
+    end
+end
+
+-- Where moonwire is behind a peer, the worst first.
+local function ahead_table(lines, rows, results, checks)
+    local units, compared, behind = {}, 0, {}
+    for _, row in ipairs(rows) do
+        units[row.name] = row
+    end
+    for _, check in ipairs(checks) do
+        compared = compared + (check.of_peer and 1 or 0)
+        if check.ahead then
+            behind[#behind + 1] = check
+        end
+    end
+    if compared == 0 then
+        return
+    end
+    lines[#lines + 1] = ""
+    if #behind == 0 then
+        lines[#lines + 1] = ("No peer is ahead in any row (%d comparisons)."):format(compared)
+        return
+    end
+    table.sort(behind, function(a, b)
+        return a.found > b.found
+    end)
+    push_head(lines, { ("Rows where a peer is ahead (%d of %d comparisons)"):format(#behind,
+        compared), "peer", "its figure", "moonwire's", "moonwire / peer", "" })
+    for _, check in ipairs(behind) do
+        local row, peer = units[check.row], check.against:match "^[^/]+"
+        local of_row = results[row.name]
+        local function median(server)
+            return M.figure(stats.summary(of_row[server].values).median, row.unit) ..
+                suffixes[row.unit]
+        end
+        push_line(lines, { row.label, peer, median(peer), median "moonwire",
+            ("%.2f"):format(check.found), check.certain and "" or "within noise" })
+    end
+end
+
 --- The Markdown report. checks are those of bench/run.
 function M.markdown(info, rows, servers, results, checks)
     local lines = {}
@@ -152,15 +205,8 @@ function M.markdown(info, rows, servers, results, checks)
         lines[#lines + 1] = ""
         lines[#lines + 1] = "Failed: " .. failure
     end
-    if #checks > 0 then
-        lines[#lines + 1] = ""
-        push_head(lines, { "Held to", "against", "found", "limit", "goal", "" })
-        for _, check in ipairs(checks) do
-            push_line(lines, { check.row, check.against == "-" and "absolute" or check.against,
-                trim_number(check.found), check.limit and trim_number(check.limit) or "–",
-                trim_number(check.goal), check.verdict })
-        end
-    end
+    checks_table(lines, checks)
+    ahead_table(lines, rows, results, checks)
     return table.concat(lines, "\n") .. "\n"
 end
 
@@ -176,7 +222,8 @@ end
 
 -- The chart: CPU per message as a multiple of the floor, one group of bars per row.
 
-local COLOURS = { moonwire = "#2f6fde", bun = "#b8915a", ws = "#7a8a7a" }
+local COLOURS = { moonwire = "#2f6fde", uws = "#a33a3a", bun = "#b8915a", lws = "#6a4f8f",
+    ws = "#7a8a7a" }
 local LEFT, WIDTH, BAR, GAP, LONGEST = 330, 470, 13, 10, 4
 
 local function escape(text)

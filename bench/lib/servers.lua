@@ -8,13 +8,16 @@ function M.init(root_folder, files_folder)
     root, files = root_folder, files_folder
 end
 
-local function peer_argv(program, script, app, port)
-    local argv = { program, root .. "/bench/peers/" .. script, app, port }
+local function with_certificate(argv, app)
     if app == "tls" then
         argv[#argv + 1] = files .. "/cert.pem"
         argv[#argv + 1] = files .. "/key.pem"
     end
     return argv
+end
+
+local function peer_argv(program, script, app, port)
+    return with_certificate({ program, root .. "/bench/peers/" .. script, app, port }, app)
 end
 
 local servers = {
@@ -35,6 +38,12 @@ local servers = {
     end,
     ws = function(row, port)
         return peer_argv("node", "ws.js", row.app, port)
+    end,
+    uws = function(row, port)
+        return peer_argv("node", "uws.js", row.app, port)
+    end,
+    lws = function(row, port)
+        return with_certificate({ files .. "/lws", row.app, port }, row.app)
     end,
 }
 
