@@ -80,7 +80,8 @@ end
 
 --- The same, line by line with its output shown; true when it exits with 0.
 function M.run(argv)
-    return os.execute(command_line(argv)) == 0
+    local status = os.execute(command_line(argv)) -- with Lua 5.2's library, true
+    return status == 0 or status == true
 end
 
 return M
