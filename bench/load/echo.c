@@ -99,8 +99,9 @@ static void on_readable(struct echo *e, struct talker *t)
     for (unsigned i = 0; i < done; i++) {
         window_count(&e->window, now, now - t->sent_ns[t->done++ % e->o->inflight]);
     }
-    if (!e->window.over) {
-        issue(e, t, done, now);
+    unsigned most = e->o->messages ? e->o->messages - t->issued : done;
+    if (!e->window.over && most > 0) {
+        issue(e, t, done < most ? done : most, now);
     }
 }
 
@@ -149,6 +150,10 @@ static void run_loop(struct echo *e)
         issue(e, &e->talkers[i], e->o->inflight, now_ns());
     }
     while (window_tick(&e->window)) {
+        if (e->o->messages && e->window.outstanding == 0) {
+            window_end(&e->window);
+            continue;
+        }
         int n = epoll_wait(e->epoll, events, EVENTS, 100);
         for (int i = 0; i < n; i++) {
             struct talker *t = events[i].data.ptr;

@@ -28,7 +28,8 @@ static const char USAGE[] =
     "  --binary              --tls                 --raw              --seconds 1\n"
     "  --warmup 0.5          --pid PID             --idle 0           --publishers 1\n"
     "  --burst 1             --count 11            --server-cpu N     --close-by-tcp\n"
-    "  --rate 2000           --edit app.lua\n";
+    "  --rate 2000           --edit app.lua\n"
+    "  --messages N          of each connection, then it ends (echo)\n";
 
 enum option_id {
     PATH = 1,
@@ -49,7 +50,8 @@ enum option_id {
     SERVER_CPU,
     CLOSE_BY_TCP,
     RATE,
-    EDIT
+    EDIT,
+    MESSAGES
 };
 
 static const struct option OPTIONS[] = {{"path", 1, NULL, PATH},
@@ -71,6 +73,7 @@ static const struct option OPTIONS[] = {{"path", 1, NULL, PATH},
                                         {"close-by-tcp", 0, NULL, CLOSE_BY_TCP},
                                         {"rate", 1, NULL, RATE},
                                         {"edit", 1, NULL, EDIT},
+                                        {"messages", 1, NULL, MESSAGES},
                                         {NULL, 0, NULL, 0}};
 
 static unsigned number(const char *text, unsigned least, unsigned most)
@@ -146,6 +149,9 @@ static void set(struct options *o, int option, const char *value)
         break;
     case CLOSE_BY_TCP:
         o->close_by_tcp = true;
+        break;
+    case MESSAGES:
+        o->messages = number(value, 1, 1000000000);
         break;
     case RATE:
         o->rate = number(value, 1, 1000000);
@@ -223,6 +229,9 @@ int main(int argc, char **argv)
     allow_many_files();
     for (unsigned i = 0; o.mode && i < sizeof MODES / sizeof *MODES; i++) {
         if (strcmp(o.mode, MODES[i].name) == 0) {
+            if (o.messages && o.messages < o.inflight) {
+                fail("--messages is less than --inflight");
+            }
             if (o.port == 0 && MODES[i].run != free_port_run) {
                 fail("--port is missing");
             }

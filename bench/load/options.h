@@ -15,6 +15,7 @@ struct options {
     bool close_by_tcp;    /* handshake: end with FIN instead of a close frame */
     unsigned connections; /* echo, fanout, idle; concurrency of handshake */
     unsigned inflight;    /* echo: unanswered messages per connection */
+    unsigned messages;    /* echo: of each connection, at least inflight; 0: as the time allows */
     unsigned idle;        /* further connections that stay silent meanwhile */
     unsigned publishers;  /* fanout: how many publish at the same time */
     unsigned burst;       /* fanout: publishes sent in one write */

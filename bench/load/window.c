@@ -56,6 +56,11 @@ bool window_tick(struct window *w)
     return !w->over || w->outstanding > 0;
 }
 
+void window_end(struct window *w)
+{
+    w->end_ns = 0;
+}
+
 void window_expect(struct window *w, uint64_t n)
 {
     w->outstanding += n;

@@ -30,6 +30,9 @@ void window_init(struct window *w, const struct options *o);
  * five seconds: the server lost a message, or is stuck. */
 bool window_tick(struct window *w);
 
+/* The time is over already. */
+void window_end(struct window *w);
+
 /* n messages are asked for. */
 void window_expect(struct window *w, uint64_t n);
 
