@@ -15,18 +15,41 @@ static uint32_t read_word(const uint8_t *at)
 }
 
 /* §4.1.1 and §4.2.1: the function and the constant of a round. */
-static uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d)
+static inline uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d)
 {
     switch (round / 20) {
     case 0:
-        return ((b & c) | (~b & d)) + 0x5a827999;
+        return (d ^ (b & (c ^ d))) + 0x5a827999;
     case 1:
         return (b ^ c ^ d) + 0x6ed9eba1;
     case 2:
-        return ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
+        return ((b & c) | (d & (b | c))) + 0x8f1bbcdc;
     default:
         return (b ^ c ^ d) + 0xca62c1d6;
     }
+}
+
+/* What becomes the next round's a is left in e, so that nothing is moved. */
+static inline void add_round(unsigned round, uint32_t a, uint32_t *b, uint32_t c, uint32_t d,
+                             uint32_t *e, uint32_t word)
+{
+    *e += rotate(a, 5) + mix(round, *b, c, d) + word;
+    *b = rotate(*b, 30);
+}
+
+/* Inlined, so that the function of the rounds is known: an app's files are compared by digest. */
+static inline __attribute__((always_inline)) void add_rounds(uint32_t v[5], const uint32_t *w,
+                                                             unsigned first)
+{
+    uint32_t a = v[0], b = v[1], c = v[2], d = v[3], e = v[4];
+    for (unsigned i = first; i < first + 20; i += 5) {
+        add_round(first, a, &b, c, d, &e, w[i]);
+        add_round(first, e, &a, b, c, &d, w[i + 1]);
+        add_round(first, d, &e, a, b, &c, w[i + 2]);
+        add_round(first, c, &d, e, a, &b, w[i + 3]);
+        add_round(first, b, &c, d, e, &a, w[i + 4]);
+    }
+    v[0] = a, v[1] = b, v[2] = c, v[3] = d, v[4] = e;
 }
 
 /* §6.1.2 */
@@ -37,20 +60,13 @@ static void add_block(uint32_t h[5], const uint8_t *block)
         w[i] = read_word(block + 4 * i);
     for (unsigned i = 16; i < ROUNDS; i++)
         w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-    uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        uint32_t next = rotate(a, 5) + mix(i, b, c, d) + e + w[i];
-        e = d;
-        d = c;
-        c = rotate(b, 30);
-        b = a;
-        a = next;
-    }
-    h[0] += a;
-    h[1] += b;
-    h[2] += c;
-    h[3] += d;
-    h[4] += e;
+    uint32_t v[5] = {h[0], h[1], h[2], h[3], h[4]};
+    add_rounds(v, w, 0);
+    add_rounds(v, w, 20);
+    add_rounds(v, w, 40);
+    add_rounds(v, w, 60);
+    for (unsigned i = 0; i < 5; i++)
+        h[i] += v[i];
 }
 
 void sha1(uint8_t out[SHA1_BYTES], const void *data, size_t len)

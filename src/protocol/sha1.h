@@ -1,5 +1,6 @@
-/* SHA-1 (FIPS 180-4 §6.1), for Sec-WebSocket-Accept only: there it proves that the server has read the
- * key, and needs no strength. A library's would load two megabytes of it for one block. */
+/* SHA-1 (FIPS 180-4 §6.1), for Sec-WebSocket-Accept, where it proves that the server has read the
+ * key, and to see whether files have changed: it needs no strength. A library's would load two megabytes
+ * of it for one block. */
 #pragma once
 
 #include <stddef.h>
