@@ -41,3 +41,17 @@ describe("escape_json", function()
         end
     end)
 end)
+
+describe("escape_invalid", function()
+    it("leaves JSON as it is, but for bytes that are not UTF-8", function()
+        for text, wanted in pairs {
+            [""] = "", ['{"a":"\\n\226\130\172"}'] = '{"a":"\\n\226\130\172"}',
+            ['["\255a\128"]'] = '["\\ufffda\\ufffd"]', ["\255"] = "\\ufffd",
+        } do
+            local out = ffi.new "struct buffer"
+            assert.equal(0, C.escape_invalid(out, text, #text))
+            assert.equal(wanted, ffi.string(out.data, out.len))
+            C.buffer_deinit(out)
+        end
+    end)
+end)

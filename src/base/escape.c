@@ -50,3 +50,21 @@ int escape_json(struct buffer *out, const char *text, size_t len)
     }
     return err;
 }
+
+int escape_invalid(struct buffer *out, const char *bytes, size_t len)
+{
+    const uint8_t *text = (const uint8_t *)bytes;
+    size_t from = 0; /* of what is copied as it is */
+    int err = 0;
+    for (size_t at = 0; at < len && !err;) {
+        size_t n = escape_character(text + at, len - at);
+        if (n == 0) {
+            err = buffer_append(out, text + from, at - from);
+            if (!err)
+                err = buffer_append(out, "\\ufffd", 6);
+            from = at + 1;
+        }
+        at += n ? n : 1;
+    }
+    return err ? err : buffer_append(out, text + from, len - from);
+}

@@ -16,3 +16,7 @@ bool escape_is_control(const uint8_t *text, size_t len);
  * 0 or ERR_MEMORY. */
 int escape_json(struct buffer *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
+/* Appends JSON as it is, but for the bytes that are not UTF-8, inside its strings: they become U+FFFD.
+ * 0 or ERR_MEMORY. */
+int escape_invalid(struct buffer *out, const char *text, size_t len)
+    __attribute__((warn_unused_result));

@@ -352,7 +352,8 @@ static int clear_stale(const union any_address *at, socklen_t len, char why[TCP_
     return 0;
 }
 
-static int listen_unix(const char *path, int backlog, char why[TCP_WHY_BYTES])
+static int listen_unix(const struct tcp_listen_options *options, const char *path,
+                       char why[TCP_WHY_BYTES])
 {
     union any_address at = {.un = {.sun_family = AF_UNIX}};
     size_t len = strlen(path);
@@ -371,7 +372,9 @@ static int listen_unix(const char *path, int backlog, char why[TCP_WHY_BYTES])
     int fd = open_stream(AF_UNIX);
     if (fd < 0)
         return fail(why, ERR_IO, "cannot open a socket: %s", errno_text(errno));
-    if (bind(fd, &at.any, address_len) || listen(fd, backlog > 0 ? backlog : DEFAULT_BACKLOG)) {
+    /* The mode of a socket before bind() is that of its file, less the umask (unix(7)). */
+    if ((options->private && fchmod(fd, S_IRUSR | S_IWUSR)) || bind(fd, &at.any, address_len) ||
+        listen(fd, options->backlog > 0 ? options->backlog : DEFAULT_BACKLOG)) {
         int number = errno;
         close(fd);
         return fail(why, ERR_IO, "cannot listen on unix:%s: %s", path, errno_text(number));
@@ -387,7 +390,7 @@ int tcp_listen(const struct tcp_listen_options *options, int fds[TCP_LISTENERS_M
     size_t prefix = sizeof unix_prefix - 1;
     if (!options->host || strncmp(options->host, unix_prefix, prefix) != 0)
         return listen_tcp(options, fds, port, why);
-    int fd = listen_unix(options->host + prefix, options->backlog, why);
+    int fd = listen_unix(options, options->host + prefix, why);
     if (fd < 0)
         return fd;
     fds[0] = fd;

@@ -31,6 +31,7 @@ struct tcp_listen_options {
     uint16_t port;   /* 0: one that is free; ignored for unix */
     int backlog;     /* 0: a default */
     bool reuse_port; /* tcp_listen_again will be used: the kernel spreads connections over copies */
+    bool private;    /* a unix socket's file is for its owner only, whatever the umask */
 };
 
 /* Binds and listens. Returns the number of sockets put in fds (>= 1; non-blocking, close-on-exec)
