@@ -8,6 +8,7 @@ local dispatch = require "moonwire.dispatch"
 local environment = require "moonwire.environment"
 local failure = require "moonwire.failure"
 local generation = require "moonwire.generation"
+local json_text = require "moonwire.json_text"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
 local task = require "moonwire.task"
@@ -201,6 +202,13 @@ function M.abandon()
         prepared:abandon()
     end
     prepared = nil
+end
+
+-- ---- telling -------------------------------------------------------------------------------
+
+--- What mw.versions() returns, as JSON.
+function M.describe()
+    return json_text.encode(generation.versions())
 end
 
 -- ---- scripts --------------------------------------------------------------------------------

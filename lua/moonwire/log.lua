@@ -1,5 +1,6 @@
 -- mw.log: lines in the server's log.
 
+local json_text = require "moonwire.json_text"
 local native = require "moonwire.native"
 
 local C, worker = native.C, native.worker
@@ -13,29 +14,11 @@ local M = {}
 
 local levels = { debug = 0, info = 1, warn = 2, error = 3 }
 
-local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
-
-local function quoted(text)
-    return '"' .. text:gsub('[%c"\\]', function(c)
-        return escapes[c] or ("\\u%04x"):format(c:byte())
-    end) .. '"'
-end
-
-local function member(value)
-    local kind = type(value)
-    if kind == "number" and value == value and math.abs(value) ~= math.huge then
-        return ("%.14g"):format(value)
-    elseif kind == "boolean" then
-        return tostring(value)
-    end
-    return quoted(tostring(value))
-end
-
 -- JSON members without the braces.
 local function members(fields)
     local out = {}
     for name, value in pairs(fields) do
-        out[#out + 1] = quoted(tostring(name)) .. ":" .. member(value)
+        out[#out + 1] = json_text.quoted(tostring(name)) .. ":" .. json_text.scalar(value)
     end
     table.sort(out)
     return table.concat(out, ",")

@@ -22,6 +22,14 @@ M.binary = (os.getenv "MOONWIRE_BUILD" or "build") .. "/moonwire"
 M.load = "build/bench/load" -- the load generator (make build/bench/load)
 local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 60)
 
+-- Where servers open their control sockets: not among those of the machine.
+local runtime = assert(stdlib.mkdtemp "/tmp/moonwire-spec-run-XXXXXX")
+local at_exit = newproxy(true)
+getmetatable(at_exit).__gc = function()
+    os.execute(("rm -rf '%s'"):format(runtime))
+end
+M.at_exit = at_exit
+
 local function now()
     local t = time.clock_gettime(time.CLOCK_MONOTONIC)
     return t.tv_sec + t.tv_nsec / 1e9
@@ -40,6 +48,7 @@ local function become(command, options, input, out, err)
     if asan then
         stdlib.setenv("ASAN_OPTIONS", asan)
     end
+    stdlib.setenv("RUNTIME_DIRECTORY", runtime)
     for name, value in pairs(options.env or {}) do
         stdlib.setenv(name, value or nil)
     end

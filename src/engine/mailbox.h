@@ -18,6 +18,7 @@ enum letter_kind {
     LETTER_ABANDON,    /* forget what was prepared */
     LETTER_LISTEN,     /* listener: begin to accept */
     LETTER_UNLISTEN,   /* listener: accept no more */
+    LETTER_DESCRIBE,   /* answer the control socket */
     LETTER_RESOLVED,   /* answer: the addresses of a name that a connection asked for */
     LETTER_DRAIN,      /* stop: close all connections, paced */
     LETTER_STOP        /* end the loop now */

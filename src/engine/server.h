@@ -24,6 +24,7 @@ enum {
     SERVER_ADDRESS_BYTES = 128
 };
 
+struct control;
 struct overlay;
 struct reload;
 
@@ -48,6 +49,7 @@ struct server {
         *dealt;            /* by worker: connections in its mailbox, which it does not count yet */
     struct reload *reload; /* NULL: the app is not loaded again */
     struct overlay *overlay; /* NULL: pages do not get it; not changed once threads run */
+    struct control *control; /* NULL: there is no control socket */
     uint32_t next_worker;    /* among equals */
     _Atomic uint32_t running;
     _Atomic bool draining;

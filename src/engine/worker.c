@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/client.h"
+#include "engine/control.h"
 #include "engine/http_conn.h"
 #include "engine/reload.h"
 #include "engine/resolver.h"
@@ -162,6 +163,9 @@ static void read_letter(struct worker *w, struct letter *l)
         break;
     case LETTER_UNLISTEN:
         listener_stop(l->listener);
+        break;
+    case LETTER_DESCRIBE:
+        control_describe(w);
         break;
     case LETTER_RESOLVED:
         client_resolved(w, l->answer);

@@ -43,11 +43,12 @@ struct worker {
     uint32_t index;
 
     /* The script. dispatch is called with a batch that is not empty (in running); what the others do is
-     * told by engine/reload.h. */
+     * told by engine/reload.h and engine/control.h. */
     void (*dispatch)(void *script);
     int (*prepare)(struct worker *w, struct site *next, char *why, size_t why_len);
     void (*commit)(void *script);
     void (*abandon)(void *script);
+    int (*describe)(void *script, struct buffer *out);
     /* Tasks of the script that wait for something which worker_pending does not know. */
     uint32_t (*pending)(void *script);
     void *script;

@@ -65,6 +65,7 @@ static int load_one(struct app *a, struct worker *w, const struct options *o,
     w->prepare = prepare;
     w->commit = script_commit;
     w->abandon = script_abandon;
+    w->describe = script_describe;
     w->pending = script_pending;
     w->script = a->script;
     w->app = a;

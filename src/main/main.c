@@ -3,10 +3,12 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "base/error.h"
+#include "engine/control.h"
 #include "engine/overlay.h"
 #include "engine/reload.h"
 #include "engine/server.h"
@@ -33,6 +35,7 @@ struct process {
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
     struct overlay overlay;     /* in watch mode */
+    struct control *control;    /* or NULL */
     char why[SERVER_WHY_BYTES]; /* it cannot start */
 };
 
@@ -83,6 +86,7 @@ static void deinit(struct process *p)
     app_stop(p->apps, p->options.workers);
     overlay_deinit(&p->overlay);
     reload_deinit(&p->reload);
+    control_free(p->control);
     server_deinit(&p->server);
 }
 
@@ -97,11 +101,32 @@ static int load(struct process *p)
                     files_connections(p->files, p->options.workers), p->why);
 }
 
+/* Before it is said that the server listens: whoever reads that may ask it. Without one in the usual
+ * place a server can still do its work. */
+static int open_control(struct process *p)
+{
+    const struct options *o = &p->options;
+    if (o->control && strcmp(o->control, "none") == 0)
+        return 0;
+    const struct control_options options = {o->control, o->app, o->code ? NULL : o->app,
+                                            moonwire_version};
+    int err = control_new(&p->control, &p->server, &options, p->why);
+    if (err == 0 || o->control)
+        return err;
+    log_write(&p->server.log, LOG_WARN,
+              "no control socket, so moonwire reload and status do not find this server: %s (see "
+              "--control)",
+              p->why);
+    return 0;
+}
+
 /* Opens the listeners; without any an app is a script, which ends when nothing is pending. */
 static int listen_all(struct process *p)
 {
     const struct options *o = &p->options;
     const struct site *site = p->server.workers[0].site;
+    if ((o->listener_count || site->listener_count) && open_control(p))
+        return ERR_IO;
     if (o->listener_count)
         return server_listen(&p->server, o->listeners, o->listener_count, p->why);
     if (site->listener_count)
@@ -129,6 +154,8 @@ static int prepare_reload(struct process *p)
         return err;
     }
     p->reload.fixed_listeners = o->listener_count > 0;
+    if (p->control)
+        control_start(p->control);
     if (wants_watch(o))
         reload_watch(&p->reload);
     if (p->server.overlay)
@@ -158,6 +185,8 @@ static int run(struct server *s)
     if (stuck) {
         log_write(&s->log, LOG_ERROR, "%u of %u workers do not end: a hook never returns", stuck,
                   s->worker_count);
+        if (s->control)
+            control_close(s->control);
         _exit(EXIT_STUCK); /* their threads cannot be joined */
     }
     server_join(s);

@@ -14,6 +14,8 @@ const char options_help[] =
     "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"
     "\n"
     "  moonwire [run] APP.lua [options] [arguments of the app]\n"
+    "  moonwire reload [PID]   a server that runs loads its app again\n"
+    "  moonwire status [PID]   what a server runs, and how it is (status --help)\n"
     "  moonwire connect URL    sends lines, prints messages (connect --help)\n"
     "  moonwire repl           Lua at a prompt, with WebSockets\n"
     "\n"
@@ -28,6 +30,8 @@ const char options_help[] =
     "  --watch, --no-watch\n"
     "                      load the app again when its files change, and keep every\n"
     "                      connection (default: when standard output is a terminal)\n"
+    "  --control PATH      the socket for reload and status, not in the runtime\n"
+    "                      directory; none: without\n"
     "  --log-level LEVEL   debug, info (default), warn, error or off\n"
     "  --log-format FORM   text (default) or json\n"
     "  --check             load the app, print routes and listeners, serve nothing\n"
@@ -35,7 +39,7 @@ const char options_help[] =
     "  --help, -h          this text\n"
     "  --                  what follows belongs to the app\n"
     "\n"
-    "SIGHUP loads the app again, with all connections open.\n"
+    "SIGHUP loads the app again, as reload does, with all connections open.\n"
     "SIGTERM and Ctrl-C close all connections within a few seconds (1001, going away)\n"
     "and end the server; a second one ends it at once.\n"
     "\n"
@@ -181,6 +185,14 @@ static int set_no_watch(struct options *o, const char *value, char *why)
     return 0;
 }
 
+static int set_control(struct options *o, const char *value, char *why)
+{
+    if (value[0] == '\0')
+        return fail(why, "--control needs the path of a socket, or none");
+    o->control = value;
+    return 0;
+}
+
 static int set_version(struct options *o, const char *value, char *why)
 {
     (void)value;
@@ -211,6 +223,7 @@ static const struct option {
     {"--log-format", NULL, "text or json", set_log_format},
     {"--watch", NULL, NULL, set_watch},
     {"--no-watch", NULL, NULL, set_no_watch},
+    {"--control", NULL, "the path of a socket, or none", set_control},
     {"--check", NULL, NULL, set_check},
     {"--version", "-V", NULL, set_version},
     {"--help", "-h", NULL, set_help},
@@ -300,6 +313,8 @@ static const struct command {
     enum log_level log_level; /* they tell the user themselves what else the log would */
 } commands[] = {
     {"connect", "require('moonwire.connect').run(...)", LOG_ERROR},
+    {"reload", "require('moonwire.control').reload(...)", LOG_ERROR},
+    {"status", "require('moonwire.control').status(...)", LOG_ERROR},
     {"repl", "require('moonwire.repl').run(require 'moonwire')", LOG_WARN},
 };
 
@@ -313,6 +328,10 @@ static bool parse_command(struct options *o, int argc, char **argv, int at)
         if (o->log_level == LOG_INFO)
             o->log_level = commands[i].log_level;
         o->workers = 1;
+        if (o->control) { /* it is for the command, wherever it stands */
+            o->arguments[o->argument_count++] = (char *)"--control";
+            o->arguments[o->argument_count++] = (char *)o->control;
+        }
         for (at++; at < argc; at++)
             o->arguments[o->argument_count++] = argv[at];
         return true;

@@ -26,6 +26,7 @@ struct options {
     enum log_level log_level;
     bool log_json;
     enum options_choice watch; /* OPTIONS_AUTO: when standard output is a terminal */
+    const char *control;       /* the control socket's path, or "none"; NULL: in the usual place */
 };
 
 /* Reads the command line: moonwire [run] APP [arguments] or moonwire -e CODE [arguments], with

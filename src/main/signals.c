@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "engine/control.h"
 #include "engine/reload.h"
 #include "engine/server.h"
 
@@ -25,6 +26,8 @@ static void on_stop(struct server *s, int signum)
 {
     if (atomic_load(&s->draining)) {
         log_write(&s->log, LOG_WARN, "SIG%s again: ended at once", sigabbrev_np(signum));
+        if (s->control)
+            control_close(s->control);
         signal(signum, SIG_DFL);
         raise(signum);
     }

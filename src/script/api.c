@@ -2,9 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "engine/client.h"
+#include "engine/control_ask.h"
+#include "engine/control_place.h"
 #include "engine/http_conn.h"
 #include "engine/input.h"
 #include "engine/overlay.h"
@@ -406,6 +409,28 @@ int mw_worker_count(struct mw_worker *w)
 void mw_stop(struct mw_worker *w)
 {
     server_drain(worker(w)->server);
+}
+
+/* ---- servers that run ------------------------------------------------------------------------ */
+
+long mw_control_find(char *out, size_t size)
+{
+    return control_find(out, size);
+}
+
+int mw_control_ask(const char *path, const char *request, int found, char *why)
+{
+    return control_ask(path, request, found, why);
+}
+
+long mw_control_read(int fd, char *out, size_t size, double seconds)
+{
+    return control_read(fd, out, size, seconds);
+}
+
+void mw_control_done(int fd)
+{
+    close(fd);
 }
 
 /* ---- sites ----------------------------------------------------------------------------------- */

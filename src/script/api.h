@@ -161,6 +161,18 @@ void mw_digest(const char *data, size_t len, char out[41]);
 /* End the process as SIGTERM does. */
 void mw_stop(struct mw_worker *w);
 
+/* ---- servers that run ------------------------------------------------------------------------
+ * For commands such as moonwire status: engine/control_place.h and engine/control_ask.h. These wait. */
+
+/* The paths of this user's control sockets, each with its NUL. Bytes; ERR_TOO_BIG. */
+long mw_control_find(char *out, size_t size);
+/* Sends one request. found: the path is of mw_control_find. A descriptor; or an error, with one line in
+ * why, of 256 bytes: ERR_NOT_FOUND when no server is there. */
+int mw_control_ask(const char *path, const char *request, int found, char *why);
+/* Bytes of the answer, 0 at its end; ERR_AGAIN: none for so many seconds; ERR_IO. */
+long mw_control_read(int fd, char *out, size_t size, double seconds);
+void mw_control_done(int fd);
+
 /* ---- sites: what an app's top level declares ------------------------------------------------
  * Lua collects the plan and then declares it here. Errors leave a text in mw_site_error. */
 

@@ -9,13 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 #include "script/embedded.h"
 
-enum function { RUN, LOAD, PREPARE, COMMIT, ABANDON, PENDING, FUNCTIONS };
+enum function { RUN, LOAD, PREPARE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
 
 struct script {
     lua_State *lua;
@@ -250,6 +251,24 @@ uint32_t script_pending(void *script)
         waiting = (uint32_t)lua_tointeger(l, -1);
     lua_settop(l, 0);
     return waiting;
+}
+
+int script_describe(void *script, struct buffer *out)
+{
+    struct script *s = script;
+    lua_State *l = s->lua;
+    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[DESCRIBE]);
+    int err = lua_pcall(l, 0, 1, 1) ? ERR_INVALID : 0;
+    if (err) {
+        log_write(s->log, LOG_ERROR, "the generations are not known: %s", error_of(l));
+    } else {
+        size_t len;
+        const char *text = lua_tolstring(l, -1, &len);
+        err = buffer_append(out, text, len);
+    }
+    lua_settop(l, 0);
+    return err;
 }
 
 void script_free(struct script *s)

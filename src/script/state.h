@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 
+struct buffer;
 struct script;
 struct site;
 struct worker;
@@ -44,6 +45,9 @@ void script_abandon(void *script);
 /* Delivers the worker's batch: worker->dispatch, with the script as its argument. An error of a hook is
  * dealt with in Lua; one of the dispatcher itself is logged. */
 void script_dispatch(void *script);
+
+/* worker->describe (engine/control.h), with the script as its argument. */
+int script_describe(void *script, struct buffer *out);
 
 /* worker->pending: tasks that wait, when the worker has nothing pending. It may end the process with
  * another status than 0. */
