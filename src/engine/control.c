@@ -52,7 +52,7 @@ struct control {
     ev_timer look;
     struct client clients[CONTROL_CLIENTS];
     uint32_t client_count;
-    bool out_of_files; /* no more is accepted until the next look */
+    bool paused; /* no more is accepted until a client is done, or the next look */
 
     /* The reload that ended last; NULL: none has. */
     char *last_text;
@@ -179,6 +179,13 @@ static int put_end(struct buffer *b, bool ok, uint32_t generation, const char *t
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
+static void accept_again(struct control *c)
+{
+    if (c->paused && c->fd >= 0)
+        ev_io_start(c->server->loop, &c->accept);
+    c->paused = false;
+}
+
 static void drop(struct client *k)
 {
     struct control *c = k->control;
@@ -186,8 +193,8 @@ static void drop(struct client *k)
     close(k->io.fd);
     buffer_deinit(&k->answer);
     k->state = FREE;
-    if (--c->client_count == 0 && !c->out_of_files)
-        ev_timer_stop(c->server->loop, &c->look);
+    c->client_count--;
+    accept_again(c);
 }
 
 static void look_again(struct control *c)
@@ -241,6 +248,7 @@ static void begin_answer(struct client *k, int err)
         return;
     }
     k->state = ANSWERING;
+    accept_again(k->control); /* this one can make place */
     set_deadline(k, CONTROL_ANSWER_SECONDS);
     listen_for(k, EV_WRITE);
     write_some(k);
@@ -465,8 +473,8 @@ static bool may_ask(int fd)
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
-/* A free place; for that the oldest client is closed which does not end its request or does not read
- * its answer. NULL: all of them wait for us. */
+/* A free place, or that of the oldest client which does not end its request or does not read its
+ * answer. NULL: all of them wait for us. */
 static struct client *place_for_client(struct control *c)
 {
     struct client *oldest = NULL;
@@ -478,18 +486,13 @@ static struct client *place_for_client(struct control *c)
         if (slow && (oldest == NULL || k->since_ms < oldest->since_ms))
             oldest = k;
     }
-    if (oldest)
-        drop(oldest);
     return oldest;
 }
 
-static void adopt(struct control *c, int fd)
+static void adopt(struct control *c, struct client *k, int fd)
 {
-    struct client *k = place_for_client(c);
-    if (k == NULL) {
-        close(fd);
-        return;
-    }
+    if (k->state != FREE)
+        drop(k);
     *k = (struct client){.control = c, .state = ASKING, .since_ms = clock_monotonic_ms()};
     ev_io_init(&k->io, on_client, fd, EV_READ);
     k->io.data = k;
@@ -506,15 +509,16 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
     (void)revents;
     struct control *c = io->data;
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
-        int fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct client *place = place_for_client(c);
+        int fd = place ? accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
         if (fd >= 0) {
-            adopt(c, fd);
-        } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-            c->out_of_files = true;
+            adopt(c, place, fd);
+        } else if (place && errno == EAGAIN) {
+            return;
+        } else if (!place || (errno != EINTR && errno != ECONNABORTED)) {
+            c->paused = true; /* also when out of descriptors */
             ev_io_stop(loop, io);
             look_again(c);
-            return;
-        } else if (errno == EAGAIN) {
             return;
         }
     }
@@ -543,10 +547,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
     uint64_t now_ms = clock_monotonic_ms();
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         look_at(&c->clients[i], now_ms);
-    if (c->out_of_files) {
-        c->out_of_files = false;
-        ev_io_start(loop, &c->accept);
-    }
+    accept_again(c);
     if (c->client_count == 0)
         ev_timer_stop(loop, timer);
 }

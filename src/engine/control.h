@@ -9,7 +9,8 @@
 #include "engine/server.h"
 
 enum {
-    CONTROL_CLIENTS = 16, /* at once; with one more the oldest that we wait for is closed */
+    CONTROL_CLIENTS =
+        16, /* at once; one more takes the place of the oldest that we wait for, or waits */
     CONTROL_REQUEST_BYTES = 64,
     CONTROL_REQUEST_SECONDS = 2,
     CONTROL_STATUS_SECONDS = 1,  /* a worker that has not answered then is in a hook */
