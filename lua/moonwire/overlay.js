@@ -241,21 +241,30 @@
     // ---- the server -----------------------------------------------------------------------------
 
     let known = null; // its last state
+    let stale = false; // the page's files are others than those it was made of
 
-    // True: the page is on its way out.
+    // A page that is not there for a moment, since something builds it, would come without this script.
+    async function loadAgain() {
+        stale = true;
+        try {
+            const answer = await fetch(location.href, { method: "HEAD", cache: "no-store" });
+            if (answer.ok) location.reload();
+        } catch {
+            // The server is away: its next state comes here again.
+        }
+    }
+
     function follow(before, state) {
         const missed = before.process !== state.process || state.changes - before.changes > 1;
         const changed = state.changes !== before.changes;
-        if (!missed && (!changed || (state.styles && swapStyles(state.serial)))) return false;
-        location.reload();
-        return true;
+        if (stale || missed || (changed && !(state.styles && swapStyles(state.serial)))) loadAgain();
     }
 
     function take(state) {
         const before = known;
         if (before && before.process === state.process && state.serial <= before.serial) return;
         known = state;
-        if (before && follow(before, state)) return;
+        if (before) follow(before, state);
         const again = !before || before.attempt !== state.attempt;
         if (before && again && !state.failure && toasts) toasts.replaceChildren(); // of other code
         if (!state.failure) hide();

@@ -175,6 +175,19 @@ describe("the dev overlay in a browser", function()
         assert.same({}, page:complaints())
     end)
 
+    it("waits for a page that is not there for a moment", function()
+        local page = join "Ada"
+        local other = assert(server:websocket "/.moonwire/overlay")
+        other:read_text()
+        os.remove(server.folder.path .. "/public/index.html")
+        other:read_text() -- the page is told at the same time
+        assert.equal(404, page:evaluate "fetch('/').then((answer) => answer.status)")
+        assert.is_true(is_connected(page))
+        server.folder:write("public/index.html", html)
+        page:wait "window.stays === undefined"
+        page:wait "document.getElementById('state').dataset.state === 'open'"
+    end)
+
     it("loads the page again when another process serves it", function()
         local page = join "Ada"
         local port = server.port

@@ -78,6 +78,13 @@ describe("the dev overlay", function()
         return hears(one)
     end
 
+    -- A page hears of this change, and of nothing but style sheets together with it.
+    local function hears_of_nothing_but_style(one, changes)
+        write("style.css", "changed")
+        local state = hears(one)
+        assert.same({ changes, true }, { state.changes, state.styles })
+    end
+
     describe("in a page", function()
         it("is a tag behind the file, which the length counts", function()
             start()
@@ -354,9 +361,9 @@ describe("the dev overlay", function()
             os.rename(path_of "moved", server.folder.path .. "/outside")
             assert.equal(5, hears(one).changes)
             server.folder:write("outside/b/page.html", "changed") -- not the page's any more
-            assert.equal(6, after_change(one).changes)
+            hears_of_nothing_but_style(one, 6)
             sys_stat.mkdir(path_of "empty") -- nothing in it
-            assert.equal(7, after_change(one).changes)
+            hears_of_nothing_but_style(one, 7)
         end)
 
         it("but not of those that editors leave for a while, hidden ones, nor the app's", function()
@@ -372,7 +379,7 @@ describe("the dev overlay", function()
                 write(name, "1")
                 os.remove(path_of(name))
             end
-            assert.equal(1, after_change(one).changes)
+            hears_of_nothing_but_style(one, 1)
         end)
 
         it("of the folders that the app serves now", function()
@@ -381,13 +388,37 @@ describe("the dev overlay", function()
             server:edit((app:gsub('"public"', '"other"')))
             assert.equal(1, hears(one).attempt)
             write("index.html", "not served")
-            server.folder:write("other/x.html", "served")
+            server.folder:write("other/x.css", "served")
             local state = hears(one)
-            assert.equal(1, state.changes)
+            assert.same({ 1, true }, { state.changes, state.styles })
             server:edit(app)
             assert.equal(2, hears(one).attempt)
             server.folder:write("other/x.html", "not served")
-            assert.equal(2, after_change(one).changes)
+            hears_of_nothing_but_style(one, 2)
+        end)
+
+        it("of a folder that takes the place of another, and serves them", function()
+            start()
+            local one = page()
+            local folder = server.folder.path
+            assert.equal("<h1>page" .. tag, get("/").body)
+            for i, put_away in ipairs {
+                function() os.execute(("rm -rf '%s/public'"):format(folder)) end,
+                function() os.rename(folder .. "/public", folder .. "/before") end,
+            } do
+                put_away()
+                sys_stat.mkdir(folder .. "/public")
+                write("built.html", "built " .. i)
+                local state
+                repeat
+                    state = hears(one)
+                until state.attempt == i
+                assert.is_true(state.changes >= i)
+                assert.is_false(state.styles)
+                assert.equal("built " .. i .. tag, get("/built.html").body)
+                local later = after_change(one, "built.html")
+                assert.is_true(later.changes > state.changes)
+            end
         end)
 
         it("in as many folders as limits.watched_folders says", function()
@@ -397,7 +428,7 @@ describe("the dev overlay", function()
             local one = page()
             sys_stat.mkdir(path_of "third")
             write("sub/x.html", "1")
-            assert.equal(1, after_change(one).changes)
+            hears_of_nothing_but_style(one, 1)
             local _, count = server:stop():gsub("is not watched", "")
             assert.equal(1, count)
         end)

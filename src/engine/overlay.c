@@ -77,6 +77,14 @@ static void changed(struct watch_tree *tree, bool styles_only)
     pthread_mutex_unlock(&o->lock);
 }
 
+/* The app serves what it has opened: it opens the folder of that name when it is loaded again. */
+static void returned(struct watch_tree *tree)
+{
+    struct overlay *o = tree->owner;
+    o->returned = true;
+    (void)reload_request(o->server->reload, "a folder came back");
+}
+
 /* While no reload is under way the workers' sites stay as they are. */
 static void watch_site(struct overlay *o)
 {
@@ -107,6 +115,11 @@ static void ended(struct reload_observer *observer, const struct reload_end *end
         watch_site(o);
     pthread_mutex_lock(&o->lock);
     o->attempt++;
+    if (end->ok && o->returned) {
+        o->returned = false;
+        o->changes++;
+        o->styles = false;
+    }
     keep_failure(o, end);
     tell(o);
     pthread_mutex_unlock(&o->lock);
@@ -172,6 +185,7 @@ int overlay_init(struct overlay *o, struct server *s)
     pthread_mutex_init(&o->lock, NULL);
     watch_tree_init(&o->tree, s->loop, &s->log, changed);
     o->tree.owner = o;
+    o->tree.returned = returned;
     s->overlay = o;
     return 0;
 }

@@ -37,6 +37,7 @@ struct overlay {
     char process[OVERLAY_PROCESS_BYTES]; /* which one this is */
     struct reload_observer observer;
     struct watch_tree tree;
+    bool returned; /* a folder of mw.static has, and the app is not loaded again yet */
 
     pthread_mutex_t lock; /* for what follows */
     uint32_t serial;

@@ -15,6 +15,7 @@ enum {
 
 /* Longer than for the app's files: what builds pages writes many. */
 static const double settle_seconds = 0.05;
+static const double look_seconds = 0.1;
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -138,8 +139,19 @@ static bool add_below(struct watch_tree *t, const char *path, uint32_t flags)
     return files;
 }
 
+static bool is_root(const struct watch_tree *t, const char *path)
+{
+    for (size_t i = 0; i < t->root_count; i++) {
+        if (strcmp(t->roots[i].path, path) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void drop_folder(struct watch_tree *t, size_t i)
 {
+    if (is_root(t, t->folders[i].path))
+        ev_timer_again(t->loop, &t->look);
     free(t->folders[i].path);
     t->folders[i] = t->folders[--t->folder_count];
 }
@@ -196,10 +208,71 @@ static void file_sign(struct watch_tree *t, const struct tree_folder *f,
         signs_arm(&t->signs, true); /* it is being written: wait for more */
 }
 
+static void watch_root(struct watch_tree *t, struct tree_root *root, const struct stat *st)
+{
+    root->device = st->st_dev;
+    root->inode = st->st_ino;
+    (void)add_below(t, root->path, IN_MOVE_SELF);
+}
+
+static bool find_folder(const char *path, struct stat *st)
+{
+    return stat(path, st) == 0 && S_ISDIR(st->st_mode);
+}
+
 static void watch_roots(struct watch_tree *t)
 {
-    for (size_t i = 0; i < t->root_count; i++)
-        (void)add_below(t, t->roots[i], 0);
+    struct stat st;
+    for (size_t i = 0; i < t->root_count; i++) {
+        if (find_folder(t->roots[i].path, &st))
+            watch_root(t, &t->roots[i], &st);
+    }
+}
+
+static bool is_watched(const struct watch_tree *t, const char *path)
+{
+    for (size_t i = 0; i < t->folder_count; i++) {
+        if (strcmp(t->folders[i].path, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The app holds its folders open: of one that is removed nothing more is told, but that its files went
+ * before. */
+static void drop_lost_roots(struct watch_tree *t)
+{
+    struct stat st;
+    for (size_t i = 0; i < t->root_count; i++) {
+        const struct tree_root *root = &t->roots[i];
+        if (!find_folder(root->path, &st) || st.st_dev != root->device || st.st_ino != root->inode)
+            drop_below(t, root->path);
+    }
+}
+
+/* What builds pages may begin with an empty folder: nothing tells when it comes, since the folder
+ * around it may be gone too. */
+static void look_for_roots(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct watch_tree *t = timer->data;
+    struct stat st;
+    bool missing = false;
+    bool back = false;
+    for (size_t i = 0; i < t->root_count; i++) {
+        if (is_watched(t, t->roots[i].path))
+            continue;
+        if (!find_folder(t->roots[i].path, &st)) {
+            missing = true;
+            continue;
+        }
+        watch_root(t, &t->roots[i], &st);
+        back = true;
+    }
+    if (!missing)
+        ev_timer_stop(loop, timer);
+    if (back && t->returned)
+        t->returned(t);
 }
 
 static void on_sign(struct signs *signs, const struct inotify_event *e)
@@ -220,6 +293,8 @@ static void on_sign(struct signs *signs, const struct inotify_event *e)
         return;
     if (e->mask & IN_IGNORED)
         drop_folder(t, (size_t)(f - t->folders));
+    else if (e->mask & IN_MOVE_SELF)
+        drop_below(t, strcpy(path, f->path)); /* a root: of others the folder around them tells */
     else if (e->len == 0 || is_ignored(e->name) || !join(path, f->path, e->name))
         return;
     else if (e->mask & IN_ISDIR)
@@ -233,6 +308,7 @@ static void settled(struct signs *signs)
     struct watch_tree *t = signs->owner;
     bool styles_only = t->styles_only;
     t->styles_only = true;
+    drop_lost_roots(t);
     t->changed(t, styles_only);
 }
 
@@ -241,10 +317,11 @@ static void settled(struct signs *signs)
 static void forget(struct watch_tree *t)
 {
     signs_deinit(&t->signs);
+    ev_timer_stop(t->loop, &t->look);
     for (size_t i = 0; i < t->folder_count; i++)
         free(t->folders[i].path);
     for (size_t i = 0; i < t->root_count; i++)
-        free(t->roots[i]);
+        free(t->roots[i].path);
     free(t->folders);
     free(t->roots);
     t->folders = NULL;
@@ -259,7 +336,7 @@ static bool same_roots(const struct watch_tree *t, const char *const *roots, siz
     if (count != t->root_count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(roots[i], t->roots[i]) != 0)
+        if (strcmp(roots[i], t->roots[i].path) != 0)
             return false;
     }
     return true;
@@ -269,8 +346,8 @@ static void keep_roots(struct watch_tree *t, const char *const *roots, size_t co
 {
     t->roots = calloc(count, sizeof(*t->roots));
     for (size_t i = 0; t->roots && i < count; i++) {
-        t->roots[t->root_count] = strdup(roots[i]);
-        if (t->roots[t->root_count])
+        t->roots[t->root_count].path = strdup(roots[i]);
+        if (t->roots[t->root_count].path)
             t->root_count++;
     }
 }
@@ -296,6 +373,8 @@ void watch_tree_init(struct watch_tree *t, struct ev_loop *loop, const struct lo
                      void (*changed)(struct watch_tree *t, bool styles_only))
 {
     *t = (struct watch_tree){.loop = loop, .log = log, .styles_only = true, .changed = changed};
+    ev_timer_init(&t->look, look_for_roots, look_seconds, look_seconds);
+    t->look.data = t;
 }
 
 void watch_tree_deinit(struct watch_tree *t)
