@@ -74,6 +74,17 @@ for _, workers in ipairs { 1, 2 } do
             assert.equal("and here", stays:read_text())
         end)
 
+        it("closes several at once", function()
+            local ports = { free_port(), free_port(), free_port() }
+            start(hello .. listen(0) .. listen(ports[1]) .. listen(ports[2]) .. listen(ports[3]))
+            server:reload(hello .. listen(0))
+            local log = server:stop()
+            for _, port in ipairs(ports) do
+                local _, lines = log:gsub("no longer listening on http://127.0.0.1:" .. port, "")
+                assert.equal(1, lines)
+            end
+        end)
+
         local secure = hello .. listen(0, ", tls = { cert = 'a.pem', key = 'a.key' }")
 
         it("takes up a new certificate for new handshakes, and keeps one that fits", function()

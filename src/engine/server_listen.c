@@ -387,15 +387,16 @@ static void log_addresses(struct server *s, struct listener *const *list, const 
 static void close_gone(struct server *s, const struct listen_plan *p, struct listener **before,
                        size_t before_count)
 {
+    uint32_t told = 0; /* a group; they begin at 1 */
     for (size_t i = 0; i < before_count; i++) {
         struct listener *l = before[i];
         if (planned(p, l)) {
             listener_unref(l); /* the plan has a reference of its own */
             continue;
         }
-        bool first = i == 0 || before[i - 1]->group != l->group;
-        if (first)
+        if (l->group != told)
             log_write(&s->log, LOG_INFO, "no longer listening on %s", l->address);
+        told = l->group;
         tell(s, l, LETTER_UNLISTEN);
     }
 }
