@@ -38,7 +38,8 @@ function talk.on_message(ws, data)
     if state.waits then mw.sleep(0.002) end
     ws:send(("echo %d %s %s %d %s"):format(version, index, number, state.counted,
         ("x"):rep(tonumber(filler))))
-    if tonumber(index) >= 4 and tonumber(index) < 8 then
+    -- Not the first of all: not everybody is there yet.
+    if tonumber(index) >= 4 and tonumber(index) < 8 and tonumber(number) > 1 then
         ws:publish("all", ("cast %d %s %s"):format(version, index, number))
     end
     state.waits = state.counted % 100 == tonumber(index) % 100

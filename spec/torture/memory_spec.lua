@@ -93,7 +93,10 @@ describe("reloads by the thousand", function()
             lua / 1024, resident_early, resident, generations)
         assert.is_true(generations <= 2, generations .. " generations are alive")
         assert.is_true(lua < lua_early + LUA_BYTES, ("%d bytes became %d"):format(lua_early, lua))
-        assert.is_true(resident < resident_early + RESIDENT_KIB,
-            ("%d KiB became %d"):format(resident_early, resident))
+        -- ASan keeps what is freed for a while.
+        if not os.getenv "MOONWIRE_SERVER_ASAN_OPTIONS" then
+            assert.is_true(resident < resident_early + RESIDENT_KIB,
+                ("%d KiB became %d"):format(resident_early, resident))
+        end
     end)
 end)

@@ -182,7 +182,7 @@ async function run() {
         if (c.half) c.say();
     }
     await eventually(() => missing().length === 0, () => "no first answers");
-    // What the app takes for publishers, from here on.
+    // What the app takes for publishers, from their second message on.
     for (const c of clients.slice(SLOW, SLOW + PUBLISHERS)) publishers.push(c);
     for (const c of clients) for (const p of publishers) c.heard.set(String(p.index), [1, -1]);
     process.stdout.write("open\n");
