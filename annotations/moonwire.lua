@@ -13,13 +13,14 @@
 ---@alias moonwire.Headers table<string, string|number|(string|number)[]>
 
 ---What is sent: text, or bytes of the FFI.
----@alias moonwire.Data string|ffi.cdata*
+---@alias moonwire.Data string|ffi.cdata*|moonwire.View
 
 ---@alias moonwire.EventType "open"|"message"|"close"|"error"|"drain"
 
 ---A binary message that is not copied (binaryType "buffer"), valid in its hook only.
 ---@class moonwire.View
 ---@field data ffi.cdata* const uint8_t *
+---@field [integer] integer a byte, counted from 0
 ---@operator len: integer
 local View = {}
 
@@ -32,13 +33,20 @@ function View:string(first, last) end
 ---@class moonwire.Event
 ---@field type moonwire.EventType
 ---@field target moonwire.Connection
----@field data? string|moonwire.View "message"
----@field is_binary? boolean "message"
----@field origin? string "message"
----@field code? integer "close" and "error"
----@field reason? string "close"
----@field wasClean? boolean "close"
----@field message? string "error"
+
+---@class moonwire.MessageEvent: moonwire.Event
+---@field data string with binaryType "buffer": ---@cast data moonwire.View
+---@field is_binary boolean
+---@field origin string
+
+---@class moonwire.CloseEvent: moonwire.Event
+---@field code integer
+---@field reason string
+---@field wasClean boolean
+
+---@class moonwire.ErrorEvent: moonwire.Event
+---@field message string
+---@field code? integer
 
 ---A connection, on either end.
 ---@class moonwire.Connection
@@ -53,12 +61,12 @@ function View:string(first, last) end
 ---@field OPEN 1
 ---@field CLOSING 2
 ---@field CLOSED 3
----@field bufferedAmount number bytes that the system has not taken yet
+---@field bufferedAmount number bytes sent that the system has not taken yet
 ---@field binaryType "string"|"buffer"
 ---@field onopen? fun(event: moonwire.Event)
----@field onmessage? fun(event: moonwire.Event)
----@field onclose? fun(event: moonwire.Event)
----@field onerror? fun(event: moonwire.Event)
+---@field onmessage? fun(event: moonwire.MessageEvent)
+---@field onclose? fun(event: moonwire.CloseEvent)
+---@field onerror? fun(event: moonwire.ErrorEvent)
 ---@field ondrain? fun(event: moonwire.Event)
 ---@field [any] any fields of your own
 local Connection = {}
@@ -121,10 +129,13 @@ function Connection:opened() end
 ---@param type moonwire.EventType
 ---@param listener fun(event: moonwire.Event)
 ---@param options? { once?: boolean }
+---@overload fun(self, type: "message", listener: fun(event: moonwire.MessageEvent), options?: { once?: boolean })
+---@overload fun(self, type: "close", listener: fun(event: moonwire.CloseEvent), options?: { once?: boolean })
+---@overload fun(self, type: "error", listener: fun(event: moonwire.ErrorEvent), options?: { once?: boolean })
 function Connection:addEventListener(type, listener, options) end
 
 ---@param type moonwire.EventType
----@param listener fun(event: moonwire.Event)
+---@param listener function
 function Connection:removeEventListener(type, listener) end
 
 ---A connection on the server.
@@ -197,20 +208,11 @@ function Request:reject(status, text, headers) end
 ---@field server_no_context_takeover? boolean
 ---@field client_no_context_takeover? boolean
 
----@class moonwire.Route
----@field path string
----@field on_upgrade? fun(req: moonwire.Request): any
----@field on_open? fun(ws: moonwire.ws)
----@field on_message? fun(ws: moonwire.ws, data: string|moonwire.View, is_binary: boolean)
----@field on_drain? fun(ws: moonwire.ws)
----@field on_error? fun(ws: moonwire.ws, err: any)
----@field on_close? fun(ws: moonwire.ws, code: integer, reason: string, was_clean: boolean)
----@field on_reload? fun(ws: moonwire.ws, from: integer, to: integer)
-
 ---@class moonwire.RouteOptions
 ---@field on_upgrade? fun(req: moonwire.Request): any
 ---@field on_open? fun(ws: moonwire.ws)
----@field on_message? fun(ws: moonwire.ws, data: string|moonwire.View, is_binary: boolean)
+---With binaryType "buffer", binary data is a view: ---@cast data moonwire.View
+---@field on_message? fun(ws: moonwire.ws, data: string, is_binary: boolean)
 ---@field on_drain? fun(ws: moonwire.ws)
 ---@field on_error? fun(ws: moonwire.ws, err: any)
 ---@field on_close? fun(ws: moonwire.ws, code: integer, reason: string, was_clean: boolean)
@@ -221,6 +223,10 @@ function Request:reject(status, text, headers) end
 ---@field compress? boolean|moonwire.Compress
 ---@field limits? moonwire.Limits
 ---@field binaryType? "string"|"buffer"
+
+---Hooks and options may be assigned, as in route.on_open = function(ws) … end.
+---@class moonwire.Route: moonwire.RouteOptions
+---@field path string
 
 ---@class moonwire.Timer
 local Timer = {}

@@ -84,7 +84,8 @@ describe("the API page", function()
 
     it("names every option and limit of the annotations", function()
         for _, class in ipairs { "moonwire.WebSocketOptions", "moonwire.Limits",
-            "moonwire.Compress", "moonwire.RouteOptions", "moonwire.Request", "moonwire.Event" } do
+            "moonwire.Compress", "moonwire.RouteOptions", "moonwire.Request", "moonwire.Event",
+            "moonwire.MessageEvent", "moonwire.CloseEvent", "moonwire.ErrorEvent" } do
             for name in pairs(annotated_fields(class)) do
                 assert.is_truthy(page:find("%f[%w_]" .. name .. "%f[^%w_]"),
                     ("docs/api.md does not name %s of %s"):format(name, class))
