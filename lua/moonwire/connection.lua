@@ -202,6 +202,7 @@ local function message_of(data, is_binary, name)
     return from, len, is_binary == false and TEXT or BINARY
 end
 
+-- What send is given counts in bufferedAmount, sent or not.
 local function in_vain(ws, len)
     ws[UNSENT] = (ws[UNSENT] or 0) + len
     return nil, "closed"
@@ -218,6 +219,7 @@ local function sent(ws, code, len)
     elseif code == ERR_CLOSED then
         return in_vain(ws, len)
     end
+    in_vain(ws, len)
     return refused(ws, code)
 end
 
@@ -589,10 +591,10 @@ end
 -- The connection ends with this code and reason: keeps what the script may read later, and forgets
 -- the object. C still knows the connection now, but may not when the script reads.
 function M.release(ws, code, reason)
-    -- After a closing handshake only the Close itself may be on its way.
-    local left = code == 1006 and C.mw_buffered_amount(worker, ws[HANDLE]) or 0
-    if left > 0 then
-        ws[UNSENT] = (ws[UNSENT] or 0) + left
+    -- bufferedAmount stays what it is now. What was sent in this turn may still go out.
+    if C.mw_buffered_amount(worker, ws[HANDLE]) > 0 then
+        C.mw_flush(worker, ws[HANDLE])
+        ws[UNSENT] = (ws[UNSENT] or 0) + C.mw_buffered_amount(worker, ws[HANDLE])
     end
     ws[CLOSED_WITH] = { code, reason }
     if ws[STATE] ~= CONNECTING then

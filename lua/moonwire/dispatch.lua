@@ -410,6 +410,15 @@ local function on_message(ws, route, event)
     end
 end
 
+-- A connection that the script opens has failed: it is for the log where no code hears of it.
+local function log_failure(ws, text)
+    local target, box = ws[LISTENERS], ws[QUEUE]
+    local heard = ws[STATE] ~= CONNECTING -- the script has closed it
+        or target and (event_target.has(target, "error") or event_target.has(target, "close"))
+        or box and #box.openers > 0 or false
+    C.mw_connect_failed(worker, ws[HANDLE], text, #text, heard)
+end
+
 -- What the connection itself and those who wait at it must know at once.
 local function notice(ws, kind, text, code)
     if kind == OPENED then
@@ -418,6 +427,9 @@ local function notice(ws, kind, text, code)
         end
     elseif kind == ERROR then
         ws[PROBLEM] = text
+        if ws[ROUTE].client then
+            log_failure(ws, text)
+        end
     elseif kind == CLOSE then
         connection.release(ws, code, text)
     end

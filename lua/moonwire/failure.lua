@@ -31,9 +31,24 @@ local function users_part(trace)
     return without
 end
 
--- The handler for xpcall. Keeps the error as it was raised, its text and its traceback.
+-- What a coroutine has raised again last, after another had raised it first.
+local again = setmetatable({}, { __mode = "k" })
+
+-- The handler for xpcall. Keeps the error as it was raised, its text and its traceback; of one that
+-- was raised again, both tracebacks, where it came from first.
 function M.catch(value)
-    return { value = value, text = text_of(value), trace = users_part(debug.traceback("", 2)) }
+    local co = coroutine.running()
+    local trace, first = users_part(debug.traceback("", 2)), co and again[co]
+    if first and rawequal(first.value, value) then
+        trace = ("%s\nraised again by the code that waited for it%s"):format(first.trace, trace)
+    end
+    return { value = value, text = text_of(value), trace = trace }
+end
+
+-- Raises in the running coroutine what another one raised: what catch or opened returned.
+function M.raise(problem)
+    again[coroutine.running()] = problem
+    error(problem.value, 0)
 end
 
 -- What xpcall returned for an error. Where the handler itself could not run (no memory, no stack),

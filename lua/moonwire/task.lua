@@ -147,7 +147,7 @@ end
 -- What a finished task returned; what it raised is raised again.
 local function result(task)
     if not task.ok then
-        error(task.problem.value, 0)
+        failure.raise(task.problem)
     end
     return unpack(task, 1, task.n)
 end
@@ -248,7 +248,7 @@ function M.all(list)
     end
     if failed then
         cancel_all(tasks)
-        error(failed.problem.value, 0)
+        failure.raise(failed.problem)
     end
     local results = { n = #tasks }
     for i, task in ipairs(tasks) do

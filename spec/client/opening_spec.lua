@@ -358,4 +358,35 @@ describe("A WebSocket that a script opens", function()
         client:fails "it was closed before it was open"
         assert.is_true(peer:is_ended())
     end)
+
+    describe("and that fails is for the log", function()
+        local url = "ws://u:secret@127.0.0.1:1/path?token=secret"
+
+        local function logged(more, level)
+            local client = acceptors.run(([[
+                local mw = require "moonwire"
+                local WebSocket = require "moonwire.websocket"
+                local ws = WebSocket.new %q
+                %s
+            ]]):format(url, more), { "--log-level", level })
+            local _, err = client:ended()
+            return err
+        end
+
+        it("when no code hears of it, without what may be secret", function()
+            local err = logged("ws.onmessage = print", "info")
+            assert.matches("warn  ws://127.0.0.1:1/path: cannot connect to 127.0.0.1 port 1: "
+                .. "Connection refused\n", err, 1, true)
+            assert.is_nil(err:find("secret", 1, true))
+        end)
+
+        it("only at debug level when a listener or code that waits hears of it", function()
+            for _, more in ipairs { "ws.onerror = print", 'ws:addEventListener("close", print)',
+                "ws:opened()", "ws:close()" } do
+                assert.equal("", logged(more, "info"), more)
+            end
+            assert.matches("debug ws://127.0.0.1:1/path: cannot connect",
+                logged("ws.onclose = print", "debug"), 1, true)
+        end)
+    end)
 end)

@@ -142,6 +142,10 @@ local function make_c(engine)
     function c.mw_buffered_amount(_, conn)
         return engine.conns[conn] and engine.buffered or 0
     end
+    function c.mw_flush() end
+    function c.mw_connect_failed(_, conn, text, len, heard)
+        note("failed", conn, text_of(text, len), heard)
+    end
     function c.mw_pause(_, conn)
         note("pause", conn)
         return 0

@@ -1,5 +1,6 @@
 -- Code that waits, in the real binary: order, cancellation, many at once, memory.
 
+local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local server = require "spec.support.server"
 
@@ -104,8 +105,84 @@ describe("code that waits", function()
         local one = app:connect()
         one:send "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
         app:printed "^(asked)$"
-        one:reset() -- an end of the client's side alone may be one that still wants its answer
+        one:reset()
         app:printed "^(cancelled: the connection is closed)$"
+    end)
+
+    describe("when the client has ended its side", function()
+        local one
+
+        before_each(function()
+            app = server.start [[
+                local mw = require "moonwire"
+                local go_on
+                local function wait()
+                    print "asked"
+                    print(select(2, pcall(mw.await, function(resume) go_on = resume end)))
+                end
+                mw.get("/", function() wait() return "late" end)
+                mw.get("/go", function() go_on "went on" return "" end)
+                mw.ws("/ws", { on_upgrade = wait })
+            ]]
+            one = app:connect()
+        end)
+
+        it("still answers: it may want to read that", function()
+            one:send "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+            one:shutdown()
+            app:printed "^(asked)$"
+            app:get "/go"
+            app:printed "^(went on)$"
+            assert.equal("late", one:response().body)
+            assert.is_true(one:is_ended())
+        end)
+
+        it("is cancelled when that client then is gone", function()
+            one:send "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+            one:shutdown()
+            app:printed "^(asked)$"
+            one:reset()
+            app:printed "^(cancelled: the connection is closed)$"
+        end)
+
+        it("is cancelled in on_upgrade: no WebSocket can come of it", function()
+            one:send(peer.upgrade_request "/ws")
+            app:printed "^(asked)$"
+            one:shutdown()
+            app:printed "^(cancelled: the connection is closed)$"
+            assert.is_true(one:is_ended())
+        end)
+    end)
+
+    it("tells in the log where an error came from that others raise again", function()
+        app = server.start [[
+            local mw = require "moonwire"
+            local function deep() error "boom" end
+            local function work() mw.sleep(0.001) deep() end
+            mw.spawn(function()
+                pcall(mw.sleep, 0.001)
+                local function waits() mw.all { work, function() mw.sleep "1h" end } end
+                mw.spawn(waits):join()
+            end)
+            mw.spawn(function()
+                local task = mw.spawn(function() error({}) end)
+                pcall(task.join, task)
+                mw.sleep(0.01)
+                error "another"
+            end)
+        ]]
+        app:logged "another"
+        local log = app:stop()
+        local trace = assert(log:match "failed: [^\n]*boom(.-)\n%d%d%d%d%-")
+        local _, count = trace:gsub("stack traceback:", "")
+        assert.equal(3, count, trace)
+        local origin, first, second = trace:match(
+            "^(.-)raised again by[^\n]*(.-)raised again by[^\n]*(.*)$")
+        assert.matches("in function 'deep'", origin, 1, true)
+        assert.matches("in function 'all'", first, 1, true)
+        assert.matches("in function 'join'", second, 1, true)
+        local other = assert(log:match "failed: [^\n]*another(.*)$")
+        assert.is_nil(other:find("raised again", 1, true))
     end)
 
     it("may be 10,000 at once", function()

@@ -123,8 +123,7 @@ static void tell(struct worker *w, struct conn *c, char *text)
 
 void client_fail(struct worker *w, struct conn *c, const char *format, ...)
 {
-    const struct client_opening *o = c->client->opening;
-    if (o->failed)
+    if (c->client->opening->failed)
         return;
     char *text = malloc(ERROR_TEXT_MAX);
     if (text) {
@@ -132,12 +131,20 @@ void client_fail(struct worker *w, struct conn *c, const char *format, ...)
         va_start(args, format);
         (void)vsnprintf(text, ERROR_TEXT_MAX, format, args);
         va_end(args);
-        /* Not the query, nor user and password: they may be secrets. */
-        worker_log_bounded(w, LOG_WARN, "%s://%s%.*s: %s", c->secure ? "wss" : "ws", o->authority,
-                           (int)(o->url.target.len - o->url.query.len), o->target, text);
     }
     tell(w, c, text);
     conn_kill(w, c);
+}
+
+void client_log_failure(struct worker *w, const struct conn *c, enum log_level level,
+                        const char *text, size_t len)
+{
+    const struct client_opening *o = c->client ? c->client->opening : NULL;
+    if (!o)
+        return;
+    /* Not the query, nor user and password: they may be secrets. */
+    worker_log_bounded(w, level, "%s://%s%.*s: %.*s", c->secure ? "wss" : "ws", o->authority,
+                       (int)(o->url.target.len - o->url.query.len), o->target, (int)len, text);
 }
 
 void client_lost(struct worker *w, struct conn *c)

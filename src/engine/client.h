@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "engine/connect.h"
 #include "protocol/extension.h"
 
@@ -36,6 +37,9 @@ void client_input(struct worker *w, struct conn *c, uint8_t *data, size_t len);
 /* In both states: it fails with a text for people. EVENT_ERROR, EVENT_CLOSE 1006, the end. */
 void client_fail(struct worker *w, struct conn *c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A line in the log about it: the script knows whether it heard of the failure. */
+void client_log_failure(struct worker *w, const struct conn *c, enum log_level level,
+                        const char *text, size_t len);
 void client_expired(struct worker *w, struct conn *c);
 /* conn_kill tells: nothing more comes of it. */
 void client_lost(struct worker *w, struct conn *c);

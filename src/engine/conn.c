@@ -450,13 +450,13 @@ void conn_kill(struct worker *w, struct conn *c)
     c->state = CONN_DEAD;
     topics_unsubscribe_all(w, c);
     ev_io_stop(w->loop, &c->io);
+    size_t lost = outbound_payload(&c->out, &c->transport);
     transport_close(&c->transport);
     w->deadlines[c->slot] = 0;
     if (c->out.queued > 0)
         count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
-    size_t unsent = c->out.queued;
     outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
-    c->out.queued = unsent;   /* the script may still ask (ws.bufferedAmount) */
+    c->out.lost = lost;       /* the script may still ask (ws.bufferedAmount) */
     c->next_dead = w->dead;
     w->dead = c;
 }

@@ -14,6 +14,9 @@
 /* With more output waiting, no further request is begun. */
 enum { OUTPUT_BOUND = 256 * 1024 };
 
+/* A peer that has ended its side while the script answers is looked at so often. */
+enum { GONE_SECONDS = 1 };
+
 /* ---- requests ---- */
 
 static void to_script(struct worker *w, struct conn *c, enum event_kind kind)
@@ -25,7 +28,7 @@ static void to_script(struct worker *w, struct conn *c, enum event_kind kind)
         return;
     }
     s->state = HTTP_ANSWERING;
-    conn_deadline(w, c, 0); /* the script may wait */
+    conn_deadline(w, c, c->peer_ended ? GONE_SECONDS : 0); /* the script may wait */
     e->kind = (uint8_t)kind;
     e->conn = conn_handle(w, c);
     e->route = s->match.target;
@@ -215,16 +218,32 @@ void http_conn_eof(struct worker *w, struct conn *c)
         return;
     }
     /* A peer may end its side and still wait for answers. An incomplete request gets none. */
+    if (s->state == HTTP_ANSWERING)
+        conn_deadline(w, c, GONE_SECONDS);
     if (s->state == HTTP_BODY_WANTED || (s->state == HTTP_HEAD_WANTED && http_session_held(s) == 0))
         http_answer_last(w, c);
+}
+
+/* The peer has ended its side, and the script takes its time. A WebSocket is of no use to it any more.
+ * Another answer it may still read (RFC 9293 §3.6; RFC 9112 §9.6 takes a half-close for no more than
+ * that), unless it has reset the connection. We ask, since nothing is left to be read: the loop does
+ * not tell. */
+static void still_there(struct worker *w, struct conn *c)
+{
+    if (c->http->upgrading || transport_is_lost(&c->transport))
+        conn_kill(w, c); /* EVENT_ABORT */
+    else
+        conn_deadline(w, c, GONE_SECONDS);
 }
 
 void http_conn_expired(struct worker *w, struct conn *c)
 {
     struct http_session *s = c->http;
     bool begun = s && s->state == HTTP_HEAD_WANTED && s->in.len > 0;
-    if (s && s->state == HTTP_ANSWERING)
+    if (s && s->state == HTTP_ANSWERING) {
+        still_there(w, c);
         return;
+    }
     if (s && s->state == HTTP_BODY_WANTED) {
         http_answer_refuse(w, c, 408, "the body did not come in time", NULL);
         return;

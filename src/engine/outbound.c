@@ -128,6 +128,85 @@ static size_t boundary_after(const struct piece *p, size_t at)
     return i;
 }
 
+/* Bytes of messages, as they are encoded, in p before at. */
+static size_t encoded_before(const struct piece *p, size_t at)
+{
+    size_t of_skip = at < p->skip ? at : p->skip;
+    size_t n = of_skip > p->skip_other ? of_skip - p->skip_other : 0;
+    for (size_t i = p->skip; i < at;) {
+        struct frame f;
+        int header = frame_decode(&f, p->data + i, p->len - i);
+        if (header <= 0)
+            return n; /* not reached */
+        size_t body = i + (size_t)header;
+        i = body + (size_t)f.len;
+        if (f.opcode < FRAME_CLOSE && at > body)
+            n += (i < at ? i : at) - body;
+    }
+    return n;
+}
+
+/* The payload of what lies in p before at. */
+static size_t payload_before(const struct piece *p, size_t at)
+{
+    if (!p->frames || p->payload == 0 || at == 0)
+        return 0;
+    size_t n = encoded_before(p, at);
+    size_t all = p->deflated ? encoded_before(p, p->len) : p->payload;
+    return all == p->payload ? n : (size_t)((double)p->payload * (double)n / (double)all);
+}
+
+/* How many bytes from at on belong to a header or a control frame of which a part lies before at. */
+static uint8_t other_after(const struct piece *p, size_t at)
+{
+    if (at < p->skip)
+        return at < p->skip_other ? (uint8_t)(p->skip_other - at) : 0;
+    for (size_t i = p->skip; i < at;) {
+        struct frame f;
+        int header = frame_decode(&f, p->data + i, p->len - i);
+        if (header <= 0)
+            return 0; /* not reached */
+        size_t body = i + (size_t)header;
+        i = body + (size_t)f.len;
+        size_t other = f.opcode < FRAME_CLOSE ? body : i;
+        if (at < i)
+            return other > at ? (uint8_t)(other - at) : 0;
+    }
+    return 0;
+}
+
+/* The head piece begins where it is not sent. */
+static void trim(struct outbound *o)
+{
+    struct piece *p = o->head;
+    if (o->sent == 0 || !p->frames)
+        return;
+    size_t at = o->sent;
+    size_t payload = p->payload - payload_before(p, at);
+    uint8_t other = other_after(p, at);
+    p->skip = boundary_after(p, at) - at;
+    p->skip_other = other;
+    p->payload = payload;
+    p->data += at;
+    p->len -= at;
+    o->sent = 0;
+}
+
+static size_t queued_payload(struct outbound *o)
+{
+    size_t n = 0;
+    trim(o);
+    for (const struct piece *p = o->head; p; p = p->next)
+        n += p->payload;
+    return n;
+}
+
+size_t outbound_payload(struct outbound *o, const struct transport *t)
+{
+    size_t unsent = o->held > 0 ? transport_unsent(t) : 0;
+    return queued_payload(o) + o->lost + (o->held < unsent ? o->held : unsent);
+}
+
 /* Splits p so that it ends at at, on a frame's boundary. */
 static int split(struct outbound *o, struct piece *p, size_t at)
 {
@@ -136,6 +215,9 @@ static int split(struct outbound *o, struct piece *p, size_t at)
     if (!q)
         return ERR_MEMORY;
     q->frames = true;
+    q->deflated = p->deflated;
+    q->payload = p->payload - payload_before(p, at);
+    p->payload -= q->payload;
     if (p->shared) {
         q->shared = shared_ref(p->shared);
         q->data = p->data + at;
@@ -155,7 +237,7 @@ static int split(struct outbound *o, struct piece *p, size_t at)
 static bool replace_pong(struct outbound *o, const uint8_t *frame, size_t len)
 {
     for (struct piece *p = o->head; p; p = p->next)
-        if (p->control == FRAME_PONG && !(p == o->head && o->sent > 0)) {
+        if (p->control == FRAME_PONG && p->skip == 0) {
             memcpy((uint8_t *)(uintptr_t)p->data, frame, len);
             o->queued += len - p->len;
             p->len = len;
@@ -178,6 +260,7 @@ static void insert(struct outbound *o, struct piece *before, struct piece *p)
 int outbound_control(struct outbound *o, const uint8_t *frame, size_t len)
 {
     uint8_t opcode = frame[0] & 0xf;
+    trim(o);
     if (opcode == FRAME_PONG && replace_pong(o, frame, len))
         return 1;
     struct piece *control = heap_piece(len, CONTROL_FRAME_MAX);
@@ -190,7 +273,7 @@ int outbound_control(struct outbound *o, const uint8_t *frame, size_t len)
 
     struct piece *before = NULL;
     for (struct piece *p = o->head; p; p = p->next) {
-        size_t at = p->frames ? boundary_after(p, p == o->head ? o->sent : 0) : p->len;
+        size_t at = p->frames ? p->skip : p->len;
         if (p->frames && at == 0 && !p->control)
             break;
         if (at < p->len && !p->control && split(o, p, at) < 0) {
@@ -239,7 +322,7 @@ static long flush_file(struct outbound *o, struct transport *t)
     return n == 0 ? ERR_IO : n; /* the file was cut short: the promised length cannot be kept */
 }
 
-int outbound_flush(struct outbound *o, struct transport *t)
+static int flush(struct outbound *o, struct transport *t)
 {
     while (o->head) {
         long n;
@@ -265,43 +348,67 @@ int outbound_flush(struct outbound *o, struct transport *t)
     return transport_flush(t);
 }
 
-/* Queues what a write left of header and payload, of which taken bytes are gone. */
-static int keep_rest(struct outbound *o, const uint8_t *header, size_t header_len,
-                     const uint8_t *payload, size_t payload_len, size_t taken)
+/* TLS may hold what it took: of before, the payload that was there, some is no longer queued. */
+static void note_held(struct outbound *o, const struct transport *t, size_t before)
 {
-    size_t rest = header_len + payload_len - taken;
+    if (transport_wants_write(t))
+        o->held += before - queued_payload(o);
+    else
+        o->held = 0;
+}
+
+int outbound_flush(struct outbound *o, struct transport *t)
+{
+    if (!t->tls)
+        return flush(o, t);
+    size_t before = queued_payload(o);
+    int status = flush(o, t);
+    note_held(o, t, before);
+    return status;
+}
+
+/* Queues what a write left of f, of which taken bytes are gone. */
+static int keep_rest(struct outbound *o, const struct outbound_frame *f, size_t taken)
+{
+    size_t rest = f->header_len + f->payload_len - taken;
+    size_t of_header = taken < f->header_len ? f->header_len - taken : 0;
+    size_t of_payload = rest - of_header;
     uint8_t *at = outbound_heap(o, rest, taken > 0 ? rest : 0, true);
     if (!at)
         return ERR_MEMORY;
-    if (taken < header_len) {
-        memcpy(at, header + taken, header_len - taken);
-        at += header_len - taken;
-        taken = header_len;
-    }
-    memcpy(at, payload + (taken - header_len), payload_len - (taken - header_len));
+    memcpy(at, f->header + f->header_len - of_header, of_header);
+    memcpy(at + of_header, f->payload + f->payload_len - of_payload, of_payload);
+    o->tail->skip_other = taken > 0 ? (uint8_t)of_header : 0;
+    bool deflated = f->message_len != f->payload_len;
+    outbound_counts(
+        o,
+        deflated ? (size_t)((double)f->message_len * (double)of_payload / (double)f->payload_len)
+                 : of_payload,
+        deflated);
     return 0;
 }
 
-int outbound_flush_with(struct outbound *o, struct transport *t, const uint8_t *header,
-                        size_t header_len, const uint8_t *payload, size_t payload_len)
+/* Offers the queue and f to the system. *taken: of f, which is not queued yet. */
+static int offer(struct outbound *o, struct transport *t, const struct outbound_frame *f,
+                 size_t *taken)
 {
-    size_t frame_len = header_len + payload_len;
-    size_t taken = 0;
+    size_t frame_len = f->header_len + f->payload_len;
     int status = 0;
     do {
         struct iovec iov[FLUSH_PIECES + 2];
         size_t queued;
         int n = gather(o, iov, &queued);
         if (queued < o->queued) { /* more than fits one call, or a file */
-            status = outbound_flush(o, t);
+            status = flush(o, t);
             if (status < 0)
                 break;
             continue;
         }
-        if (taken < header_len)
-            iov[n++] = (struct iovec){(void *)(uintptr_t)(header + taken), header_len - taken};
-        size_t done = taken > header_len ? taken - header_len : 0;
-        iov[n++] = (struct iovec){(void *)(uintptr_t)(payload + done), payload_len - done};
+        if (*taken < f->header_len)
+            iov[n++] =
+                (struct iovec){(void *)(uintptr_t)(f->header + *taken), f->header_len - *taken};
+        size_t done = *taken > f->header_len ? *taken - f->header_len : 0;
+        iov[n++] = (struct iovec){(void *)(uintptr_t)(f->payload + done), f->payload_len - done};
         long written = transport_writev(t, iov, n);
         if (written < 0) {
             status = (int)written;
@@ -309,16 +416,27 @@ int outbound_flush_with(struct outbound *o, struct transport *t, const uint8_t *
         }
         size_t of_queue = (size_t)written < queued ? (size_t)written : queued;
         advance(o, of_queue);
-        taken += (size_t)written - of_queue;
-        if (taken < frame_len && !t->tls)
+        *taken += (size_t)written - of_queue;
+        if (*taken < frame_len && !t->tls)
             status = ERR_AGAIN;
-    } while (status == 0 && taken < frame_len);
-    if (taken == frame_len)
-        return transport_flush(t);
-    if (status != ERR_AGAIN)
-        return status;
-    int kept = keep_rest(o, header, header_len, payload, payload_len, taken);
-    return kept < 0 ? kept : ERR_AGAIN;
+    } while (status == 0 && *taken < frame_len);
+    return status;
+}
+
+int outbound_flush_with(struct outbound *o, struct transport *t, const struct outbound_frame *f)
+{
+    size_t before = t->tls ? queued_payload(o) + f->message_len : 0;
+    size_t taken = 0;
+    int status = offer(o, t, f, &taken);
+    if (taken == f->header_len + f->payload_len) {
+        status = transport_flush(t);
+    } else if (status == ERR_AGAIN) {
+        int kept = keep_rest(o, f, taken);
+        status = kept < 0 ? kept : ERR_AGAIN;
+    }
+    if (t->tls)
+        note_held(o, t, before);
+    return status;
 }
 
 /* Small output of earlier turns shares heap pieces, so that a slow reader does not cost a piece for
@@ -326,23 +444,26 @@ int outbound_flush_with(struct outbound *o, struct transport *t, const uint8_t *
 static bool add_to_spare(struct piece *last, const struct piece *p, size_t from)
 {
     size_t len = p->len - from;
-    if (!last || last->in_arena || last->spare < len || last->frames != p->frames)
+    if (!last || !last->data || last->in_arena || last->spare < len || last->frames != p->frames)
         return false;
     memcpy((uint8_t *)(uintptr_t)last->data + last->len, p->data + from, len);
     last->len += len;
     last->spare -= len;
+    last->payload += p->payload;
+    last->deflated |= p->deflated;
     return true;
 }
 
 int outbound_settle(struct outbound *o)
 {
     struct piece *last = NULL; /* the settled piece before p */
+    trim(o);
     for (struct piece *p = o->head; p; p = p->next) {
         if (!p->in_arena) {
             last = p;
             continue;
         }
-        size_t from = p == o->head ? o->sent : 0;
+        size_t from = p == o->head ? o->sent : 0; /* of HTTP's */
         struct piece *q;
         if (p->shared) {
             q = heap_piece(0, 0);
@@ -364,7 +485,10 @@ int outbound_settle(struct outbound *o)
             memcpy(q + 1, p->data + from, len);
         }
         q->frames = p->frames;
-        q->skip = p->frames ? boundary_after(p, from) - from : 0;
+        q->skip = p->skip;
+        q->skip_other = p->skip_other;
+        q->payload = p->payload;
+        q->deflated = p->deflated;
         q->next = p->next;
         if (last) {
             last->next = q;
@@ -383,6 +507,7 @@ int outbound_settle(struct outbound *o)
 size_t outbound_drop(struct outbound *o)
 {
     struct piece *last = NULL;
+    trim(o);
     struct piece *p = o->head;
     while (p && !p->frames) {
         last = p;
@@ -390,9 +515,12 @@ size_t outbound_drop(struct outbound *o)
     }
     if (!p)
         return 0;
-    size_t keep = p == o->head ? boundary_after(p, o->sent) : p->skip;
+    size_t keep = p->skip;
     size_t dropped = 0;
     if (keep > 0) {
+        size_t kept = payload_before(p, keep);
+        o->lost += p->payload - kept;
+        p->payload = kept;
         dropped += p->len - keep;
         p->len = keep;
         p->spare = 0;
@@ -407,6 +535,7 @@ size_t outbound_drop(struct outbound *o)
     while (p) {
         struct piece *next = p->next;
         dropped += p->len;
+        o->lost += p->payload;
         release(p);
         p = next;
     }

@@ -21,6 +21,7 @@ enum {
 struct entry {
     uint32_t end;          /* its frame ends here in the log */
     uint32_t deflated_end; /* and the compressed form's here in the other */
+    uint32_t payload_end;  /* payload, uncompressed, of the entries up to this one */
     const struct conn *except;
 };
 
@@ -303,7 +304,7 @@ static void append_frame(struct log_block *l, const struct frame *f, const uint8
     l->used += (uint32_t)(n + f->len);
 }
 
-static int add_entry(struct topic *t, const struct conn *except)
+static int add_entry(struct topic *t, const struct conn *except, size_t payload)
 {
     if (t->entry_count == t->entry_cap) {
         uint32_t cap = t->entry_cap ? t->entry_cap * 2 : 16;
@@ -313,7 +314,11 @@ static int add_entry(struct topic *t, const struct conn *except)
         t->entries = entries;
         t->entry_cap = cap;
     }
-    t->entries[t->entry_count++] = (struct entry){t->plain.used, t->deflated.used, except};
+    uint32_t before = t->entry_count > 0 ? t->entries[t->entry_count - 1].payload_end : 0;
+    t->entries[t->entry_count++] = (struct entry){.end = t->plain.used,
+                                                  .deflated_end = t->deflated.used,
+                                                  .payload_end = before + (uint32_t)payload,
+                                                  .except = except};
     return 0;
 }
 
@@ -376,7 +381,7 @@ static int append(struct worker *w, struct topic *t, struct conn *except, const 
     if (t->deflating && append_deflated(w, t, f, data) < 0)
         return ERR_MEMORY;
     append_frame(&t->plain, &f, data);
-    if (add_entry(t, except) < 0)
+    if (add_entry(t, except, len) < 0)
         return ERR_MEMORY;
     if (len > t->longest)
         t->longest = (uint32_t)len;
@@ -400,50 +405,72 @@ static bool takes_deflated(const struct topic *t, const struct conn *c)
     return bits >= t->deflate.server_max_window_bits || t->longest <= 1u << bits;
 }
 
-static int queue_part(struct worker *w, struct conn *c, struct shared *block, uint32_t at,
-                      uint32_t end)
+/* Some messages of a log, one after another. */
+struct part {
+    struct shared *block;
+    uint32_t at;
+    uint32_t end;
+    uint32_t payload; /* uncompressed */
+    bool deflated;
+};
+
+static int queue_part(struct worker *w, struct conn *c, const struct part *p)
 {
-    size_t len = end - at;
+    const uint8_t *data = p->block->data + p->at;
+    size_t len = p->end - p->at;
     if (c->client)
-        return ws_conn_masked(w, c, block->data + at, len);
+        return ws_conn_masked(w, c, data, len, p->payload);
     if (c->blocked && len <= COPIED_BYTES) {
         uint8_t *copy = conn_reserve(w, c, len, true);
-        if (copy)
-            memcpy(copy, block->data + at, len);
-        return copy ? 0 : ERR_CLOSED;
+        if (!copy)
+            return ERR_CLOSED;
+        memcpy(copy, data, len);
+    } else {
+        if (outbound_shared(&c->out, &w->out, p->block, p->at, len) < 0)
+            return ERR_MEMORY;
+        conn_dirty(w, c);
     }
-    if (outbound_shared(&c->out, &w->out, block, at, len) < 0)
-        return ERR_MEMORY;
-    conn_dirty(w, c);
+    outbound_counts(&c->out, p->payload, p->deflated);
     return 0;
+}
+
+/* Where entry i ends, of the plain or the compressed forms. */
+static uint32_t end_of(const struct topic *t, uint32_t i, bool deflated)
+{
+    return deflated ? t->entries[i].deflated_end : t->entries[i].end;
+}
+
+/* The entries from first up to, not including, last. */
+static struct part part_of(const struct topic *t, uint32_t first, uint32_t last, bool deflated)
+{
+    return (struct part){
+        .block = deflated ? t->deflated.block : t->plain.block,
+        .at = first > 0 ? end_of(t, first - 1, deflated) : 0,
+        .end = end_of(t, last - 1, deflated),
+        .payload =
+            t->entries[last - 1].payload_end - (first > 0 ? t->entries[first - 1].payload_end : 0),
+        .deflated = deflated,
+    };
 }
 
 /* Queues the entries that are not excepted for c, in runs. Returns how many, or an error. */
 static int queue_entries(struct worker *w, const struct topic *t, struct conn *c, bool deflated)
 {
-    struct shared *block = deflated ? t->deflated.block : t->plain.block;
-    uint32_t all = deflated ? t->deflated.used : t->plain.used;
-    if (!t->excepts || !c->excepted) {
-        int status = queue_part(w, c, block, 0, all);
-        return status < 0 ? status : (int)t->entry_count;
-    }
+    bool excepts = t->excepts && c->excepted;
     int sent = 0;
-    uint32_t begin = 0;
-    uint32_t at = 0;
-    for (uint32_t i = 0; i <= t->entry_count; i++) {
-        bool last = i == t->entry_count;
-        if (last || t->entries[i].except == c) {
-            int status = at > begin ? queue_part(w, c, block, begin, at) : 0;
+    uint32_t first = 0;
+    while (first < t->entry_count) {
+        uint32_t last = excepts ? first : t->entry_count;
+        while (last < t->entry_count && t->entries[last].except != c)
+            last++;
+        if (last > first) {
+            struct part part = part_of(t, first, last, deflated);
+            int status = queue_part(w, c, &part);
             if (status < 0)
                 return status;
-            if (last)
-                return sent;
-            begin = deflated ? t->entries[i].deflated_end : t->entries[i].end;
-            at = begin;
-        } else {
-            at = deflated ? t->entries[i].deflated_end : t->entries[i].end;
-            sent++;
+            sent += (int)(last - first);
         }
+        first = last + 1;
     }
     return sent;
 }

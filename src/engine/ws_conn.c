@@ -490,18 +490,25 @@ static int compress(struct worker *w, struct conn *c, const uint8_t *data, size_
     return status < 0 ? status : 1;
 }
 
-static int send_direct(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)
+/* Of the next three, message_len is the length before compression. */
+static int send_direct(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data,
+                       size_t message_len)
 {
     uint8_t header[FRAME_HEADER_MAX];
-    size_t n = frame_encode(header, f);
-    int status = outbound_flush_with(&c->out, &c->transport, header, n, data, (size_t)f->len);
+    const struct outbound_frame out = {.header = header,
+                                       .header_len = frame_encode(header, f),
+                                       .payload = data,
+                                       .payload_len = (size_t)f->len,
+                                       .message_len = message_len};
+    int status = outbound_flush_with(&c->out, &c->transport, &out);
     if (status == 0 && !c->drain_event)
         return 0;
     conn_flushed(w, c, status);
     return c->state == CONN_DEAD ? ERR_CLOSED : 0;
 }
 
-static int queue_frame(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data)
+static int queue_frame(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data,
+                       size_t message_len)
 {
     uint8_t header[FRAME_HEADER_MAX];
     size_t n = frame_encode(header, f);
@@ -509,37 +516,52 @@ static int queue_frame(struct worker *w, struct conn *c, const struct frame *f, 
     if (!at)
         return ERR_CLOSED;
     (void)put_frame(at, f, data);
+    outbound_counts(&c->out, message_len, f->rsv1);
     return 0;
 }
 
 /* What is masked must be copied first, but a large message is then offered to the system at once too,
  * so that queued_bytes counts only what it did not take. */
-static int send_masked(struct worker *w, struct conn *c, struct frame *f, const uint8_t *data)
+static int send_masked(struct worker *w, struct conn *c, struct frame *f, const uint8_t *data,
+                       size_t message_len)
 {
-    if (seal(w, c, f) < 0 || queue_frame(w, c, f, data) < 0)
+    if (seal(w, c, f) < 0 || queue_frame(w, c, f, data, message_len) < 0)
         return ERR_CLOSED;
     if (f->len >= DIRECT_BYTES && !c->blocked)
         conn_flush(w, c);
     return c->state == CONN_DEAD ? ERR_CLOSED : 0;
 }
 
-static int send_frame(struct worker *w, struct conn *c, struct frame *f, const uint8_t *data)
+static int send_frame(struct worker *w, struct conn *c, struct frame *f, const uint8_t *data,
+                      size_t message_len)
 {
     if (c->client)
-        return send_masked(w, c, f, data);
+        return send_masked(w, c, f, data, message_len);
     if (f->len >= DIRECT_BYTES && !c->blocked)
-        return send_direct(w, c, f, data);
-    return queue_frame(w, c, f, data);
+        return send_direct(w, c, f, data, message_len);
+    return queue_frame(w, c, f, data, message_len);
 }
 
-int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len)
+int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len,
+                   size_t payload)
 {
     struct frame f;
+    size_t encoded = 0;
+    for (size_t i = 0; i < len; i += (size_t)f.len) {
+        int n = frame_decode(&f, frames + i, len - i);
+        if (n <= 0)
+            return ERR_PROTOCOL;
+        i += (size_t)n;
+        encoded += (size_t)f.len;
+    }
     while (len > 0) {
         int n = frame_decode(&f, frames, len);
         if (n <= 0)
             return ERR_PROTOCOL;
-        if (seal(w, c, &f) < 0 || queue_frame(w, c, &f, frames + n) < 0)
+        size_t share = (size_t)f.len; /* of compressed ones, as much as of the bytes */
+        if (encoded != payload)
+            share = (size_t)((double)payload * (double)f.len / (double)encoded);
+        if (seal(w, c, &f) < 0 || queue_frame(w, c, &f, frames + n, share) < 0)
             return ERR_CLOSED;
         frames += (size_t)n + f.len;
         len -= (size_t)n + f.len;
@@ -569,7 +591,7 @@ int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t l
         f.len = w->scratch.len;
         data = w->scratch.data;
     }
-    int status = send_frame(w, c, &f, data);
+    int status = send_frame(w, c, &f, data, len);
     w->scratch.len = 0;
     if (status < 0)
         return status;

@@ -75,8 +75,9 @@ int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t l
  * a Close with the code, EVENT_CLOSE, the end. */
 void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why);
 /* Frames of a server, whole and unmasked, masked for the server that c is connected to, go to its
- * queue: what topics share. 0, ERR_CLOSED or ERR_PROTOCOL. */
-int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len);
+ * queue: what topics share. payload: their bytes before compression. 0, ERR_CLOSED or ERR_PROTOCOL. */
+int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len,
+                   size_t payload);
 /* The window that the other side inflates what we compress with, in bits. */
 uint8_t ws_conn_window_bits(const struct conn *c);
 /* How messages to it are compressed, where that was agreed. */

@@ -179,8 +179,15 @@ int mw_ready_state(struct mw_worker *w, double conn)
 
 double mw_buffered_amount(struct mw_worker *w, double conn)
 {
-    const struct conn *c = get(w, conn);
-    return c ? (double)c->out.queued : 0;
+    struct conn *c = get(w, conn);
+    return c ? (double)outbound_payload(&c->out, &c->transport) : 0;
+}
+
+void mw_flush(struct mw_worker *w, double conn)
+{
+    struct conn *c = get(w, conn);
+    if (c)
+        conn_flush(worker(w), c);
 }
 
 int mw_pause(struct mw_worker *w, double conn)
@@ -307,6 +314,13 @@ int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const 
     }
     ws_url_deinit(&parsed);
     return status;
+}
+
+void mw_connect_failed(struct mw_worker *w, double conn, const char *text, size_t len, bool heard)
+{
+    const struct conn *c = get(w, conn);
+    if (c)
+        client_log_failure(worker(w), c, heard ? LOG_DEBUG : LOG_WARN, text, len);
 }
 
 uint32_t mw_pending(struct mw_worker *w)

@@ -69,8 +69,11 @@ int mw_terminate(struct mw_worker *w, double conn);
 int mw_ping(struct mw_worker *w, double conn, const char *data, size_t len);
 /* CONNECTING 0, OPEN 1, CLOSING 2, CLOSED 3 (also for a stale handle). */
 int mw_ready_state(struct mw_worker *w, double conn);
-/* Payload and frame bytes not yet taken by the system. 0 when closed. */
+/* Bytes of messages that the system has not taken, as they were sent: not compressed, without
+ * headers; and those that were thrown away. 0 for a stale handle. */
 double mw_buffered_amount(struct mw_worker *w, double conn);
+/* Hands queued output to the system now, not at the end of the turn. */
+void mw_flush(struct mw_worker *w, double conn);
 /* Stop and go on reading from the socket, while a hook waits. */
 int mw_pause(struct mw_worker *w, double conn);
 int mw_resume(struct mw_worker *w, double conn);
@@ -107,6 +110,9 @@ enum { MW_NO_ROUTE = 0xffffffff }; /* event.route of a connection that the scrip
  * many connections), ERR_MEMORY. Everything else, files that cannot be read too, comes as
  * EVENT_ERROR. The options are borrowed for the call. */
 double mw_connect(struct mw_worker *w, const struct mw_connect *options, const char **why);
+/* Logs the text of such an EVENT_ERROR, with the URL: at debug level when some code of the app hears of
+ * it, else as a warning. */
+void mw_connect_failed(struct mw_worker *w, double conn, const char *text, size_t len, bool heard);
 /* The URL that mw_connect takes, as the url property shows it (WHATWG URL Standard, serializing):
  * http and https become ws and wss. Returns its length (not NUL-terminated); ERR_INVALID with *why as
  * above; ERR_TOO_BIG: longer than size. */

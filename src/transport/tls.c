@@ -482,9 +482,9 @@ int tls_flush(struct tls_session *s)
     return s->failure ? s->failure : flush_unsent(s);
 }
 
-bool tls_wants_write(const struct tls_session *s)
+size_t tls_unsent(const struct tls_session *s)
 {
-    return s->unsent.len > 0;
+    return s->unsent.len;
 }
 
 void tls_shutdown(struct tls_session *s)

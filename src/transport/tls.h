@@ -50,7 +50,7 @@ long tls_read(struct tls_session *s, void *into, size_t len);
 long tls_writev(struct tls_session *s, const struct iovec *iov, int count);
 int tls_flush(struct tls_session *s);
 int tls_handshake(struct tls_session *s);
-bool tls_wants_write(const struct tls_session *s);
+size_t tls_unsent(const struct tls_session *s);
 bool tls_pending(const struct tls_session *s);
 void tls_shutdown(struct tls_session *s); /* close_notify, as far as the socket takes it */
 void tls_free(struct tls_session *s);     /* NULL is allowed; leaves the socket open */

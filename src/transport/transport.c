@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -145,7 +146,12 @@ int transport_handshake(struct transport *t)
 
 bool transport_wants_write(const struct transport *t)
 {
-    return t->tls && tls_wants_write(t->tls);
+    return t->tls && tls_unsent(t->tls) > 0;
+}
+
+size_t transport_unsent(const struct transport *t)
+{
+    return t->tls ? tls_unsent(t->tls) : 0;
 }
 
 bool transport_pending(const struct transport *t)
@@ -167,6 +173,12 @@ void transport_close(struct transport *t)
     if (t->fd >= 0)
         close(t->fd);
     t->fd = -1;
+}
+
+bool transport_is_lost(const struct transport *t)
+{
+    struct pollfd p = {.fd = t->fd};
+    return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 const char *transport_error(const struct transport *t)

@@ -51,6 +51,8 @@ int transport_handshake(struct transport *t) __attribute__((warn_unused_result))
 /* TLS holds encrypted bytes that the system did not take: of the handshake, of a write, or an alert
  * made by a read. They leave with the next handshake, flush or write. Always false for plain ones. */
 bool transport_wants_write(const struct transport *t);
+/* How many. */
+size_t transport_unsent(const struct transport *t);
 /* transport_read would return something (bytes, the end, a failure) although the socket may never
  * again be readable. Always false for plain ones. */
 bool transport_pending(const struct transport *t);
@@ -59,6 +61,9 @@ bool transport_pending(const struct transport *t);
 void transport_shutdown(struct transport *t);
 /* Frees the TLS session and closes the socket; t->fd is -1 afterwards. */
 void transport_close(struct transport *t);
+
+/* Neither direction works any more: the peer has reset the connection, or it was given up. */
+bool transport_is_lost(const struct transport *t);
 
 /* Why the last call gave ERR_IO or ERR_CLOSED, for the log: static text, never NULL. For plain ones
  * it is read from errno, so ask before other system calls. */
