@@ -151,7 +151,7 @@ static void check_held(const struct message_reader *r, const struct message_rule
                        size_t fed)
 {
     size_t inflated = rules->inflated_bytes ? rules->inflated_bytes : rules->message_bytes;
-    size_t limit = 1024 + 96 * 1024 + 3 * fed + (rules->compressed ? 2 * inflated : 0);
+    size_t limit = 1024 + 96 * 1024 + 4 * fed + (rules->compressed ? 2 * inflated : 0);
     assert(message_held(r) <= limit);
     (void)limit;
 }

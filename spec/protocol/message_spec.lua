@@ -566,7 +566,7 @@ describe("message", function()
             assert.is_true(reader:held() < 1000)
             for i = 1, 12 do
                 assert.is_nil(reader:feed(("x"):rep(2 ^ (i + 6))))
-                assert.is_true(reader:held() <= math.max(66000, 2 * reader.fed + 1000))
+                assert.is_true(reader:held() <= math.max(66000, 4 * reader.fed + 1000))
             end
         end)
 

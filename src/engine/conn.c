@@ -18,7 +18,7 @@ enum {
     GENERATION_BITS = 25,
     SLOTS_MAX = 1 << SLOT_BITS,
     HEAP_OUTPUT_BYTES = 64 * 1024, /* larger answers get a block of their own */
-    TLS_READS_MAX = 16             /* of one wake-up, so that one peer cannot keep the loop */
+    READS_MAX = 16,                /* of one wake-up, so that one peer cannot keep the loop */
 };
 
 /* ---- slots and handles ---------------------------------------------------------------------- */
@@ -146,16 +146,34 @@ static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len
     }
 }
 
+/* Where a large message under way wants its bytes; 0: nowhere. TLS decrypts one recv() at a time in
+ * large places only. */
+static size_t message_place(struct conn *c, uint8_t **into)
+{
+    size_t room = c->state == CONN_OPEN ? message_space(&c->reader, into) : 0;
+    if (c->secure && room < TRANSPORT_READ_BYTES)
+        return 0;
+    return room < READ_DIRECT_BYTES ? room : READ_DIRECT_BYTES;
+}
+
+/* A plain socket that filled the place has more, and if that is a large message's, it is worth a
+ * system call at once. */
+static bool has_more(struct conn *c, bool filled)
+{
+    uint8_t *into;
+    if (c->state == CONN_DEAD || c->paused || c->http_full)
+        return false;
+    return c->secure ? transport_pending(&c->transport) : filled && message_place(c, &into) > 0;
+}
+
 /* One read. False when there is nothing more to read now. */
 static bool read_once(struct worker *w, struct conn *c)
 {
     uint8_t *into;
-    size_t room = 0;
-    if (c->state == CONN_OPEN)
-        room = message_space(&c->reader, &into);
+    size_t room = message_place(c, &into);
     bool direct = room > 0;
     if (!direct) {
-        if (w->in.cap - w->in.used < READ_MIN_BYTES) {
+        if (w->in.used >= READ_BATCH_BYTES) {
             worker_dispatch(w);
             if (c->state == CONN_DEAD || c->paused)
                 return false;
@@ -187,12 +205,12 @@ static bool read_once(struct worker *w, struct conn *c)
     } else {
         on_input(w, c, into, (size_t)n);
     }
-    return c->state != CONN_DEAD && !c->paused && !c->http_full && transport_pending(&c->transport);
+    return has_more(c, (size_t)n == room);
 }
 
 static void on_readable(struct worker *w, struct conn *c)
 {
-    for (int i = 0; i < TLS_READS_MAX; i++)
+    for (int i = 0; i < READS_MAX; i++)
         if (!read_once(w, c))
             return;
     ev_feed_event(w->loop, &c->io, EV_READ);

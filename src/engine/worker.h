@@ -27,8 +27,11 @@ struct server;
 struct http_session;
 
 enum {
-    READ_ARENA_BYTES = 512 * 1024,
-    READ_MIN_BYTES = TRANSPORT_READ_BYTES, /* with less left, the batch is run first */
+    /* With so much read the batch is run and its place used again, while the nearest caches have it.
+     * What TLS needs always fits behind it. */
+    READ_BATCH_BYTES = 32 * 1024,
+    READ_ARENA_BYTES = READ_BATCH_BYTES + 2 * TRANSPORT_READ_BYTES,
+    READ_DIRECT_BYTES = 128 * 1024, /* of a large message, at a time, for the same reason */
     WRITE_ARENA_BYTES = 1024 * 1024,
     WORKER_TICKS_PER_SECOND = 10, /* of deadlines */
     WORKER_ALIGNMENT = 64         /* a cache line */

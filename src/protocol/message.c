@@ -11,8 +11,10 @@
 #include "protocol/utf8.h"
 
 enum {
-    RESERVE_MAX = 64 * 1024, /* taken ahead of what arrived; beyond it, as much again */
+    RESERVE_MAX = 64 * 1024, /* taken ahead of what arrived; beyond it, */
+    RESERVE_FACTOR = 3,      /* three times as much as has come */
     DIRECT_MIN = 16 * 1024,  /* payload left that makes message_space worth while */
+    LOOK_BYTES = 16 * 1024,  /* unmasked and checked while the nearest cache has them */
     LARGEST_WINDOW_BITS = 15,
     WHOLE_MIN = 1024,    /* compressed bytes that make inflater_message the faster way */
     DEFLATE_FACTOR = 8,  /* compressed bytes taken per byte that may come out: a sender that */
@@ -215,20 +217,26 @@ static int read_header(struct message_partial *p, const struct message_rules *ru
 
 /* --- Payloads --- */
 
-/* Takes from the input what belongs to the frame under way, unmasked. */
-static uint8_t *take_payload(struct message_partial *p, uint8_t **data, size_t *len, size_t *n)
+/* Takes from the input what belongs to the frame under way: next comes open_payload. */
+static uint8_t *take_payload(const struct message_partial *p, uint8_t **data, size_t *len,
+                             size_t *n)
 {
     uint64_t left = p->frame.len - p->done;
     *n = left < *len ? (size_t)left : *len;
     uint8_t *piece = *data;
-    if (p->frame.masked) {
-        mask_apply(piece, *n, p->frame.key, (size_t)(p->done % 4));
-    }
-    p->done += *n;
     if (*n > 0) {
         advance(data, len, *n);
     }
     return piece;
+}
+
+/* Unmasks the next n bytes of the frame under way. */
+static void open_payload(struct message_partial *p, uint8_t *piece, size_t n)
+{
+    if (p->frame.masked) {
+        mask_apply(piece, n, p->frame.key, (size_t)(p->done % 4));
+    }
+    p->done += n;
 }
 
 static bool frame_is_whole(const struct message_partial *p)
@@ -296,6 +304,7 @@ static int take_control(struct message_reader *r, struct message_partial *p, uin
 {
     size_t n;
     uint8_t *piece = take_payload(p, data, len, &n);
+    open_payload(p, piece, n);
     bool in_place = n == p->frame.len;
     if (!in_place && buffer_append(&p->control, piece, n) != 0) {
         return out_of_memory(why);
@@ -314,7 +323,8 @@ static int take_control(struct message_reader *r, struct message_partial *p, uin
 }
 
 /* Room for n more bytes and, while the frame goes on, for some of what it announces: never more than
- * RESERVE_MAX or as much again as has come, so that a header alone makes nobody spend memory. */
+ * RESERVE_MAX or RESERVE_FACTOR times what has come, so that a header alone makes nobody spend memory.
+ * Growing by less would copy a large message more often. */
 static int reserve_payload(struct message_partial *p, size_t n)
 {
     if (p->payload.cap - p->payload.len >= n && n > 0) {
@@ -322,7 +332,7 @@ static int reserve_payload(struct message_partial *p, size_t n)
     }
     uint64_t left = p->frame.len - p->done + n; /* done counts these n bytes already */
     size_t have = p->payload.len + n;
-    size_t ahead = have < RESERVE_MAX / 2 ? RESERVE_MAX - p->payload.len : have;
+    size_t ahead = have < RESERVE_MAX / 4 ? RESERVE_MAX - p->payload.len : have * RESERVE_FACTOR;
     size_t wish = n > ahead ? n : ahead;
     return buffer_reserve(&p->payload, left < wish ? (size_t)left : wish);
 }
@@ -335,6 +345,19 @@ static int check_text(struct message_partial *p, const uint8_t *data, size_t len
     return refuse(ERR_UTF8, "a text message is not UTF-8", why);
 }
 
+/* The next n bytes of a frame that is not compressed: unmasked, and a text checked. */
+static int open_data(struct message_partial *p, uint8_t *piece, size_t n, const char **why)
+{
+    int rc = 0;
+    while (n > 0 && rc == 0) {
+        size_t step = n < LOOK_BYTES ? n : LOOK_BYTES;
+        open_payload(p, piece, step);
+        rc = check_text(p, piece, step, why);
+        advance(&piece, &n, step);
+    }
+    return rc;
+}
+
 /* Bytes that message_filled told of. */
 static int take_filled(struct message_partial *p, const char **why)
 {
@@ -342,25 +365,17 @@ static int take_filled(struct message_partial *p, const char **why)
     if (n == 0) {
         return 0;
     }
-    uint8_t *piece = p->payload.data + p->payload.len;
-    if (p->frame.masked) {
-        mask_apply(piece, n, p->frame.key, (size_t)(p->done % 4));
-    }
-    p->payload.len += n;
-    p->done += n;
     p->filled = 0;
-    return check_text(p, piece, n, why);
+    p->payload.len += n;
+    return open_data(p, p->payload.data + p->payload.len - n, n, why);
 }
 
-static int store_piece(struct message_partial *p, const uint8_t *piece, size_t n, const char **why)
+static int store_piece(struct message_partial *p, const uint8_t *piece, size_t n)
 {
     if (n == 0) {
         return 0;
     }
-    if (reserve_payload(p, n) != 0 || buffer_append(&p->payload, piece, n) != 0) {
-        return out_of_memory(why);
-    }
-    return check_text(p, piece, n, why);
+    return reserve_payload(p, n) != 0 ? ERR_MEMORY : buffer_append(&p->payload, piece, n);
 }
 
 static int refuse_inflating(int error, const char **why)
@@ -455,11 +470,13 @@ static int take_data(struct message_reader *r, struct message_partial *p,
     uint8_t *piece = take_payload(p, data, len, &n);
     bool whole = p->frame.fin && p->wire == n; /* all of the message is in this piece */
     if (p->compressed) {
+        open_payload(p, piece, n);
         rc = inflate_piece(r, p, rules, piece, n, why);
-    } else if (whole) {
-        rc = check_text(p, piece, n, why);
     } else {
-        rc = store_piece(p, piece, n, why);
+        rc = open_data(p, piece, n, why);
+        if (rc == 0 && !whole && store_piece(p, piece, n) != 0) {
+            rc = out_of_memory(why);
+        }
     }
     if (rc != 0 || !frame_is_whole(p)) {
         return rc;

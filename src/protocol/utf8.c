@@ -184,90 +184,96 @@ static const uint8_t last_whole[32] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0xef, 0xdf, 0xbf,
 };
 
-/* What a run of blocks carries along. */
-struct run_ssse3 {
-    __m128i previous;
-    __m128i faults; /* not zero: not UTF-8 */
-};
+/* Both forms go over ASCII in a loop of its own that holds nothing but the place: what a run carries
+ * along stays in registers only while nobody takes its address, and through memory each block would
+ * wait for the one before. */
 
-__attribute__((target("ssse3"))) static __m128i load_16(const uint8_t *from)
+__attribute__((target("ssse3"))) static inline __m128i load_16(const uint8_t *from)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)from);
 }
 
-__attribute__((target("ssse3"))) static void block_ssse3(struct run_ssse3 *run, __m128i bytes)
+/* The faults of a block, where previous is the block before. */
+__attribute__((target("ssse3"))) static inline __m128i faults_ssse3(__m128i bytes, __m128i previous)
 {
     const __m128i nibble = _mm_set1_epi8(0x0f);
-    __m128i before = _mm_alignr_epi8(bytes, run->previous, 15);
+    __m128i before = _mm_alignr_epi8(bytes, previous, 15);
     __m128i high = _mm_and_si128(_mm_srli_epi16(before, 4), nibble);
     __m128i low = _mm_and_si128(before, nibble);
     __m128i second = _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble);
     __m128i pairs = _mm_and_si128(_mm_shuffle_epi8(load_16(first_high), high),
                                   _mm_and_si128(_mm_shuffle_epi8(load_16(first_low), low),
                                                 _mm_shuffle_epi8(load_16(second_high), second)));
-    __m128i third = _mm_subs_epu8(_mm_alignr_epi8(bytes, run->previous, 14), _mm_set1_epi8(0x60));
-    __m128i fourth = _mm_subs_epu8(_mm_alignr_epi8(bytes, run->previous, 13), _mm_set1_epi8(0x70));
+    __m128i third = _mm_subs_epu8(_mm_alignr_epi8(bytes, previous, 14), _mm_set1_epi8(0x60));
+    __m128i fourth = _mm_subs_epu8(_mm_alignr_epi8(bytes, previous, 13), _mm_set1_epi8(0x70));
     __m128i wanted = _mm_and_si128(_mm_or_si128(third, fourth), _mm_set1_epi8((char)0x80));
-    run->faults = _mm_or_si128(run->faults, _mm_xor_si128(wanted, pairs));
-    run->previous = bytes;
+    return _mm_xor_si128(wanted, pairs);
 }
 
-/* What comes next is ASCII, or nothing: the character before must be whole. */
-__attribute__((target("ssse3"))) static void end_ssse3(struct run_ssse3 *run)
+/* Not zero: the block ends within a character. */
+__attribute__((target("ssse3"))) static inline __m128i cut_ssse3(__m128i bytes)
 {
-    __m128i cut = _mm_subs_epu8(run->previous, load_16(last_whole + 16));
-    run->faults = _mm_or_si128(run->faults, cut);
+    return _mm_subs_epu8(bytes, load_16(last_whole + 16));
 }
 
-__attribute__((target("ssse3"))) static void pair_ssse3(struct run_ssse3 *run, const uint8_t *data)
+__attribute__((target("ssse3"))) static inline bool is_ascii_32(const uint8_t *data)
 {
-    __m128i a = load_16(data);
-    __m128i b = load_16(data + 16);
-    if (_mm_movemask_epi8(_mm_or_si128(a, b)) == 0) {
-        end_ssse3(run);
-        run->previous = b;
-        return;
+    return _mm_movemask_epi8(_mm_or_si128(load_16(data), load_16(data + 16))) == 0;
+}
+
+/* Bytes from at on that are ASCII, in steps of 32. */
+__attribute__((target("ssse3"))) static size_t skip_ascii_ssse3(const uint8_t *data, size_t at,
+                                                                size_t len)
+{
+    while (len - at >= 32 && is_ascii_32(data + at)) {
+        at += 32;
     }
-    block_ssse3(run, a);
-    block_ssse3(run, b);
+    return at;
 }
 
 __attribute__((target("ssse3"))) static bool valid_ssse3(const uint8_t *data, size_t len)
 {
-    struct run_ssse3 run = {_mm_setzero_si128(), _mm_setzero_si128()};
+    __m128i faults = _mm_setzero_si128();
     size_t at = 0;
-    for (; len - at >= 32; at += 32) {
-        pair_ssse3(&run, data + at);
+    while ((at = skip_ascii_ssse3(data, at, len)) < len) {
+        __m128i previous = _mm_setzero_si128(); /* what was before is ASCII */
+        for (; len - at >= 32 && !is_ascii_32(data + at); at += 32) {
+            __m128i a = load_16(data + at);
+            __m128i b = load_16(data + at + 16);
+            faults = _mm_or_si128(faults, faults_ssse3(a, previous));
+            faults = _mm_or_si128(faults, faults_ssse3(b, a));
+            previous = b;
+        }
+        if (len - at < 32) {
+            uint8_t rest[32] = {0}; /* zeros are ASCII and change nothing */
+            memcpy(rest, data + at, len - at);
+            __m128i a = load_16(rest);
+            __m128i b = load_16(rest + 16);
+            faults = _mm_or_si128(faults, faults_ssse3(a, previous));
+            faults = _mm_or_si128(faults, faults_ssse3(b, a));
+            previous = b;
+            at = len;
+        }
+        faults = _mm_or_si128(faults, cut_ssse3(previous)); /* ASCII or nothing comes next */
     }
-    if (at < len) {
-        uint8_t rest[32] = {0}; /* zeros are ASCII and change nothing */
-        memcpy(rest, data + at, len - at);
-        pair_ssse3(&run, rest);
-    }
-    end_ssse3(&run);
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(run.faults, _mm_setzero_si128())) == 0xffff;
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(faults, _mm_setzero_si128())) == 0xffff;
 }
 
-struct run_avx2 {
-    __m256i previous;
-    __m256i faults;
-};
-
-__attribute__((target("avx2"))) static __m256i load_32(const uint8_t *from)
+__attribute__((target("avx2"))) static inline __m256i load_32(const uint8_t *from)
 {
     return _mm256_loadu_si256((const __m256i *)(const void *)from);
 }
 
 /* A table of 16 in both halves, for look-ups within each half. */
-__attribute__((target("avx2"))) static __m256i load_twice(const uint8_t *from)
+__attribute__((target("avx2"))) static inline __m256i load_twice(const uint8_t *from)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)from));
 }
 
-__attribute__((target("avx2"))) static void block_avx2(struct run_avx2 *run, __m256i bytes)
+__attribute__((target("avx2"))) static inline __m256i faults_avx2(__m256i bytes, __m256i previous)
 {
     const __m256i nibble = _mm256_set1_epi8(0x0f);
-    __m256i across = _mm256_permute2x128_si256(run->previous, bytes, 0x21);
+    __m256i across = _mm256_permute2x128_si256(previous, bytes, 0x21);
     __m256i before = _mm256_alignr_epi8(bytes, across, 15);
     __m256i high = _mm256_and_si256(_mm256_srli_epi16(before, 4), nibble);
     __m256i low = _mm256_and_si256(before, nibble);
@@ -280,43 +286,61 @@ __attribute__((target("avx2"))) static void block_avx2(struct run_avx2 *run, __m
     __m256i fourth =
         _mm256_subs_epu8(_mm256_alignr_epi8(bytes, across, 13), _mm256_set1_epi8(0x70));
     __m256i wanted = _mm256_and_si256(_mm256_or_si256(third, fourth), _mm256_set1_epi8((char)0x80));
-    run->faults = _mm256_or_si256(run->faults, _mm256_xor_si256(wanted, pairs));
-    run->previous = bytes;
+    return _mm256_xor_si256(wanted, pairs);
 }
 
-__attribute__((target("avx2"))) static void end_avx2(struct run_avx2 *run)
+__attribute__((target("avx2"))) static inline __m256i cut_avx2(__m256i bytes)
 {
-    __m256i cut = _mm256_subs_epu8(run->previous, load_32(last_whole));
-    run->faults = _mm256_or_si256(run->faults, cut);
+    return _mm256_subs_epu8(bytes, load_32(last_whole));
 }
 
-__attribute__((target("avx2"))) static void pair_avx2(struct run_avx2 *run, const uint8_t *data)
+__attribute__((target("avx2"))) static inline bool is_ascii_64(const uint8_t *data)
 {
-    __m256i a = load_32(data);
-    __m256i b = load_32(data + 32);
-    if (_mm256_movemask_epi8(_mm256_or_si256(a, b)) == 0) {
-        end_avx2(run);
-        run->previous = b;
-        return;
+    return _mm256_movemask_epi8(_mm256_or_si256(load_32(data), load_32(data + 32))) == 0;
+}
+
+__attribute__((target("avx2"))) static size_t skip_ascii_avx2(const uint8_t *data, size_t at,
+                                                              size_t len)
+{
+    for (; len - at >= 128; at += 128) {
+        __m256i a = _mm256_or_si256(load_32(data + at), load_32(data + at + 32));
+        __m256i b = _mm256_or_si256(load_32(data + at + 64), load_32(data + at + 96));
+        if (_mm256_movemask_epi8(_mm256_or_si256(a, b)) != 0) {
+            break;
+        }
     }
-    block_avx2(run, a);
-    block_avx2(run, b);
+    while (len - at >= 64 && is_ascii_64(data + at)) {
+        at += 64;
+    }
+    return at;
 }
 
 __attribute__((target("avx2"))) static bool valid_avx2(const uint8_t *data, size_t len)
 {
-    struct run_avx2 run = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    __m256i faults = _mm256_setzero_si256();
     size_t at = 0;
-    for (; len - at >= 64; at += 64) {
-        pair_avx2(&run, data + at);
+    while ((at = skip_ascii_avx2(data, at, len)) < len) {
+        __m256i previous = _mm256_setzero_si256();
+        for (; len - at >= 64 && !is_ascii_64(data + at); at += 64) {
+            __m256i a = load_32(data + at);
+            __m256i b = load_32(data + at + 32);
+            faults = _mm256_or_si256(faults, faults_avx2(a, previous));
+            faults = _mm256_or_si256(faults, faults_avx2(b, a));
+            previous = b;
+        }
+        if (len - at < 64) {
+            uint8_t rest[64] = {0};
+            memcpy(rest, data + at, len - at);
+            __m256i a = load_32(rest);
+            __m256i b = load_32(rest + 32);
+            faults = _mm256_or_si256(faults, faults_avx2(a, previous));
+            faults = _mm256_or_si256(faults, faults_avx2(b, a));
+            previous = b;
+            at = len;
+        }
+        faults = _mm256_or_si256(faults, cut_avx2(previous));
     }
-    if (at < len) {
-        uint8_t rest[64] = {0};
-        memcpy(rest, data + at, len - at);
-        pair_avx2(&run, rest);
-    }
-    end_avx2(&run);
-    return _mm256_testz_si256(run.faults, run.faults) != 0;
+    return _mm256_testz_si256(faults, faults) != 0;
 }
 #endif
 

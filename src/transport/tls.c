@@ -66,6 +66,14 @@ static int fail_errno(struct tls_session *s)
                 strerrordesc_np(errno));
 }
 
+/* SSL_get_error believes whatever is in the thread's queue, so it is empty before each call. Looking
+ * costs less than clearing, and after a call that went well there is nothing. */
+static void clear_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+}
+
 /* To and from the socket */
 
 static int send_now(struct tls_session *s, const uint8_t *data, size_t len, size_t *sent)
@@ -324,6 +332,13 @@ static long read_failed(const struct tls_session *s)
     return s->failure ? ERR_IO : 0;
 }
 
+/* All that was received is decrypted and returned: OpenSSL asks for no more bytes than its record
+ * has, so it would only say that it wants some. */
+static bool is_used_up(const struct tls_session *s)
+{
+    return s->stage && s->stage->in_len == 0 && SSL_pending(s->ssl) == 0;
+}
+
 /* Decrypts until into is full, OpenSSL wants more, or it is over. With staged input that lies in
  * the same memory, plaintext never grows into what is not yet decrypted: see read_staged. */
 static long decrypt(struct tls_session *s, uint8_t *into, size_t len, bool once)
@@ -331,17 +346,17 @@ static long decrypt(struct tls_session *s, uint8_t *into, size_t len, bool once)
     size_t total = 0;
     while (total < len) {
         size_t n = 0;
-        ERR_clear_error();
+        clear_errors();
         int result = SSL_read_ex(s->ssl, into + total, len - total, &n);
         if (result == 1) {
             total += n;
             assert(!s->stage || s->stage->in_len == 0 || into + total <= s->stage->in);
-            if (once)
+            if (once || is_used_up(s))
                 break;
             continue;
         }
         int code = outcome(s, result);
-        ERR_clear_error();
+        clear_errors();
         if (total > 0) {
             s->unreported = code != ERR_AGAIN;
             break;
@@ -433,12 +448,12 @@ static struct iovec next_record(struct tls_cursor at, uint8_t room[RECORD_BYTES]
 /* Encrypts one record's worth into the stage. 0 or the failure. */
 static int encrypt(struct tls_session *s, struct iovec record, size_t *taken)
 {
-    ERR_clear_error();
+    clear_errors();
     int result = SSL_write_ex(s->ssl, record.iov_base, record.iov_len, taken);
     if (result == 1)
         return 0;
     int code = outcome(s, result);
-    ERR_clear_error();
+    clear_errors();
     /* The socket never blocks OpenSSL, so it waits for the rest of a KeyUpdate that came in
      * pieces. Nobody splits five bytes but to make us spin on a writable socket. */
     if (code == ERR_AGAIN)
@@ -492,9 +507,9 @@ void tls_shutdown(struct tls_session *s)
     /* OpenSSL forbids it after a failure and in the handshake. */
     if (s->failure || s->in_progress || flush_unsent(s) < 0)
         return;
-    ERR_clear_error();
+    clear_errors();
     (void)SSL_shutdown(s->ssl);
-    ERR_clear_error();
+    clear_errors();
 }
 
 const char *tls_error(const struct tls_session *s)
