@@ -82,6 +82,17 @@ describe("mask", function()
         end
     end)
 
+    it("§5.3 masks every short length from every byte of the key, and nothing beside it", function()
+        for len = 0, 140 do
+            for offset = 0, 4 do
+                local text = sample:sub(len + 1, 2 * len)
+                local block = core.copy("#" .. text .. "#")
+                C.mask_apply(block + 1, len, key, offset)
+                assert.are.equal("#" .. expected(text, offset) .. "#", core.string(block, len + 2))
+            end
+        end
+    end)
+
     it("§5.3 leaves an empty payload alone", function()
         C.mask_apply(nil, 0, key, 0)
         C.mask_apply_scalar(nil, 0, key, 3)

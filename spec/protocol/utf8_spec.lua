@@ -228,6 +228,35 @@ for _, form in ipairs(forms) do
 end
 
 describe("utf8", function()
+    it("§8.1 gives the same in every form where long runs of ASCII and of other scripts meet", function()
+        math.randomseed(8259)
+        local others = { "é", "日", "🌙", "\237\159\191", "\244\143\191\191" }
+        local seen = { [0] = 0, [C.ERR_UTF8] = 0 }
+        for round = 1, 3000 do
+            local parts = {}
+            for i = 1, math.random(1, 6) do
+                parts[i] = i % 2 == round % 2 and ("a"):rep(math.random(0, 300))
+                    or others[math.random(#others)]:rep(math.random(0, 40))
+            end
+            local text = table.concat(parts)
+            if round % 2 == 0 and #text > 0 then
+                local at = math.random(#text)
+                text = text:sub(1, at - 1) .. string.char(math.random(128, 255)) .. text:sub(at + 1)
+            end
+            local data, scalar = core.copy(text), core.new "struct utf8"
+            local want = C.utf8_check_scalar(scalar, data, #text)
+            seen[want] = seen[want] + 1
+            for _, form in ipairs(forms) do
+                local state = core.new "struct utf8"
+                if C.utf8_check_as(C[form], state, data, #text) ~= want
+                    or want == 0 and state.state ~= scalar.state then
+                    error(("%s, not as the scalar form: %s"):format(form, dump(text)))
+                end
+            end
+        end
+        assert.is_true(seen[0] > 500 and seen[C.ERR_UTF8] > 500)
+    end)
+
     it("§8.1 chooses a form that agrees with the scalar one at every length", function()
         for len = 0, 200 do
             for _, text in ipairs { ("a"):rep(len), ("é"):rep(len), ("a"):rep(len) .. "\255",

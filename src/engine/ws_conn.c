@@ -510,9 +510,7 @@ static int send_direct(struct worker *w, struct conn *c, const struct frame *f, 
 static int queue_frame(struct worker *w, struct conn *c, const struct frame *f, const uint8_t *data,
                        size_t message_len)
 {
-    uint8_t header[FRAME_HEADER_MAX];
-    size_t n = frame_encode(header, f);
-    uint8_t *at = conn_reserve(w, c, n + (size_t)f->len, true);
+    uint8_t *at = conn_reserve(w, c, frame_header_bytes(f) + (size_t)f->len, true);
     if (!at)
         return ERR_CLOSED;
     (void)put_frame(at, f, data);

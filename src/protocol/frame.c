@@ -119,6 +119,11 @@ static uint8_t length_form(uint64_t len)
     return len < LENGTH_16 ? (uint8_t)len : len <= UINT16_MAX ? LENGTH_16 : LENGTH_64;
 }
 
+size_t frame_header_bytes(const struct frame *f)
+{
+    return 2 + extended_bytes(length_form(f->len)) + (f->masked ? 4 : 0);
+}
+
 size_t frame_encode(uint8_t *out, const struct frame *f)
 {
     uint8_t form = length_form(f->len);

@@ -39,5 +39,6 @@ int frame_decode(struct frame *out, const uint8_t *data, size_t len);
  * ERR_PROTOCOL where this is not NULL. */
 const char *frame_fault(const uint8_t *data, size_t len);
 
-/* Encode a header into out[0..14). Returns its length. */
+/* Encode a header into out[0..14). Returns its length, which frame_header_bytes tells beforehand. */
 size_t frame_encode(uint8_t *out, const struct frame *f);
+size_t frame_header_bytes(const struct frame *f);

@@ -6,7 +6,10 @@
 #include <immintrin.h>
 #endif
 
-enum { AVX2_MIN = 128 }; /* below it the wider registers gain nothing */
+enum {
+    SHORT_MAX = 64,
+    AVX2_MIN = 128 /* below it the wider registers gain nothing */
+};
 
 void mask_apply_scalar(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
 {
@@ -74,6 +77,70 @@ __attribute__((target("avx2"))) static size_t apply_avx2(uint8_t *data, size_t l
 }
 #endif
 
+#if defined(__x86_64__)
+/* The key as it lies over a place that is offset bytes on. */
+static uint32_t turn(uint32_t key, size_t offset)
+{
+    unsigned bits = 8 * (offset % 4);
+    return bits == 0 ? key : key >> bits | key << (32 - bits);
+}
+
+static void apply_4_to_7(uint8_t *data, size_t len, uint32_t key)
+{
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, data, 4);
+    memcpy(&last, data + len - 4, 4);
+    first ^= key;
+    last ^= turn(key, len);
+    memcpy(data, &first, 4);
+    memcpy(data + len - 4, &last, 4);
+}
+
+static void apply_8_to_15(uint8_t *data, size_t len, uint32_t key)
+{
+    uint32_t last_key = turn(key, len);
+    uint64_t first;
+    uint64_t last;
+    memcpy(&first, data, 8);
+    memcpy(&last, data + len - 8, 8);
+    first ^= (uint64_t)key << 32 | key;
+    last ^= (uint64_t)last_key << 32 | last_key;
+    memcpy(data, &first, 8);
+    memcpy(data + len - 8, &last, 8);
+}
+
+static void apply_from_16(uint8_t *data, size_t len, uint32_t key)
+{
+    __m128i *end = (__m128i *)(void *)(data + len - 16);
+    __m128i last = _mm_loadu_si128(end);
+    __m128i pattern = _mm_set1_epi32((int)key);
+    for (size_t at = 0; at + 16 < len; at += 16) {
+        __m128i *place = (__m128i *)(void *)(data + at);
+        _mm_storeu_si128(place, _mm_xor_si128(_mm_loadu_si128(place), pattern));
+    }
+    _mm_storeu_si128(end, _mm_xor_si128(last, _mm_set1_epi32((int)turn(key, len))));
+}
+
+/* Most messages are short. Instead of going on in smaller and smaller steps, the last step lies over
+ * the one before: it was loaded before that was stored. */
+static void apply_short(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
+{
+    uint32_t word;
+    memcpy(&word, key, sizeof word);
+    word = turn(word, offset);
+    if (len >= 16) {
+        apply_from_16(data, len, word);
+    } else if (len >= 8) {
+        apply_8_to_15(data, len, word);
+    } else if (len >= 4) {
+        apply_4_to_7(data, len, word);
+    } else {
+        mask_apply_scalar(data, len, key, offset);
+    }
+}
+#endif
+
 enum mask_form mask_form_best(void)
 {
 #if defined(__x86_64__)
@@ -109,11 +176,13 @@ void mask_apply_as(enum mask_form form, uint8_t *data, size_t len, const uint8_t
 
 void mask_apply(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
 {
-    enum mask_form form = len < AVX2_MIN ? MASK_WORDS : mask_form_best();
 #if defined(__x86_64__)
-    if (form == MASK_WORDS) {
-        form = MASK_SSE2;
+    if (len <= SHORT_MAX) {
+        apply_short(data, len, key, offset);
+        return;
     }
+    mask_apply_as(len < AVX2_MIN ? MASK_SSE2 : mask_form_best(), data, len, key, offset);
+#else
+    mask_apply_as(mask_form_best(), data, len, key, offset);
 #endif
-    mask_apply_as(form, data, len, key, offset);
 }

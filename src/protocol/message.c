@@ -337,12 +337,22 @@ static int reserve_payload(struct message_partial *p, size_t n)
     return buffer_reserve(&p->payload, left < wish ? (size_t)left : wish);
 }
 
+static int refuse_text(const char **why)
+{
+    return refuse(ERR_UTF8, "a text message is not UTF-8", why);
+}
+
+static int refuse_cut_text(const char **why)
+{
+    return refuse(ERR_UTF8, "a text message ends within a character", why);
+}
+
 static int check_text(struct message_partial *p, const uint8_t *data, size_t len, const char **why)
 {
     if (p->kind != MESSAGE_TEXT || utf8_check(&p->utf8, data, len) == 0) {
         return 0;
     }
-    return refuse(ERR_UTF8, "a text message is not UTF-8", why);
+    return refuse_text(why);
 }
 
 /* The next n bytes of a frame that is not compressed: unmasked, and a text checked. */
@@ -445,7 +455,7 @@ static int finish_message(struct message_reader *r, struct message_partial *p,
                           struct message *out, const char **why)
 {
     if (p->kind == MESSAGE_TEXT && !utf8_complete(&p->utf8)) {
-        return refuse(ERR_UTF8, "a text message ends within a character", why);
+        return refuse_cut_text(why);
     }
     *out = (struct message){.kind = p->kind, .data = in_place, .len = n};
     if (in_place == NULL) {
@@ -507,6 +517,53 @@ static int read_next(struct message_reader *r, struct message_partial *p,
     }
 }
 
+/* The payload of a whole message at the start of the input: one frame of at most LOOK_BYTES that is
+ * not compressed. NULL: it is something else, or not legal. */
+static uint8_t *whole_payload(const struct message_rules *rules, uint8_t *head, size_t len,
+                              size_t *n)
+{
+    enum { FIN = 0x80, MASKED = 0x80, LENGTH_16 = 126 };
+    size_t size = 2;
+    if (len < size || (head[0] != (FIN | FRAME_TEXT) && head[0] != (FIN | FRAME_BINARY)) ||
+        (head[1] & MASKED) != (rules->from_client ? MASKED : 0)) {
+        return NULL;
+    }
+    *n = head[1] & 0x7f;
+    if (*n >= LENGTH_16) {
+        if (*n > LENGTH_16 || len < 4) {
+            return NULL;
+        }
+        *n = (size_t)head[2] << 8 | head[3];
+        size = 4;
+        if (*n < LENGTH_16) {
+            return NULL; /* §5.2: not in the shortest way */
+        }
+    }
+    size += rules->from_client ? 4 : 0;
+    bool fits = len >= size && len - size >= *n && *n <= LOOK_BYTES && *n <= rules->message_bytes;
+    return fits ? head + size : NULL;
+}
+
+/* What most input is, taken without the bookkeeping of the long way, and with the same result. */
+static int read_whole(const struct message_rules *rules, uint8_t *payload, size_t n, uint8_t **data,
+                      size_t *len, struct message *out, const char **why)
+{
+    uint8_t kind = **data & 0x0f;
+    if (rules->from_client) {
+        mask_apply(payload, n, payload - 4, 0);
+    }
+    advance(data, len, (size_t)(payload - *data) + n);
+    struct utf8 text = {0};
+    if (kind == MESSAGE_TEXT && utf8_check(&text, payload, n) != 0) {
+        return refuse_text(why);
+    }
+    if (!utf8_complete(&text)) {
+        return refuse_cut_text(why);
+    }
+    *out = (struct message){.kind = kind, .data = payload, .len = n};
+    return 1;
+}
+
 /* Keeps *p, which is on the stack, for the next call, if it holds anything. */
 static int keep_partial(struct message_reader *r, struct message_partial *p)
 {
@@ -545,6 +602,11 @@ int message_read(struct message_reader *r, const struct message_rules *rules, ui
                  size_t *len, struct message *out, const char **why)
 {
     if (r->partial == NULL) {
+        size_t n;
+        uint8_t *payload = whole_payload(rules, *data, *len, &n);
+        if (payload != NULL) {
+            return read_whole(rules, payload, n, data, len, out, why);
+        }
         return *len == 0 ? 0 : read_fresh(r, rules, data, len, out, why);
     }
     if (r->partial->closed) {

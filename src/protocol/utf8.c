@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #endif
 
+enum { SHORT_MAX = 64 };
+
 /* What may come next inside a character (RFC 3629 §4). The narrower ranges after E0, ED, F0 and F4
  * keep out overlong forms, surrogates and what lies above U+10FFFF. */
 enum utf8_state {
@@ -405,22 +407,32 @@ int utf8_check_as(enum utf8_form form, struct utf8 *u, const uint8_t *data, size
     return utf8_check_scalar(u, data + len - cut, cut);
 }
 
-/* Short ASCII is what most messages are: two looks that overlap. */
+/* Short ASCII is what most messages are: the last look lies over the one before. */
 static bool is_short_ascii(const uint8_t *data, size_t len)
 {
-    if (len < 8 || len > 32) {
-        return false;
+    if (len < 8) {
+        uint32_t first;
+        uint32_t last;
+        if (len < 4) {
+            return (data[0] | data[len / 2] | data[len - 1]) < 0x80;
+        }
+        memcpy(&first, data, 4);
+        memcpy(&last, data + len - 4, 4);
+        return ((first | last) & 0x80808080u) == 0;
     }
-    if (len <= 16) {
-        return is_ascii_8(data) && is_ascii_8(data + len - 8);
+    uint64_t all;
+    memcpy(&all, data + len - 8, 8);
+    for (size_t at = 0; at + 8 < len; at += 8) {
+        uint64_t word;
+        memcpy(&word, data + at, 8);
+        all |= word;
     }
-    return is_ascii_8(data) && is_ascii_8(data + 8) && is_ascii_8(data + len - 16) &&
-           is_ascii_8(data + len - 8);
+    return (all & 0x8080808080808080u) == 0;
 }
 
 int utf8_check(struct utf8 *u, const uint8_t *data, size_t len)
 {
-    if (len == 0 || (utf8_complete(u) && is_short_ascii(data, len))) {
+    if (len == 0 || (len <= SHORT_MAX && utf8_complete(u) && is_short_ascii(data, len))) {
         return 0;
     }
     return utf8_check_as(len < 16 ? UTF8_WORDS : utf8_form_best(), u, data, len);
