@@ -19,6 +19,21 @@ describe("SHA-1 (FIPS 180-4)", function()
         assert.equal("34aa973cd4c4daa4f61eeb2bdbad27316534016f", sha1(("a"):rep(1000000)))
     end)
 
+    it("gives the same with the processor's instructions for it and without", function()
+        for len = 0, 300 do
+            local text = {}
+            for i = 1, len do
+                text[i] = string.char((i * i * 7 + len * 31) % 256)
+            end
+            text = table.concat(text)
+            local out = ffi.new "uint8_t[2][20]"
+            core.C.sha1_as(core.C.SHA1_SCALAR, out[0], core.copy(text), len)
+            core.C.sha1_as(core.C.sha1_form_best(), out[1], core.copy(text), len)
+            assert.equal(ffi.string(out[0], 20), ffi.string(out[1], 20))
+        end
+        assert.equal("da39a3ee5e6b4b0d3255bfef95601890afd80709", sha1 "")
+    end)
+
     it("§5.1.1 pads at every length around a block", function()
         local all = {}
         for len = 0, 130 do

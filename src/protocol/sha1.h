@@ -8,4 +8,10 @@
 
 enum { SHA1_BYTES = 20 };
 
+/* The ways to do it, best last. */
+enum sha1_form { SHA1_SCALAR, SHA1_INSTRUCTIONS };
+
 void sha1(uint8_t out[SHA1_BYTES], const void *data, size_t len);
+/* The same in one chosen form, at most sha1_form_best(), so that the specs see both. */
+void sha1_as(enum sha1_form form, uint8_t out[SHA1_BYTES], const void *data, size_t len);
+enum sha1_form sha1_form_best(void);
