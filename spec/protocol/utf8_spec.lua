@@ -228,7 +228,7 @@ for _, form in ipairs(forms) do
 end
 
 describe("utf8", function()
-    it("§8.1 gives the same in every form where long runs of ASCII and of other scripts meet", function()
+    it("§8.1 gives the same in every form where long runs of ASCII and others meet", function()
         math.randomseed(8259)
         local others = { "é", "日", "🌙", "\237\159\191", "\244\143\191\191" }
         local seen = { [0] = 0, [C.ERR_UTF8] = 0 }

@@ -150,8 +150,9 @@ enum mask_form mask_form_best(void)
 #endif
 }
 
-void mask_apply_as(enum mask_form form, uint8_t *data, size_t len, const uint8_t key[4],
-                   size_t offset)
+/* Never inlined: short messages would save and restore the registers that only long ones need. */
+__attribute__((noinline)) void mask_apply_as(enum mask_form form, uint8_t *data, size_t len,
+                                             const uint8_t key[4], size_t offset)
 {
     if (form == MASK_SCALAR || len == 0) {
         mask_apply_scalar(data, len, key, offset);

@@ -389,7 +389,9 @@ static size_t cut_character(const uint8_t *data, size_t len)
     return 0;
 }
 
-int utf8_check_as(enum utf8_form form, struct utf8 *u, const uint8_t *data, size_t len)
+/* Never inlined: short messages would save and restore the registers that only long ones need. */
+__attribute__((noinline)) int utf8_check_as(enum utf8_form form, struct utf8 *u,
+                                            const uint8_t *data, size_t len)
 {
     if (form == UTF8_SCALAR || len == 0) {
         return utf8_check_scalar(u, data, len);
@@ -407,6 +409,17 @@ int utf8_check_as(enum utf8_form form, struct utf8 *u, const uint8_t *data, size
     return utf8_check_scalar(u, data + len - cut, cut);
 }
 
+#if defined(__x86_64__)
+static bool is_ascii_from_16(const uint8_t *data, size_t len)
+{
+    __m128i all = _mm_loadu_si128((const __m128i *)(const void *)(data + len - 16));
+    for (size_t at = 0; at + 16 < len; at += 16) {
+        all = _mm_or_si128(all, _mm_loadu_si128((const __m128i *)(const void *)(data + at)));
+    }
+    return _mm_movemask_epi8(all) == 0;
+}
+#endif
+
 /* Short ASCII is what most messages are: the last look lies over the one before. */
 static bool is_short_ascii(const uint8_t *data, size_t len)
 {
@@ -420,6 +433,11 @@ static bool is_short_ascii(const uint8_t *data, size_t len)
         memcpy(&last, data + len - 4, 4);
         return ((first | last) & 0x80808080u) == 0;
     }
+#if defined(__x86_64__)
+    if (len >= 16) {
+        return is_ascii_from_16(data, len);
+    }
+#endif
     uint64_t all;
     memcpy(&all, data + len - 8, 8);
     for (size_t at = 0; at + 8 < len; at += 8) {
