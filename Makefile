@@ -62,7 +62,7 @@ SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c)
 all: layers $(B)/moonwire $(B)/libmoonwire-core.so ## Build build/moonwire (release)
 
 run: ## Bring what is missing, build, and serve examples/chat
-	@tools/packages build
+	@tools/packages build run
 	@$(MAKE) --no-print-directory $(JOBS) all
 	exec build/moonwire examples/chat/chat.lua
 
@@ -146,6 +146,9 @@ tsan: ## Run the end-to-end specs on a build with TSan
 	@$(MAKE) --no-print-directory $(JOBS) $(B)/libmoonwire-core.so spec/node_modules/.package-lock.json
 	@$(MAKE) --no-print-directory $(JOBS) VARIANT=tsan build/tsan/moonwire
 	tools/sanitized tsan $(BUSTED) $(TSAN_SPECS)
+
+leaks: all ## 100,000 connects that fail: no memory, no descriptor is left
+	MOONWIRE_SPEC_SECONDS=900 MOONWIRE_SPEC_CYCLES=100000 $(BUSTED) spec/client/leaks_spec.lua
 
 spec/node_modules/.package-lock.json: spec/package.json spec/package-lock.json
 	cd spec && npm ci --no-audit --no-fund --loglevel=error
@@ -233,6 +236,6 @@ help: ## This list
 	    /^[a-z_-]+:.*## / {printf "  %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 FORCE:
-.PHONY: all run test check browser torture asan tsan fresh-check fuzz bench bench-peers \
+.PHONY: all run test check browser torture leaks asan tsan fresh-check fuzz bench bench-peers \
         bench-scaling format format-check \
         lint objects layers compile_commands install uninstall clean help FORCE

@@ -62,7 +62,9 @@ function M.new(history)
         return self
     end
     self.library = load_library() or false
-    if self.library then
+    if not self.library then
+        self:print "Lines are not edited here: libedit is not installed (Debian's package libedit2)."
+    else
         self.library.stifle_history(HISTORY)
         if history then
             self.library.read_history(history)

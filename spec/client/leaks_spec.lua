@@ -1,5 +1,5 @@
--- What fails leaves nothing behind: no memory, no descriptor. MOONWIRE_SPEC_CYCLES=100000 for the
--- long test.
+-- What fails leaves nothing behind: no memory, no descriptor. `make leaks` is the long
+-- test, 100,000 cycles.
 
 local acceptors = require "spec.support.acceptor"
 local peer = require "spec.support.peer"

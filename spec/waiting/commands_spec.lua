@@ -30,12 +30,15 @@ describe("moonwire", function()
     end)
 
     -- Runs to the end with this input; at a terminal when that is wanted.
-    local function run(command, input, terminal)
+    local function run(command, input, terminal, env)
         if terminal then
             command = { [0] = "script", "-qec",
                 process.binary .. " " .. table.concat(command, " "), "/dev/null" }
         end
-        local done = process.start(command, { input = true, env = { HOME = "/nonexistent" } })
+        local done = process.start(command, { input = true, env = {
+            HOME = "/nonexistent",
+            LD_LIBRARY_PATH = env and env.LD_LIBRARY_PATH,
+        } })
         for _, step in ipairs(type(input) == "table" and input or { input }) do
             if type(step) == "function" then
                 step(done)
@@ -166,6 +169,34 @@ mw.spawn(function() return "joined" end):join()
             local name = "ws " .. url
             assert.equal(name .. ": open\ntrue\ntrue\n" .. name .. ': message "hello"\ntrue\n'
                 .. name .. ': close 4001 "told so"\ntrue\n', done.out)
+        end)
+
+        describe("at a terminal", function()
+            -- Ctrl-A goes to the beginning of the line, where lines are edited.
+            local function sum(answer, env)
+                return run({ "repl" }, { function(p)
+                    p:wait_for("(Ctrl%-D ends)", "out")
+                end, "1 + 17\0011\r", function(p)
+                    p:wait_for(answer, "out")
+                end, "os.exit(0)\r" }, true, env)
+            end
+
+            it("edits lines with libedit", function()
+                local done = sum "^(28)\r?$"
+                assert.equal(0, done.status, done.out)
+                assert.is_nil(done.out:find("libedit", 1, true))
+            end)
+
+            it("takes lines as they are without it, and says so", function()
+                local folder = process.folder()
+                folder:write("libedit.so.2", "") -- no library
+                folder:write("libedit.so.0", "")
+                local done = sum("(unexpected symbol)", { LD_LIBRARY_PATH = folder.path })
+                folder:remove()
+                assert.equal(0, done.status, done.out)
+                assert.matches("Lines are not edited here: libedit is not installed", done.out, 1,
+                    true)
+            end)
         end)
 
         it("edits lines at a terminal, with events above them", function()
