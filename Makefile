@@ -52,7 +52,8 @@ LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
 
 OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
-SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c))
+SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c) \
+                                           src/engine/probation.c)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

@@ -234,6 +234,18 @@ local function add_reload(mw, generation)
         C.mw_reload(worker)
     end
 
+    --- Goes back to the generation that served before, in all workers, soon: its hooks, routes,
+    -- limits, listeners and timers serve again, under a new number. Connections stay open. The
+    -- server does so by itself when a new generation fails far more than that before it (limit
+    -- probation_seconds).
+    -- @usage mw.post("/rollback", function() mw.rollback() return "soon\n" end)
+    function mw.rollback()
+        if generation.collecting then
+            error("mw.rollback: the top level is being loaded; call it in a hook or a handler", 2)
+        end
+        C.mw_rollback(worker)
+    end
+
     --- A table that outlives reloads: each worker has one by this name.
     -- @param name a string
     -- @param make optional function() that makes it the first time; without it, it is empty
@@ -250,9 +262,12 @@ local function add_reload(mw, generation)
     end
 
     --- The generations of the app in this worker, the newest first: number, since (os.time()),
-    -- serving, files (path and sha1 of each), waiting (hooks of it that wait), held (functions of
-    -- it that connections hold: key, route, count). An old one is listed
-    -- until the collector has removed it.
+    -- serving, earlier (mw.rollback brings it back), code_of (it has come back: the number that it
+    -- was loaded as), rolled_back (it was taken back: why), files (path and sha1 of each),
+    -- connections (whose last event it has handled), unmoved (of the one that serves: all other
+    -- connections), waiting (hooks of it that wait), held (functions of it that connections hold:
+    -- key, route, count). An old one is listed until the collector has removed it, and the last
+    -- five that were rolled back are longer.
     mw.versions = require("moonwire.generation").versions
 end
 

@@ -187,6 +187,14 @@ function M.prepare(path, arguments, site, code)
     return problem and problem .. excerpt(prepared, problem)
 end
 
+--- The generation that has served before may take the place of the one that serves; its code does
+-- not run for that.
+-- @return nothing, or one line that says what failed
+function M.restore(site)
+    prepared = generation.earlier()
+    return prepared:declare_again(ffi.cast("struct mw_site *", site))
+end
+
 --- What was prepared serves from now on.
 function M.commit()
     local app = prepared

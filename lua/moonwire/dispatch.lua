@@ -64,6 +64,7 @@ local routes = {} -- by the site's index: records of route.lua
 local version = 0 -- the number of the generation that serves
 
 local count_box = ffi.new "uint32_t[1]"
+local next_slot, opened_in = ffi.new "uint32_t[1]", ffi.new "uint32_t[1]"
 local events, at, total = nil, 0, 0
 
 local active        -- the dispatcher that takes events
@@ -95,6 +96,22 @@ function M.serve(new_routes, waiting, number)
     end
 end
 
+-- How many WebSockets each generation has handled the last event of, by its number: the server's, of
+-- this worker. One that no hook has met yet is of that in which it was opened.
+function M.connections()
+    local out = {}
+    next_slot[0] = 0
+    while true do
+        local handle = C.mw_next_open(worker, next_slot, opened_in)
+        if handle == 0 then
+            return out
+        end
+        local ws = find(handle)
+        local number = ws and ws[VERSION] or opened_in[0]
+        out[number] = (out[number] or 0) + 1
+    end
+end
+
 -- How many hooks of each generation wait, by its number.
 function M.waiting()
     local out = {}
@@ -120,11 +137,11 @@ local function hook_failed(ws, route, name, problem)
     if problem.value == wait.CONNECTION_CLOSED then
         return -- it did not catch it: that ends it, and nobody is to blame
     end
-    local value = failure.report(("%s of %s"):format(name, route.pattern), problem)
+    local value = failure.report(("%s of %s"):format(name, route.pattern), problem, route.number)
     if name ~= "on_error" and route.on_error then
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
-            failure.report(("on_error of %s"):format(route.pattern), other)
+            failure.report(("on_error of %s"):format(route.pattern), other, route.number)
         end
     end
     if ws[STATE] == OPEN then
@@ -322,9 +339,9 @@ local function answer(req, route)
     end
 end
 
-local function request_failed(req, title, problem)
+local function request_failed(req, title, problem, number)
     if failure.opened(problem).value ~= wait.CONNECTION_CLOSED then
-        failure.report(title, problem)
+        failure.report(title, problem, number)
     end
     request.fail(req)
 end
@@ -334,7 +351,7 @@ local function on_request(event, route)
     handling_request = req
     local ok, problem = xpcall(answer, catch, req, route)
     if not ok then
-        request_failed(req, route.title, problem)
+        request_failed(req, route.title, problem, route.number)
     end
 end
 
@@ -369,7 +386,7 @@ local function on_upgrade(event, route)
     local ok, problem = xpcall(route.on_upgrade and decide or accept_as_is, catch, req, route,
         event.conn)
     if not ok then
-        request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem)
+        request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem, route.number)
     end
 end
 

@@ -1,7 +1,9 @@
--- What becomes of an error in the app's code: kept with its traceback, written to the log, counted.
+-- What becomes of an error in the app's code: kept with its traceback, written to the log, counted
+-- for its generation (engine/probation.h).
 
 local log = require "moonwire.log"
 local native = require "moonwire.native"
+local owner = require "moonwire.owner"
 
 local C, worker = native.C, native.worker
 
@@ -34,15 +36,16 @@ end
 -- What a coroutine has raised again last, after another had raised it first.
 local again = setmetatable({}, { __mode = "k" })
 
--- The handler for xpcall. Keeps the error as it was raised, its text and its traceback; of one that
--- was raised again, both tracebacks, where it came from first.
+-- The handler for xpcall. Keeps the error as it was raised, its text, its traceback and the number
+-- of the generation whose code raised it; of one that was raised again, both tracebacks, where it
+-- came from first.
 function M.catch(value)
     local co = coroutine.running()
     local trace, first = users_part(debug.traceback("", 2)), co and again[co]
     if first and rawequal(first.value, value) then
         trace = ("%s\nraised again by the code that waited for it%s"):format(first.trace, trace)
     end
-    return { value = value, text = text_of(value), trace = trace }
+    return { value = value, text = text_of(value), trace = trace, number = owner.running(2) }
 end
 
 -- Raises in the running coroutine what another one raised: what catch or opened returned.
@@ -60,12 +63,14 @@ function M.opened(problem)
     return { value = problem, text = text_of(problem), trace = "" }
 end
 
--- Logs and counts. what: "on_message of /chat/:room". Returns the error as it was raised.
-function M.report(what, problem)
+-- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
+-- where that is known; else that of the code that raised, or of the one that serves. Returns the
+-- error as it was raised.
+function M.report(what, problem, number)
     problem = M.opened(problem)
-    C.mw_count_hook_failure(worker)
     local text = ("%s failed: %s%s"):format(what, problem.text, problem.trace)
     log.error(text)
+    C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), text, #text)
     C.mw_overlay_fault(worker, text, #text)
     return problem.value
 end

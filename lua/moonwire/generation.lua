@@ -3,8 +3,9 @@
 -- The top level only collects a plan, with no effect on the server. declare() hands it to a site
 -- (script/api.h), and start() puts it to work: a plan that fails in between has changed nothing.
 --
--- Connections, their state and their subscriptions are no generation's. Nothing here keeps an old
--- one: it goes with its last closure.
+-- Connections, their state and their subscriptions are no generation's. The one that served before
+-- is kept with its plan, which it can declare again: a rollback brings it back, under a new number.
+-- Nothing here keeps an older one, or one that was taken back: those go with their last closure.
 
 local dispatch = require "moonwire.dispatch"
 local environment = require "moonwire.environment"
@@ -12,6 +13,7 @@ local failure = require "moonwire.failure"
 local held = require "moonwire.held"
 local native = require "moonwire.native"
 local overlay = require "moonwire.overlay"
+local owner = require "moonwire.owner"
 local timer = require "moonwire.timer"
 local websocket = require "moonwire.websocket"
 
@@ -26,8 +28,11 @@ Generation.__index = Generation
 
 local loading
 local serving                                    -- the generation
+local earlier                                    -- that a rollback brings back
 local alive = setmetatable({}, { __mode = "v" }) -- by number, until they are collected
 local kept = {}                                  -- what mw.keep made, by name
+local taken_back = {}                            -- { number, since, files, why }, the last few
+local TAKEN_BACK_MAX, NUMBERS_MAX = 5, 10
 
 -- The generation of the app; raises outside of one.
 function M.loading()
@@ -40,15 +45,18 @@ function M.new(path, make_api)
         path = path,
         folder = path:match "^(.*)/[^/]*$" or (path:sub(1, 1) == "/" and "/" or "."),
         collecting = true, -- false when the top level has run, or waits
-        plan = {},         -- { where, declare = function(site, item) → problem }
+        plan = {},         -- items: where, kind, and what declare[kind] wants
         limits = {},
         timers = {},
         routes = {},       -- records by the site's index, from 0
         files = {},        -- { path, sha1, text (while it is loaded) }
+        file_at = {},      -- the same by path
         kept = {},         -- what mw.keep made while it was loaded
         deferred = {},     -- functions: what the top level wants done when it serves
         site = nil,        -- while it is loaded
         number = nil,      -- once it serves
+        numbers = {},      -- the last that it has served under: several when it has come back
+        loaded_as = nil,   -- the first one
         serves = false,    -- it declares more than limits
     }, Generation)
     self.api = make_api(self)
@@ -91,13 +99,23 @@ end
 
 local digest = ffi.new "char[41]"
 
+-- Once, however often a hook reads it.
+local function note_file(self, path, sha1, text)
+    local file = self.file_at[path]
+    if not file then
+        file = { path = path }
+        self.files[#self.files + 1], self.file_at[path] = file, file
+    end
+    file.sha1, file.text = sha1, text
+end
+
 -- The app is made of this file, or would be: text is nil when there is none.
 function Generation:found_file(path, text)
     local sha1 = ""
     if text then
         C.mw_digest(text, #text, digest)
         sha1 = ffi.string(digest)
-        self.files[#self.files + 1] = { path = path, sha1 = sha1, text = self.collecting and text }
+        note_file(self, path, sha1, self.collecting and text)
     end
     C.mw_site_file(worker, self.site, path, sha1)
 end
@@ -225,8 +243,8 @@ local function unknown_function(self)
 end
 
 -- Hands the plan to a site. nil, or one line that says where and what.
-function Generation:declare(site)
-    self.collecting = false
+local function declare_plan(self, site)
+    self.routes, self.limits = {}, {}
     for _, item in ipairs(self.plan) do
         -- If it serves nothing it is a script, which ends by itself.
         self.serves = self.serves or item.kind ~= "limits"
@@ -235,9 +253,21 @@ function Generation:declare(site)
             return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
         end
     end
-    self.plan = {}
     overlay.declare(self.routes, site)
-    return unknown_function(self)
+end
+
+function Generation:declare(site)
+    self.collecting = false
+    return declare_plan(self, site) or unknown_function(self)
+end
+
+-- The one that has served before does it once more, for another site. What it has set and required
+-- since stays as it is.
+function Generation:declare_again(site)
+    for _, file in ipairs(self.files) do
+        C.mw_site_file(worker, site, file.path, file.sha1)
+    end
+    return declare_plan(self, site)
 end
 
 local function loaded(self)
@@ -252,7 +282,9 @@ end
 -- Its hooks may still be called, and set, but the site that it spoke to is gone.
 local function retire(self)
     for _, record in pairs(self.routes) do
-        record.upgrade_changed = nil
+        if record.number == self.number then -- not one that it has taken over
+            record.upgrade_changed = nil
+        end
     end
 end
 
@@ -276,32 +308,74 @@ local function take_over_routes(self, before)
     end
 end
 
+local function list_files(self)
+    local out = {}
+    for i, file in ipairs(self.files) do
+        out[i] = { path = file.path, sha1 = file.sha1 }
+    end
+    return out
+end
+
+-- The generation before is kept for a rollback, unless there was one just now.
+local function keep_earlier(before)
+    local why = C.mw_taken_back(worker)
+    if why == nil then
+        earlier = C.mw_failed_probation(worker) and earlier or before
+        return
+    end
+    earlier = nil
+    taken_back[#taken_back + 1] = {
+        number = before.number,
+        since = before.since,
+        files = list_files(before),
+        why = ffi.string(why),
+    }
+    if #taken_back > TAKEN_BACK_MAX then
+        table.remove(taken_back, 1)
+    end
+end
+
+local function renumber(self)
+    if self.number then
+        alive[self.number] = nil
+    end
+    self.number = C.mw_generation(worker)
+    self.loaded_as = self.loaded_as or self.number
+    self.numbers[#self.numbers + 1] = self.number
+    if #self.numbers > NUMBERS_MAX then
+        table.remove(self.numbers, 1)
+    end
+    alive[self.number] = self
+    owner.know(self.env, self.number)
+    for _, record in pairs(self.routes) do
+        record.number = self.number
+    end
+end
+
 -- The declared generation serves from now on.
 function Generation:start()
     local before = serving
     serving = self
     loaded(self)
-    self.number = C.mw_generation(worker)
     self.since = os.time()
-    for _, record in pairs(self.routes) do
-        record.number = self.number
-    end
     if before then
+        keep_earlier(before)
         retire(before)
+    end
+    renumber(self)
+    if before then
         take_over_routes(self, before)
     end
     for name, value in pairs(self.kept) do
         kept[name] = value
     end
     self.kept = {}
-    alive[self.number] = self
     if before then
         -- The machine code is of hooks that are not called any more. What was compiled for the new
         -- ones would hang on to it, one behind the other: ever slower, and keeping each generation.
         jit.flush()
     end
     dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
-    held.know(self.env, self.number)
     if before then
         held.search(self.number)
     end
@@ -315,24 +389,72 @@ function Generation:start()
     self.deferred = {}
 end
 
+-- The one that a rollback brings back, or nil.
+function M.earlier()
+    return earlier
+end
+
+-- ---- mw.versions ----------------------------------------------------------------------------
+
+-- Under all of its numbers.
+local function sum(counts, generation)
+    local total = 0
+    for _, number in ipairs(generation.numbers) do
+        total = total + (counts[number] or 0)
+    end
+    return total
+end
+
+local function describe(generation, waiting, connections)
+    local number = generation.number
+    return {
+        number = number,
+        code_of = generation.loaded_as ~= number and generation.loaded_as or nil,
+        since = generation.since,
+        serving = generation == serving,
+        earlier = generation == earlier,
+        files = list_files(generation),
+        connections = sum(connections, generation),
+        waiting = sum(waiting, generation),
+        held = generation == serving and {} or held.of(number),
+    }
+end
+
+-- Those that were taken back are listed when they are collected too.
+local function add_taken_back(out, by_number, connections)
+    for _, entry in ipairs(taken_back) do
+        local known = by_number[entry.number]
+        if not known then
+            known = {
+                number = entry.number,
+                since = entry.since,
+                serving = false,
+                earlier = false,
+                files = entry.files,
+                connections = connections[entry.number] or 0,
+                waiting = 0,
+                held = {},
+            }
+            out[#out + 1] = known
+        end
+        known.rolled_back = entry.why
+    end
+end
+
 -- What mw.versions returns, the newest first.
 function M.versions()
-    local waiting = dispatch.waiting()
-    local out = {}
+    local waiting, connections = dispatch.waiting(), dispatch.connections()
+    local out, by_number, all = {}, {}, 0
     for number, generation in pairs(alive) do
-        local files = {}
-        for i, file in ipairs(generation.files) do
-            files[i] = { path = file.path, sha1 = file.sha1 }
-        end
-        out[#out + 1] = {
-            number = number,
-            since = generation.since,
-            serving = generation == serving,
-            files = files,
-            waiting = waiting[number] or 0,
-            held = generation == serving and {} or held.of(number),
-        }
+        local entry = describe(generation, waiting, connections)
+        out[#out + 1], by_number[number] = entry, entry
     end
+    for _, count in pairs(connections) do
+        all = all + count
+    end
+    local now = by_number[serving.number]
+    now.unmoved = all - now.connections
+    add_taken_back(out, by_number, connections)
     table.sort(out, function(a, b)
         return a.number > b.number
     end)

@@ -3,6 +3,7 @@
 
 local connection = require "moonwire.connection"
 local log = require "moonwire.log"
+local owner = require "moonwire.owner"
 local timer = require "moonwire.timer"
 
 local M = {}
@@ -14,14 +15,8 @@ local DEPTH = 4           -- of tables in ws.state, and
 local VALUES = 1000       -- of what one connection has, are looked at
 local NAMED = 5           -- in the log
 
-local number_of = setmetatable({}, { __mode = "k" }) -- a generation's globals → its number
 local search = 0       -- which one is going on
 local found = {}       -- number → "key of route" → count
-
--- A generation serves.
-function M.know(env, number)
-    number_of[env] = number
-end
 
 -- What the last search found for a generation: a list of { key, route, count }.
 function M.of(number)
@@ -47,7 +42,7 @@ local left = 0 -- values that are looked at yet, of this connection
 
 local function look(into, serving, route, key, value, depth)
     if type(value) == "function" then
-        local number = number_of[getfenv(value)]
+        local number = owner.of(value)
         if number and number ~= serving then
             note(into, number, route, key)
         end

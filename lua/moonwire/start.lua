@@ -1,7 +1,8 @@
 -- The one module that src/script/state.c asks for. Called with the worker (lightuserdata), it
 -- returns what C may call: run(), for each batch of events, load(path, arguments, site [, code]),
--- prepare with the same arguments, commit() and abandon() for loading it again, pending(), when a
--- script without listeners has no connections and timers left, and describe(), for moonwire status.
+-- prepare with the same arguments and restore(site), each with commit() or abandon() after it,
+-- pending(), when a script without listeners has no connections and timers left, and describe(), for
+-- moonwire status.
 
 local native = require "moonwire.native"
 
@@ -15,6 +16,6 @@ return function(worker)
     io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     local dispatch = require "moonwire.dispatch"
     local app = require "moonwire.app"
-    return dispatch.run, app.load, app.prepare, app.commit, app.abandon, app.pending,
+    return dispatch.run, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,
         app.describe
 end

@@ -12,6 +12,14 @@ local M = {}
 local by_id = {} -- started timers
 local sleepers = {} -- timer id → the wait that it ends, or what is to be resumed
 
+local function end_timer(timer)
+    timer.stopped = true
+    if timer.id then
+        by_id[timer.id] = nil
+        C.mw_timer_stop(worker, timer.id)
+    end
+end
+
 local methods = {}
 local meta = {
     __index = methods,
@@ -26,14 +34,11 @@ function methods.stop(timer)
     if getmetatable(timer) ~= meta then
         error("stop is a method: write timer:stop(), with a colon", 2)
     end
+    timer.suspended = false
     if timer.stopped then
         return false
     end
-    timer.stopped = true
-    if timer.id then
-        by_id[timer.id] = nil
-        C.mw_timer_stop(worker, timer.id)
-    end
+    end_timer(timer)
     return true
 end
 
@@ -75,6 +80,7 @@ function M.new(name, duration, fn, find)
             by_name and (", %q"):format(by_name) or "", at.short_src, at.currentline),
         running = false,
         stopped = false,
+        suspended = false, -- with its generation, which may come back
     }, meta)
 end
 
@@ -104,20 +110,28 @@ local function same(timer, others)
 end
 
 -- A new generation's timers start, and those of the old one stop; one that both have, by the name
--- of its function, goes on in its rhythm.
+-- of its function, goes on in its rhythm. Of a generation that comes back, those start that ran when
+-- it was replaced.
 function M.take_over(new, old)
     for _, timer in ipairs(new) do
+        if timer.suspended then -- it has served before
+            timer.suspended, timer.stopped, timer.successor = false, false, nil
+        end
         local other = same(timer, old)
         if other then
             timer.id, timer.running = other.id, other.running
             by_id[timer.id] = timer
             other.id, other.stopped, other.successor = nil, true, timer
+            other.suspended = true
         else
             M.start(timer)
         end
     end
     for _, timer in ipairs(old) do
-        timer:stop()
+        if not timer.stopped then
+            end_timer(timer)
+            timer.suspended = true
+        end
     end
 end
 

@@ -278,7 +278,7 @@ local function make_c(engine)
     function c.mw_counter(_, i)
         return i + 10
     end
-    function c.mw_count_hook_failure()
+    function c.mw_hook_failed()
         engine.failures = engine.failures + 1
     end
     function c.mw_overlay_fault(_, text, len)
@@ -299,6 +299,18 @@ local function make_c(engine)
 
     function c.mw_reload()
         note "reload"
+    end
+    function c.mw_rollback()
+        note "rollback"
+    end
+    function c.mw_taken_back()
+        return engine.taken_back and ffi.cast("const char *", engine.taken_back)
+    end
+    function c.mw_failed_probation()
+        return false
+    end
+    function c.mw_next_open()
+        return 0
     end
     function c.mw_opened_in()
         return 1

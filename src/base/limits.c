@@ -22,6 +22,8 @@ const struct limits limits_default = {
     .close_seconds = 5,
     .drain_seconds = 5,
     .reload_seconds = 5,
+    .probation_seconds = 10,
+    .probation_failures = 5,
     .connections = 100000,
     .connections_per_address = 0,
     .watched_folders = 2000,
@@ -44,6 +46,7 @@ static const struct {
     FIELD(keep_alive_seconds), FIELD(idle_seconds),
     FIELD(pong_seconds),       FIELD(close_seconds),
     FIELD(drain_seconds),      FIELD(reload_seconds),
+    FIELD(probation_seconds),  FIELD(probation_failures),
     FIELD(connections),        FIELD(connections_per_address),
     FIELD(watched_folders),
 };

@@ -25,6 +25,10 @@ struct limits {
     uint32_t close_seconds;      /* for the peer to answer a close and to end its side */
     uint32_t drain_seconds;      /* over which closes are paced: SIGTERM, routes that are gone */
     uint32_t reload_seconds;     /* for the top level of an app that is loaded again */
+    uint32_t probation_seconds;  /* for which new code is watched; 0: it is not */
+    /* New code. */
+    uint32_t
+        probation_failures; /* so many while it is watched, at least: the code before it comes back */
     /* All connections. */
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */

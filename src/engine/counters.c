@@ -27,6 +27,7 @@ static const char *const names[] = {
     "hook_failures",
     "reloads",
     "reload_failures",
+    "rollbacks",
     "certificate_failures",
 };
 

@@ -28,7 +28,8 @@ enum counter {
     COUNT_TLS_FAILURES,
     COUNT_HOOK_FAILURES,
     COUNT_RELOADS,
-    COUNT_RELOAD_FAILURES,
+    COUNT_RELOAD_FAILURES, /* of rollbacks too */
+    COUNT_ROLLBACKS,
     COUNT_CERTIFICATE_FAILURES, /* a new pair was not taken, the old one is kept */
     COUNTERS
 };

@@ -14,6 +14,7 @@ enum letter_kind {
     LETTER_CONNECTION, /* an accepted socket: fd, peer, listener; for listener_adopt */
     LETTER_PUBLISH,    /* topic, message, binary */
     LETTER_PREPARE,    /* number: load the app, and answer the reload of this number */
+    LETTER_RESTORE,    /* number: the same with the generation before, which is not loaded again */
     LETTER_COMMIT,     /* number: the generation; what was prepared serves from now on */
     LETTER_ABANDON,    /* forget what was prepared */
     LETTER_LISTEN,     /* listener: begin to accept */

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
+#include "engine/probation.h"
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 
@@ -340,9 +341,9 @@ static bool ends_with(const char *text, const char *end)
 static bool app_only(const char *name)
 {
     static const char *const names[] = {
-        "target_bytes",       "head_bytes",     "header_count", "handshake_seconds",
-        "keep_alive_seconds", "drain_seconds",  "connections",  "connections_per_address",
-        "reload_seconds",     "watched_folders"};
+        "target_bytes",       "head_bytes",        "header_count",       "handshake_seconds",
+        "keep_alive_seconds", "drain_seconds",     "connections",        "connections_per_address",
+        "reload_seconds",     "probation_seconds", "probation_failures", "watched_folders"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0)
             return true;
@@ -353,14 +354,23 @@ static bool app_only(const char *name)
 /* Nothing would work without them. */
 static bool may_be_zero(const char *name)
 {
-    static const char *const names[] = {"target_bytes",  "head_bytes",   "header_count",
-                                        "message_bytes", "queued_bytes", "waiting_messages",
-                                        "connections"};
+    static const char *const names[] = {"target_bytes",  "head_bytes",        "header_count",
+                                        "message_bytes", "queued_bytes",      "waiting_messages",
+                                        "connections",   "probation_failures"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0)
             return false;
     }
     return true;
+}
+
+static double most_of(const char *name)
+{
+    if (strcmp(name, "header_count") == 0)
+        return HTTP_FIELDS_MAX;
+    if (strcmp(name, "probation_seconds") == 0)
+        return PROBATION_SECONDS_MAX;
+    return ends_with(name, "_seconds") ? YEAR_SECONDS : UINT32_MAX;
 }
 
 /* A whole number from least to most. */
@@ -394,10 +404,7 @@ int site_set_limit(struct site *s, int route, const char *name, double value)
                     "limit \"%s\" is one of the whole app, not of the route \"%s\": set it with "
                     "mw.limits",
                     name, s->routes[route].pattern);
-    double most = ends_with(name, "_seconds")         ? YEAR_SECONDS
-                  : strcmp(name, "header_count") == 0 ? HTTP_FIELDS_MAX
-                                                      : UINT32_MAX;
-    int status = check_number(s, "limit", name, value, may_be_zero(name) ? 0 : 1, most);
+    int status = check_number(s, "limit", name, value, may_be_zero(name) ? 0 : 1, most_of(name));
     if (status < 0)
         return status;
     if (route < 0) {

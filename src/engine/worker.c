@@ -151,6 +151,9 @@ static void read_letter(struct worker *w, struct letter *l)
     case LETTER_PREPARE:
         reload_prepare(w, l->number);
         break;
+    case LETTER_RESTORE:
+        reload_restore(w, l->number);
+        break;
     case LETTER_COMMIT:
         reload_commit(w, l->number);
         break;

@@ -49,6 +49,7 @@ struct worker {
      * told by engine/reload.h and engine/control.h. */
     void (*dispatch)(void *script);
     int (*prepare)(struct worker *w, struct site *next, char *why, size_t why_len);
+    int (*restore)(struct worker *w, struct site *next, char *why, size_t why_len);
     void (*commit)(void *script);
     void (*abandon)(void *script);
     int (*describe)(void *script, struct buffer *out);

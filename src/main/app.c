@@ -50,6 +50,17 @@ static int prepare(struct worker *w, struct site *next, char *why, size_t why_le
     return commit(next, why, why_len);
 }
 
+/* worker->restore. */
+static int restore(struct worker *w, struct site *next, char *why, size_t why_len)
+{
+    const struct app *a = w->app;
+    int err = script_restore(a->script, next, why, why_len);
+    if (err)
+        return err;
+    fit_connections(next, a->connections, NULL);
+    return commit(next, why, why_len);
+}
+
 static int load_one(struct app *a, struct worker *w, const struct options *o,
                     char why[SERVER_WHY_BYTES])
 {
@@ -63,6 +74,7 @@ static int load_one(struct app *a, struct worker *w, const struct options *o,
         return err;
     w->dispatch = script_dispatch;
     w->prepare = prepare;
+    w->restore = restore;
     w->commit = script_commit;
     w->abandon = script_abandon;
     w->describe = script_describe;

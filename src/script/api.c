@@ -405,9 +405,11 @@ double mw_counter(struct mw_worker *w, uint32_t i)
     return (double)server_counter(worker(w)->server, i);
 }
 
-void mw_count_hook_failure(struct mw_worker *w)
+void mw_hook_failed(struct mw_worker *w, uint32_t generation, const char *text, size_t len)
 {
     count(&worker(w)->counters, COUNT_HOOK_FAILURES, 1);
+    if (worker(w)->server->reload)
+        reload_failed(worker(w)->server->reload, generation, text, len);
 }
 
 int mw_worker_index(struct mw_worker *w)
@@ -535,6 +537,36 @@ void mw_reload(struct mw_worker *w)
 {
     if (worker(w)->server->reload)
         reload_request(worker(w)->server->reload, "mw.reload");
+}
+
+void mw_rollback(struct mw_worker *w)
+{
+    if (worker(w)->server->reload)
+        reload_rollback(worker(w)->server->reload, "mw.rollback");
+}
+
+const char *mw_taken_back(struct mw_worker *w)
+{
+    const struct reload *r = worker(w)->server->reload;
+    return r->kind == RELOAD_BACK ? r->why : NULL;
+}
+
+bool mw_failed_probation(struct mw_worker *w)
+{
+    return worker(w)->server->reload->keep_earlier;
+}
+
+double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation)
+{
+    const struct worker *mine = worker(w);
+    while (*slot < mine->slot_cap) {
+        const struct conn *c = mine->conns[(*slot)++];
+        if (c && c->kept && !c->client && (c->state == CONN_OPEN || c->state == CONN_CLOSING)) {
+            *generation = c->kept->generation;
+            return conn_handle(mine, c);
+        }
+    }
+    return 0;
 }
 
 int mw_opened_in(struct mw_worker *w, double conn)

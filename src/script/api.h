@@ -153,13 +153,24 @@ void mw_log(struct mw_worker *w, int level, const char *text, size_t len, const 
 /* The i-th counter's name, or NULL; its value summed over all workers. */
 const char *mw_counter_name(uint32_t i);
 double mw_counter(struct mw_worker *w, uint32_t i);
-/* Add one to the counter of hooks that failed. */
-void mw_count_hook_failure(struct mw_worker *w);
+/* A hook, handler, timer, task or listener of this generation failed: counts it. text: what failed, and
+ * why, with the traceback. */
+void mw_hook_failed(struct mw_worker *w, uint32_t generation, const char *text, size_t len);
 /* This worker's number, from 0, and how many there are. */
 int mw_worker_index(struct mw_worker *w);
 int mw_worker_count(struct mw_worker *w);
 /* Load the app again, soon. */
 void mw_reload(struct mw_worker *w);
+/* The generation before shall serve again, soon. */
+void mw_rollback(struct mw_worker *w);
+/* During the commit. Why the generation that has served until now is taken back, valid for this call;
+ * NULL: it is not, but replaced by a newer one. */
+const char *mw_taken_back(struct mw_worker *w);
+/* During the commit: it has failed its probation, so that the one before it is kept instead. */
+bool mw_failed_probation(struct mw_worker *w);
+/* The server's WebSockets, by slots: the handle of the first one that is not closed from *slot on, with
+ * the generation in which it was opened, and *slot is the one behind it; 0: there is none. */
+double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation);
 /* The generation in which a connection was opened, or a negative error. */
 int mw_opened_in(struct mw_worker *w, double conn);
 /* SHA-1 in hexadecimal digits, with a NUL. */

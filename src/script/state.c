@@ -16,7 +16,7 @@
 #include "engine/worker.h"
 #include "script/embedded.h"
 
-enum function { RUN, LOAD, PREPARE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
+enum function { RUN, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
 
 struct script {
     lua_State *lua;
@@ -121,7 +121,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
 
 struct app {
     struct script *script;
-    enum function function; /* LOAD or PREPARE */
+    enum function function; /* LOAD, PREPARE or RESTORE */
     const struct script_source *source;
     struct site *site;
 };
@@ -144,10 +144,10 @@ static int load_app(lua_State *l)
     return 1;
 }
 
-static int call_load(struct app *app, char *why, size_t why_len)
+static int call_load(struct app *app, lua_CFunction load, char *why, size_t why_len)
 {
     lua_State *l = app->script->lua;
-    lua_pushcfunction(l, load_app);
+    lua_pushcfunction(l, load);
     lua_pushlightuserdata(l, app);
     int status = lua_pcall(l, 1, 1, 0);
     bool failed = status != 0 || !lua_isnil(l, -1);
@@ -161,7 +161,7 @@ int script_load(struct script *s, const struct script_source *source, struct sit
                 size_t why_len)
 {
     struct app app = {s, LOAD, source, site};
-    return call_load(&app, why, why_len);
+    return call_load(&app, load_app, why, why_len);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -209,7 +209,7 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
     s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_sethook(l, look_at_time, LUA_MASKCOUNT, LOOK_EVERY);
-    int status = call_load(&app, why, why_len);
+    int status = call_load(&app, load_app, why, why_len);
     lua_sethook(l, NULL, 0, 0);
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     if (s->ended) {
@@ -219,6 +219,24 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
         status = ERR_LIMIT;
     }
     if (status < 0) /* at once: hooks of the app that serves go on */
+        script_abandon(s);
+    return status;
+}
+
+static int restore_app(lua_State *l)
+{
+    const struct app *app = lua_touserdata(l, 1);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
+    lua_pushlightuserdata(l, app->site);
+    lua_call(l, 1, 1);
+    return 1;
+}
+
+int script_restore(struct script *s, struct site *site, char *why, size_t why_len)
+{
+    struct app app = {s, RESTORE, NULL, site};
+    int status = call_load(&app, restore_app, why, why_len);
+    if (status < 0)
         script_abandon(s);
     return status;
 }

@@ -38,6 +38,9 @@ int script_load(struct script *s, const struct script_source *source, struct sit
  * seconds is ended. why also has an excerpt of the source, on lines of its own. */
 int script_prepare(struct script *s, const struct script_source *source, struct site *site,
                    uint32_t seconds, char *why, size_t why_len);
+/* The generation that served before the one that serves declares what it had declared, for a site that
+ * may take its place again; none of the app's code runs. The rest is as after script_prepare. */
+int script_restore(struct script *s, struct site *site, char *why, size_t why_len);
 /* worker->commit and worker->abandon, with the script as their argument. */
 void script_commit(void *script);
 void script_abandon(void *script);
