@@ -96,8 +96,8 @@ function M.serve(new_routes, waiting, number)
     end
 end
 
--- How many WebSockets each generation has handled the last event of, by its number: the server's, of
--- this worker. One that no hook has met yet is of that in which it was opened.
+-- How many WebSockets each generation has handled the last event of, by its number: those of the
+-- server, in this worker. One that no hook has met yet is of that in which it was opened.
 function M.connections()
     local out = {}
     next_slot[0] = 0

@@ -110,8 +110,8 @@ local function same(timer, others)
 end
 
 -- A new generation's timers start, and those of the old one stop; one that both have, by the name
--- of its function, goes on in its rhythm. Of a generation that comes back, those start that ran when
--- it was replaced.
+-- of its function, goes on in its rhythm. When a generation comes back, those of it start that ran
+-- when it was replaced.
 function M.take_over(new, old)
     for _, timer in ipairs(new) do
         if timer.suspended then -- it has served before

@@ -119,6 +119,18 @@ function Server:reload(text)
     return self:reloaded()
 end
 
+-- Waits until a rollback is done: the number that serves, whose code that is, and what asked for it.
+function Server:rolled_back()
+    local cause, number, code = self:logged("rolled back %((.-)%): generation (%d+) serves, "
+        .. "the code of generation (%d+), after")
+    return tonumber(number), tonumber(code), cause
+end
+
+-- Waits until one has failed; why.
+function Server:rollback_failed()
+    return self:logged "rollback failed, generation %d+ serves on: (.*)"
+end
+
 -- Waits until a reload has failed; why.
 function Server:reload_failed()
     return self:logged "reload failed, generation %d+ serves on: (.*)"

@@ -1,0 +1,209 @@
+-- New code that fails far more than the code before it is taken back by the server itself.
+
+local cjson = require "cjson"
+local frame = require "spec.support.frame"
+local process = require "spec.support.process"
+local servers = require "spec.support.server"
+
+local function app(limits, more)
+    return ([[
+        local mw = require "moonwire"
+        mw.limits { %s }
+        local talk = mw.ws "/talk"
+        function talk.on_message(ws, data) ws:send("fine " .. data) end
+        mw.get("/versions", function() return mw.versions() end)
+        mw.get("/counters", function() return mw.counters() end)
+        mw.get("/rollback", function() mw.rollback() return "soon" end)
+        %s
+    ]]):format(limits, more or "")
+end
+
+local bad = [[
+    function talk.on_message(ws, data)
+        local nothing
+        ws:send(nothing.field)
+    end
+]]
+
+describe("new code on probation", function()
+    local server
+
+    local function start(source)
+        server = servers.start(source, { arguments = { "--workers", "2" } })
+    end
+
+    local function versions()
+        return cjson.decode((server:get "/versions"))
+    end
+
+    local function failures()
+        return cjson.decode((server:get "/counters")).hook_failures
+    end
+
+    -- So many hooks that fail, each on a connection of its own.
+    local function fail(count)
+        local before = failures()
+        for _ = 1, count do
+            local client = assert(server:websocket "/talk")
+            client:text "x"
+            assert.equal(1011, (client:read_close()))
+        end
+        process.eventually(function()
+            return failures() >= before + count
+        end)
+    end
+
+    after_each(function()
+        server:stop()
+    end)
+
+    it("is taken back when its hooks fail and the old ones did not", function()
+        start(app "")
+        local clients = {}
+        for i = 1, 10 do
+            clients[i] = assert(server:websocket "/talk")
+        end
+        server:reload(app("", bad))
+        fail(5)
+        local how, text = server:logged "(rolled back.*); (generation 2 failed.*)"
+        assert.matches("^rolled back %(probation%): generation 3 serves, the code of generation 1", how)
+        assert.matches("^generation 2 failed 5 times in the [%d.]+ s since it served, and what served "
+            .. "before 0 times in the 10 s before that: on_message of /talk failed: .*app.lua:%d+: "
+            .. "attempt to index local 'nothing'", text)
+        -- Those that had no event meanwhile have noticed nothing.
+        for i, client in ipairs(clients) do
+            client:text(tostring(i))
+            assert.equal("fine " .. i, client:read_text())
+        end
+        local list = versions()
+        assert.same({ 3, 1, 2 }, { list[1].number, list[1].code_of, list[2].number })
+        assert.equal(text, list[2].rolled_back:match "^[^\n]*")
+        assert.matches("\nstack traceback:\n.*app.lua:%d+: in function", list[2].rolled_back)
+        assert.equal(1, cjson.decode((server:get "/counters")).rollbacks)
+        -- What came back is not on probation, and its record is kept when the other is collected.
+        server:reload(app("", "collectgarbage() collectgarbage()"))
+        server:reload(app("", "collectgarbage() collectgarbage()"))
+        for _, one in ipairs(versions()) do
+            assert.equal(one.number == 2, one.rolled_back ~= nil)
+        end
+    end)
+
+    it("stays when the old code failed as often before", function()
+        start(app("", bad))
+        fail(5)
+        server:reload(app("", bad .. "-- the same"))
+        fail(14)
+        assert.equal(2, versions()[1].number)
+        fail(1)
+        assert.truthy(server:logged "generation 2 failed 15 times .* before 5 times in the (10) s")
+        assert.equal(3, versions()[1].number)
+    end)
+
+    it("stays when probation is off, or its limit is not reached", function()
+        start(app "")
+        server:reload(app("probation_seconds = 0", bad))
+        fail(20)
+        server:reload(app "")
+        server:reload(app("probation_failures = 100", bad))
+        fail(20)
+        assert.equal(4, versions()[1].number)
+        assert.is_nil(server:stop():find("rolled back", 1, true))
+    end)
+
+    it("has failed with whatever failed of it", function()
+        local one = "probation_failures = 1"
+        start(app(one))
+        local client -- of the code before
+        local function ask()
+            server:get "/fail"
+        end
+        local function say()
+            local other = assert(server:websocket "/talk")
+            other:text "x"
+        end
+        local kinds = {
+            { "on_message of /talk", bad, say },
+            { "on_open of /talk", "function talk.on_open() error 'broken' end", say },
+            { "on_upgrade of /talk", "function talk.on_upgrade() error 'broken' end", function()
+                server:websocket "/talk"
+            end },
+            { "on_reload of /talk", "function talk.on_reload() error 'broken' end", function()
+                client:text "x"
+                assert.equal(1011, (client:read_close()))
+            end },
+            { "on_message of /talk", [[
+                function talk.on_message() local function deep() return 1 + deep() end deep() end
+            ]], say },
+            { "the handler of GET /fail", "mw.get('/fail', function() error 'broken' end)", ask },
+            { "the handler of GET /fail", "mw.get('/fail', function() return {}, {} end)", ask },
+            { "the handler of GET /fail", "mw.get('/fail', function() mw.sleep(0) error 'x' end)", ask },
+            { "mw.after", "mw.after('1ms', function() error 'broken' end)" },
+            { "mw.every", "function named() error 'broken' end mw.every('1ms', 'named')" },
+            { "the task of", "mw.spawn(function() error 'broken' end)" },
+            { "the task of", "mw.get('/fail', function() mw.spawn(error, 'x') return '' end)", ask },
+            { 'a listener for "message"', [[
+                function talk.on_open(ws) ws.onmessage = function() error "broken" end end
+            ]], say },
+            { "the top level of", "mw.publish('a', '\255')" },
+        }
+        for _, kind in ipairs(kinds) do
+            client = assert(server:websocket "/talk")
+            server:reload(app(one, kind[2]))
+            if kind[3] then
+                kind[3]()
+            end
+            local text = server:logged "rolled back %(probation%).* before that: (.*)"
+            assert.equal(kind[1], text:sub(1, #kind[1]))
+            server:close_peers()
+        end
+    end)
+
+    it("is not blamed for what old code does that goes on", function()
+        start(app("", [[
+            mw.get("/start", function()
+                local function newer() return mw.counters().reloads > 0 end
+                mw.every("1ms", function() if newer() then error "old" end end)
+                repeat mw.sleep "1ms" until newer()
+                error "old too"
+            end)
+        ]]))
+        local p = assert(server:connect())
+        p:send "GET /start HTTP/1.1\r\nHost: a\r\n\r\n"
+        process.eventually(function()
+            return versions()[1].waiting == 1 -- workers answer in turn
+        end)
+        server:reload(app("probation_failures = 1", [[
+            mw.get("/start", function() error "new" end)
+        ]]))
+        assert.equal(500, assert(p:response()).status)
+        local before = failures()
+        process.eventually(function()
+            return failures() > before + 20
+        end)
+        assert.equal(2, versions()[1].number)
+        assert.truthy(server:logged "GET /start failed: .*(old too)")
+        server:get "/start"
+        assert.matches("GET /start failed: .*new", server:logged "rolled back %(probation%)(.*)")
+    end)
+
+    it("is nothing to go back to once it has failed, whatever takes its place", function()
+        start(app "")
+        -- It fails when a reload waits already, which is what was asked for first.
+        server:reload(app("probation_failures = 1", [[
+            mw.get("/fail", function() mw.reload() error "broken" end)
+        ]]))
+        server:edit(app("", "function talk.on_message(ws) ws:send 'third' end"))
+        server:get "/fail"
+        assert.equal(3, server:reloaded())
+        assert.matches("for generation 3 serves already: generation 2 failed 1 times",
+            server:logged "not rolled back, (.*)")
+        local client = assert(server:websocket "/talk")
+        client:text "x"
+        assert.equal("third", client:read_text())
+        server:get "/rollback"
+        assert.same({ 4, 1, "mw.rollback" }, { server:rolled_back() })
+        client:text "y"
+        assert.equal("fine y", client:read_text())
+        client:frame(frame.CLOSE, frame.close(1000))
+    end)
+end)
