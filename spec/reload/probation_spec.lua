@@ -66,10 +66,11 @@ describe("new code on probation", function()
         server:reload(app("", bad))
         fail(5)
         local how, text = server:logged "(rolled back.*); (generation 2 failed.*)"
-        assert.matches("^rolled back %(probation%): generation 3 serves, the code of generation 1", how)
-        assert.matches("^generation 2 failed 5 times in the [%d.]+ s since it served, and what served "
-            .. "before 0 times in the 10 s before that: on_message of /talk failed: .*app.lua:%d+: "
-            .. "attempt to index local 'nothing'", text)
+        assert.matches("^rolled back %(probation%): generation 3 serves, the code of generation 1",
+            how)
+        assert.matches("^generation 2 failed 5 times in the [%d.]+ s since it served, and what "
+            .. "served before 0 times in the 10 s before that: on_message of /talk failed: "
+            .. ".*app.lua:%d+: attempt to index local 'nothing'", text)
         -- Those that had no event meanwhile have noticed nothing.
         for i, client in ipairs(clients) do
             client:text(tostring(i))
@@ -136,11 +137,15 @@ describe("new code on probation", function()
             ]], say },
             { "the handler of GET /fail", "mw.get('/fail', function() error 'broken' end)", ask },
             { "the handler of GET /fail", "mw.get('/fail', function() return {}, {} end)", ask },
-            { "the handler of GET /fail", "mw.get('/fail', function() mw.sleep(0) error 'x' end)", ask },
+            { "the handler of GET /fail", [[
+                mw.get("/fail", function() mw.sleep(0) error "broken" end)
+            ]], ask },
             { "mw.after", "mw.after('1ms', function() error 'broken' end)" },
             { "mw.every", "function named() error 'broken' end mw.every('1ms', 'named')" },
             { "the task of", "mw.spawn(function() error 'broken' end)" },
-            { "the task of", "mw.get('/fail', function() mw.spawn(error, 'x') return '' end)", ask },
+            { "the task of", [[
+                mw.get("/fail", function() mw.spawn(error, "broken") return "" end)
+            ]], ask },
             { 'a listener for "message"', [[
                 function talk.on_open(ws) ws.onmessage = function() error "broken" end end
             ]], say },

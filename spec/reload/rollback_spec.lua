@@ -71,7 +71,7 @@ describe("a rollback", function()
         server:stop()
     end)
 
-    it("brings back hooks, with globals and modules as they were, on the same connections", function()
+    it("brings back hooks, with their variables as they were, on the same connections", function()
         start(app("one", [[
             local calls = 0
             mw.get("/calls", function() calls = calls + 1 return tostring(calls) end)
@@ -200,12 +200,16 @@ describe("a rollback", function()
         until seen["one later"] and seen["one named"]
         assert.same({ ["one every"] = true, ["one later"] = true, ["one named"] = true }, seen)
         local log = server:stop()
-        assert.equal(2, select(2, log:gsub("one spawned", "")) + select(2, log:gsub("one after", "")))
+        for _, once in ipairs { "one spawned", "one after" } do
+            assert.equal(1, select(2, log:gsub(once, "")))
+        end
     end)
 
     it("tells on_reload, and mw.versions says whose code it is", function()
         local moved = [[
-            function talk.on_reload(ws, from, to) ws:send(("%s from %d to %d"):format(name, from, to)) end
+            function talk.on_reload(ws, from, to)
+                ws:send(("%s from %d to %d"):format(name, from, to))
+            end
         ]]
         start(app("one", moved), { arguments = {} })
         local client, idle = talk(), talk()
@@ -255,7 +259,7 @@ describe("a rollback", function()
         assert.equal("one", (server:get "/wait"))
     end)
 
-    it("is one step: there is nothing earlier in the first generation, nor after another", function()
+    it("is one step: there is nothing earlier at first, nor after another", function()
         start(app "one")
         local client = talk()
         server:get "/rollback"
@@ -280,7 +284,8 @@ describe("a rollback", function()
         local folder = server.folder.path .. "/files"
         os.rename(folder, folder .. ".away")
         server:get "/rollback"
-        assert.matches('app.lua:%d+: static "/files": .*no such directory', server:rollback_failed())
+        assert.matches('app.lua:%d+: static "/files": .*no such directory',
+            server:rollback_failed())
         assert.equal("two a 1", says(client, "a"))
         os.rename(folder .. ".away", folder)
         assert.equal(3, (go_back()))
@@ -305,7 +310,7 @@ describe("a rollback", function()
         assert.equal(5, count)
     end)
 
-    it("goes before a reload that waits, and after it comes one that was asked for later", function()
+    it("goes before a reload that waits, and after it comes one asked for later", function()
         start(app("one", 'mw.get("/both", function() mw.rollback() mw.reload() return "soon" end)'))
         server:reload(app("two", [[
             mw.get("/both", function() mw.reload() mw.rollback() mw.rollback() return "soon" end)
@@ -409,7 +414,7 @@ describe("through reloads and rollbacks", function()
                         c.peer:read_text():match "^(%d+) (%d+) (%d+) (%d+)$"
                     c.got = c.got + 1
                     assert.same({ tostring(c.got), tostring(c.got) }, { n, counted })
-                    assert.is_true(tonumber(generation) >= c.generation, "an older one after a newer")
+                    assert.is_true(tonumber(generation) >= c.generation, "older after newer")
                     c.generation = tonumber(generation)
                     last[i] = tonumber(edit)
                 end

@@ -119,7 +119,7 @@ function Server:reload(text)
     return self:reloaded()
 end
 
--- Waits until a rollback is done: the number that serves, whose code that is, and what asked for it.
+-- Waits until a rollback is done: the number that serves, whose code it is, and what asked for it.
 function Server:rolled_back()
     local cause, number, code = self:logged("rolled back %((.-)%): generation (%d+) serves, "
         .. "the code of generation (%d+), after")
