@@ -361,7 +361,6 @@ function Generation:start()
     if before then
         keep_earlier(before)
         retire(before)
-        jit.flush() -- machine code that calls the hooks of before would keep them
     end
     renumber(self)
     if before then
