@@ -194,9 +194,24 @@ function Request:reject(status, text, headers) end
 ---@field close_seconds? moonwire.Duration
 ---@field drain_seconds? moonwire.Duration
 ---@field reload_seconds? moonwire.Duration
+---@field probation_seconds? moonwire.Duration
+---@field probation_failures? integer
 ---@field connections? integer
 ---@field connections_per_address? integer
 ---@field watched_folders? integer
+
+---@class moonwire.Generation
+---@field number integer
+---@field since integer as os.time
+---@field serving boolean
+---@field earlier boolean mw.rollback brings it back
+---@field code_of? integer it has come back: the number that it was loaded as
+---@field rolled_back? string it was taken back: why
+---@field files { path: string, sha1: string }[]
+---@field connections integer whose last event it handled
+---@field unmoved? integer of the one that serves: the other connections
+---@field waiting integer its hooks that wait
+---@field held { key: string, route: string, count: integer }[] functions of it that connections hold
 
 ---@class moonwire.Compress
 ---@field level? integer 1 to 9
@@ -394,6 +409,9 @@ function mw.counters() end
 ---Loads the app again, in all workers, soon.
 function mw.reload() end
 
+---Goes back to the generation before, in all workers, soon.
+function mw.rollback() end
+
 ---A value that outlives reloads.
 ---@generic T
 ---@param name string
@@ -402,7 +420,7 @@ function mw.reload() end
 function mw.keep(name, make) end
 
 ---The generations of the app in this worker, the newest first.
----@return { number: integer, since: integer, serving: boolean, files: { path: string, sha1: string }[], waiting: integer, held: { key: string, route: string, count: integer }[] }[]
+---@return moonwire.Generation[]
 function mw.versions() end
 
 ---Ends the server as SIGTERM does.

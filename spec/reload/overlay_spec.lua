@@ -247,6 +247,21 @@ describe("the dev overlay", function()
             end
         end)
 
+        it("code that its probation took back, and that it is over", function()
+            start()
+            local one = page()
+            server:edit(app .. "mw.limits { probation_failures = 1 }\n")
+            assert.equal(cjson.null, hears(one).failure)
+            get "/fail/broken"
+            local state
+            repeat -- the failure itself is told too
+                state = hears(one)
+            until type(state.failure) == "string"
+            assert.matches("^rolled back %(probation%): generation 3 serves.*: broken", state.failure)
+            server:edit(app)
+            assert.equal(cjson.null, hears(one).failure)
+        end)
+
         it("whatever bytes the failure holds", function()
             start()
             local one = page()

@@ -103,8 +103,9 @@ static void watch_site(struct overlay *o)
 /* Under the lock. */
 static void keep_failure(struct overlay *o, const struct reload_end *end)
 {
+    bool bad = !end->ok || end->by_itself; /* new code was taken back: people do not expect it */
     o->failure.len = 0;
-    o->has_failure = !end->ok && escape_json(&o->failure, end->text, strlen(end->text)) == 0;
+    o->has_failure = bad && escape_json(&o->failure, end->text, strlen(end->text)) == 0;
 }
 
 static void ended(struct reload_observer *observer, const struct reload_end *end)

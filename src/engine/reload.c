@@ -292,7 +292,7 @@ static void over(struct reload *r)
 static void tell(struct reload *r, bool ok, const char *text)
 {
     const struct reload_end end = {
-        ok, r->kind == RELOAD_BACK, r->generation, r->wish.ticket, text,
+        ok, r->kind == RELOAD_BACK, r->wish.by_itself, r->generation, r->wish.ticket, text,
     };
     enum log_level level = !ok ? LOG_ERROR : r->wish.by_itself ? LOG_WARN : LOG_INFO;
     log_write(&r->server->log, level, "%s", text);

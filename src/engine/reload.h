@@ -60,6 +60,7 @@ struct reload_answer {
 struct reload_end {
     bool ok;
     bool back;           /* it was a rollback */
+    bool by_itself;      /* which probation has asked for */
     uint32_t generation; /* that serves now */
     uint32_t ticket;     /* all requests up to this one are answered by it */
     const char *text;    /* what the log says of it, maybe with an excerpt on lines of its own */
