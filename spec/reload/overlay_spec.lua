@@ -257,7 +257,8 @@ describe("the dev overlay", function()
             repeat -- the failure itself is told too
                 state = hears(one)
             until type(state.failure) == "string"
-            assert.matches("^rolled back %(probation%): generation 3 serves.*: broken", state.failure)
+            assert.matches("^rolled back %(probation%): generation 3 serves.*: broken",
+                state.failure)
             server:edit(app)
             assert.equal(cjson.null, hears(one).failure)
         end)

@@ -196,6 +196,7 @@ describe("new code on probation", function()
         -- It fails when a reload waits already, which is what was asked for first.
         server:reload(app("probation_failures = 1", [[
             mw.get("/fail", function() mw.reload() error "broken" end)
+            function talk.on_message(ws) ws:send "second" end
         ]]))
         server:edit(app("", "function talk.on_message(ws) ws:send 'third' end"))
         server:get "/fail"
