@@ -1,8 +1,8 @@
 -- The one module that src/script/state.c asks for. Called with the worker (lightuserdata), it
 -- returns what C may call: run(), for each batch of events, load(path, arguments, site [, code]),
--- prepare with the same arguments and restore(site), each with commit() or abandon() after it,
--- pending(), when a script without listeners has no connections and timers left, and describe(), for
--- moonwire status.
+-- prepare with the same arguments and restore(site), each with commit() or abandon() after it;
+-- pending(), when a script without listeners has no connections and timers left; and describe(),
+-- for moonwire status.
 
 local native = require "moonwire.native"
 

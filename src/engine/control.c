@@ -371,6 +371,7 @@ static void ask_reload(struct client *k)
     k->ticket = reload_request(s->reload, "moonwire reload");
 }
 
+/* A rollback that has dropped a reload answers for it: that does not serve. */
 static void reload_ended(struct reload_observer *o, const struct reload_end *end)
 {
     struct control *c = (struct control *)((char *)o - offsetof(struct control, observer));
@@ -381,7 +382,7 @@ static void reload_ended(struct reload_observer *o, const struct reload_end *end
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct client *k = &c->clients[i];
         if (k->state == RELOADING && (int32_t)(end->ticket - k->ticket) >= 0)
-            begin_answer(k, put_end(&k->answer, end->ok, end->generation, end->text));
+            begin_answer(k, put_end(&k->answer, end->ok && !end->back, end->generation, end->text));
     }
 }
 
