@@ -1,4 +1,4 @@
--- moonwire reload and moonwire status: ask a server that runs, over its control socket
+-- moonwire reload, rollback and status: ask a server that runs, over its control socket
 -- (engine/control.h).
 
 local inspect = require "moonwire.inspect"
@@ -26,6 +26,15 @@ moonwire reload - loads the app of a server again, with all connections open
 
 Without a name: the one server of this user that runs. Prints what became of it. Ends
 with 0 when the new generation serves, with 1 when the old one serves on.
+]],
+    rollback = [[
+moonwire rollback - brings back the code that a server had before its last reload
+
+  moonwire rollback [PID or APP] [options]
+
+Without a name: the one server of this user that runs. Its connections stay open. Prints
+what became of it. Ends with 0 when the code before serves, with 1 when nothing has
+changed. The next reload loads the files again, as they are then.
 ]],
     status = [[
 moonwire status - what a server runs, and how it is
@@ -221,8 +230,9 @@ end
 
 -- ---- commands -------------------------------------------------------------------------------
 
-function M.reload(...)
-    local options, path = begin("reload", ...)
+-- Both wait for the end of the attempt that they have asked for.
+local function attempt(command, ...)
+    local options, path = begin(command, ...)
     if not options then
         return
     end
@@ -233,6 +243,14 @@ function M.reload(...)
     local into = answer.ok and io.stdout or io.stderr
     into:write(inspect.harmless(tostring(answer.text)), "\n")
     task.exit(answer.ok and 0 or 1)
+end
+
+function M.reload(...)
+    attempt("reload", ...)
+end
+
+function M.rollback(...)
+    attempt("rollback", ...)
 end
 
 function M.status(...)

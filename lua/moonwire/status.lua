@@ -56,6 +56,8 @@ local function gather(workers)
                 out[#out + 1] = sum
             end
             sum.serving = sum.serving or one.serving
+            sum.earlier = sum.earlier or one.earlier
+            sum.code_of = sum.code_of or one.code_of
             sum.rolled_back = sum.rolled_back or one.rolled_back
             sum.connections = sum.connections + (one.connections or 0)
             sum.waiting = sum.waiting + (one.waiting or 0)
@@ -130,6 +132,9 @@ end
 -- What keeps it, and how it fared: "1200 connections, 2 hooks wait".
 local function notes(one)
     local out = {}
+    if one.code_of then
+        out[1] = ("code of %d"):format(one.code_of)
+    end
     if one.connections > 0 then
         out[#out + 1] = plural(one.connections, "connection")
     end
@@ -137,9 +142,11 @@ local function notes(one)
         out[#out + 1] = one.waiting == 1 and "1 hook waits"
             or ("%.0f hooks wait"):format(one.waiting)
     end
+    if one.earlier then
+        out[#out + 1] = "for a rollback"
+    end
     if one.rolled_back then
-        out[#out + 1] = "rolled back"
-            .. (type(one.rolled_back) == "string" and ": " .. one.rolled_back or "")
+        out[#out + 1] = "rolled back: " .. one.rolled_back:match "^[^\n]*"
     end
     if not one.serving and not out[1] and #one.held == 0 then
         out[1] = "not collected yet"

@@ -137,6 +137,28 @@ describe("the control socket", function()
             second:close()
         end)
 
+        it("be taken back by moonwire rollback, once", function()
+            local one = start { arguments = { "--workers", "2" } }
+            local client = assert(one:websocket "/talk")
+            one:edit((app:gsub('"first "', '"second "')))
+            assert.equal(0, run("reload").status)
+            local done = run "rollback"
+            assert.equal("", done.err)
+            assert.equal(0, done.status)
+            assert.matches("moonwire rollback", done.out)
+            client:text "a"
+            assert.equal("first a", client:read_text())
+            local status = run("status").out
+            assert.matches("\n  reloads      1, 0 failed, 1 rolled back\n", status)
+            assert.matches("\n     3  serves  [%d-]+ [%d:]+  code of 1", status)
+            assert.matches("\n     2  old     [%d-]+ [%d:]+  [^\n]*rolled back: moonwire "
+                .. "rollback\n", status)
+            done = run "rollback"
+            assert.equal("", done.out)
+            assert.equal(1, done.status)
+            assert.matches("rollback failed, generation 3 serves on", done.err)
+        end)
+
         it("say so when the server is ending", function()
             local one = start { app = (app:gsub("drain_seconds = 0", "drain_seconds = 30")) }
             local client = assert(one:websocket "/waits")
@@ -179,7 +201,7 @@ describe("the control socket", function()
                     .. "expected near 'y'\n",
                 "\n +>   10 | x y\n",
                 "\ngenerations\n     2  serves  [%d-]+ [%d:]+[^\n]*\n        %S+/app%.lua  %x+\n",
-                "\n     1  old     [%d-]+ [%d:]+  [^\n]*1 hook waits\n",
+                "\n     1  old     [%d-]+ [%d:]+  [^\n]*1 hook waits, for a rollback\n",
             } do
                 assert.matches(pattern, done.out)
             end
@@ -485,7 +507,7 @@ describe("the control socket", function()
         it("by requests that are none, or endless", function()
             local one = start()
             for _, request in ipairs { "\n", "sta\n", "status now\n", "status\0\n", "STATUS\n" } do
-                assert.matches('^{"ok":false,"text":"no such request; write about, status or',
+                assert.matches('^{"ok":false,"text":"no such request; write about, status,',
                     ask(one, request))
             end
             local huge = assert(peer.connect(one.socket))
@@ -525,7 +547,7 @@ describe("the control socket", function()
     it("leaves apps alone that are called as a command", function()
         local binary = process.binary:find "^/" and process.binary
             or unistd.getcwd() .. "/" .. process.binary
-        for _, name in ipairs { "reload", "status" } do
+        for _, name in ipairs { "reload", "rollback", "status" } do
             folder:write(name, "print('the app ' .. arg[0])")
             for _, arguments in ipairs { { "./" .. name }, { "run", name } } do
                 local done = process.run({ [0] = "sh", "-c", "cd \"$1\" && shift && exec \"$@\"",
@@ -543,7 +565,7 @@ describe("the control socket", function()
         fails(2, "%-%-control needs the path", "status", "--control")
         fails(2, "%-%-control names the server already", "status", "4711", "--control", "x")
         fails(2, "%-%-control needs the path of a socket, or none", "--control=", "app.lua")
-        for _, command in ipairs { "reload", "status" } do
+        for _, command in ipairs { "reload", "rollback", "status" } do
             local done = run(command, "--help")
             assert.equal(0, done.status)
             assert.matches("^moonwire " .. command .. " %- ", done.out)

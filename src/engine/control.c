@@ -26,6 +26,7 @@ struct client {
     ev_io io;
     uint64_t since_ms;
     uint64_t deadline_ms;
+    bool back;       /* RELOADING: by a rollback */
     uint32_t ticket; /* RELOADING: of the request; GATHERING: the round that answers it */
     size_t request_len;
     char request[CONTROL_REQUEST_BYTES];
@@ -359,7 +360,8 @@ static void waited(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- reloads --------------------------------------------------------------------------------- */
 
-static void ask_reload(struct client *k)
+static void ask_attempt(struct client *k, bool back,
+                        uint32_t (*request)(struct reload *r, const char *cause), const char *cause)
 {
     struct server *s = k->control->server;
     if (atomic_load(&s->draining)) {
@@ -368,7 +370,18 @@ static void ask_reload(struct client *k)
     }
     k->state = RELOADING;
     set_deadline(k, 2 * server_limits(s).reload_seconds + CONTROL_RELOAD_SECONDS);
-    k->ticket = reload_request(s->reload, "moonwire reload");
+    k->back = back;
+    k->ticket = request(s->reload, cause);
+}
+
+static void ask_reload(struct client *k)
+{
+    ask_attempt(k, false, reload_request, "moonwire reload");
+}
+
+static void ask_rollback(struct client *k)
+{
+    ask_attempt(k, true, reload_rollback, "moonwire rollback");
 }
 
 /* A rollback that has dropped a reload answers for it: that does not serve. */
@@ -382,7 +395,8 @@ static void reload_ended(struct reload_observer *o, const struct reload_end *end
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct client *k = &c->clients[i];
         if (k->state == RELOADING && (int32_t)(end->ticket - k->ticket) >= 0)
-            begin_answer(k, put_end(&k->answer, end->ok && !end->back, end->generation, end->text));
+            begin_answer(k, put_end(&k->answer, end->ok && end->back == k->back, end->generation,
+                                    end->text));
     }
 }
 
@@ -400,6 +414,7 @@ static const struct command {
     {"about", answer_about},
     {"status", ask_workers},
     {"reload", ask_reload},
+    {"rollback", ask_rollback},
 };
 
 static void answer(struct client *k, size_t len)
@@ -413,7 +428,7 @@ static void answer(struct client *k, size_t len)
             return;
         }
     }
-    refuse(k, "no such request; write about, status or reload, and a newline");
+    refuse(k, "no such request; write about, status, reload or rollback, and a newline");
 }
 
 static void read_request(struct client *k)
@@ -536,7 +551,7 @@ static void look_at(struct client *k, uint64_t now_ms)
     else if (now_ms < k->deadline_ms)
         return;
     else if (k->state == RELOADING)
-        refuse(k, "the reload has not ended yet: a hook does not return; see the log");
+        refuse(k, "it has not ended yet: a hook does not return; see the log");
     else
         drop(k);
 }

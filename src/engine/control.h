@@ -1,4 +1,4 @@
-/* The control socket of a server that runs: moonwire reload, status and their like ask here. A line
+/* The control socket of a server that runs: moonwire reload, rollback and status ask here. A line
  * comes in, one JSON object goes out, and that is the end (docs/reload.md says what is in it).
  *
  * The main thread's loop serves it. It never waits for a client, and there is a limit on everything

@@ -15,6 +15,7 @@ const char options_help[] =
     "\n"
     "  moonwire [run] APP.lua [options] [arguments of the app]\n"
     "  moonwire reload [PID]   a server that runs loads its app again\n"
+    "  moonwire rollback [PID] brings back the code before its last reload\n"
     "  moonwire status [PID]   what a server runs, and how it is (status --help)\n"
     "  moonwire connect URL    sends lines, prints messages (connect --help)\n"
     "  moonwire repl           Lua at a prompt, with WebSockets\n"
@@ -314,6 +315,7 @@ static const struct command {
 } commands[] = {
     {"connect", "require('moonwire.connect').run(...)", LOG_ERROR},
     {"reload", "require('moonwire.control').reload(...)", LOG_ERROR},
+    {"rollback", "require('moonwire.control').rollback(...)", LOG_ERROR},
     {"status", "require('moonwire.control').status(...)", LOG_ERROR},
     {"repl", "require('moonwire.repl').run(require 'moonwire')", LOG_WARN},
 };
