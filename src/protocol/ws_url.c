@@ -60,7 +60,7 @@ static size_t decode(char *text, size_t len)
         int low = high >= 0 ? hex_value(text[i + 2]) : -1;
         if (low >= 0)
             i += 2;
-        *to++ = low >= 0 ? (char)(high << 4 | low) : text[i];
+        *to++ = (char)(low >= 0 ? high << 4 | low : text[i]);
     }
     return (size_t)(to - text);
 }
