@@ -292,6 +292,18 @@ describe("message", function()
             end
         end)
 
+        it("§5.2 refuses such a length of a whole message too", function()
+            for _, from_client in ipairs { true, false } do
+                for len = 0, 126 do
+                    local reader = new_reader { from_client = from_client }
+                    local failure = reader:feed("\130" .. (from_client and "\254" or "\126") .. "\0"
+                        .. string.char(len) .. (from_client and "\0\0\0\0" or "") .. ("a"):rep(len))
+                    assert.are.equal(len < 126 and "ERR_PROTOCOL" or nil, failure)
+                    assert.are.equal(len < 126 and 0 or 1, #reader.messages)
+                end
+            end
+        end)
+
         it("§5.2 refuses a length that is not in the fewest bytes", function()
             for _, from_client in ipairs { true, false } do
                 local mask = from_client and 128 or 0
