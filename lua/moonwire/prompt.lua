@@ -63,7 +63,8 @@ function M.new(history)
     end
     self.library = load_library() or false
     if not self.library then
-        self:print "Lines are not edited here: libedit is not installed (Debian's package libedit2)."
+        self:print("Lines are not edited here: libedit is not installed (Debian's package "
+            .. "libedit2).")
     else
         self.library.stifle_history(HISTORY)
         if history then
