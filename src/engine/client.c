@@ -393,6 +393,8 @@ void client_io(struct worker *w, struct conn *c)
         client_fail(w, c, "TLS: %s", transport_error(&c->transport));
         return;
     }
+    if (tls_resumed(c->transport.tls))
+        count(&w->counters, COUNT_TLS_RESUMED, 1);
     send_request(w, c);
 }
 
@@ -413,7 +415,7 @@ static void on_dialled(struct dial *d, int fd, const struct address *peer)
         send_request(w, c);
         return;
     }
-    c->transport.tls = tls_connect(o->tls, fd, o->host, o->url.is_address);
+    c->transport.tls = tls_connect(o->tls, fd, o->host, o->url.is_address, o->url.port);
     if (!c->transport.tls) {
         client_fail(w, c, "TLS: %s is not a name that a certificate can have", o->host);
         return;

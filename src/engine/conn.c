@@ -229,6 +229,8 @@ static void on_tls_handshake(struct worker *w, struct conn *c)
         conn_kill(w, c);
         return;
     }
+    if (tls_resumed(c->transport.tls))
+        count(&w->counters, COUNT_TLS_RESUMED, 1);
     c->state = CONN_HTTP;
     conn_watch(w, c);
     if (transport_pending(&c->transport))

@@ -24,6 +24,7 @@ static const char *const names[] = {
     "dropped_pongs",
     "dropped_bytes",
     "tls_failures",
+    "tls_resumed",
     "hook_failures",
     "reloads",
     "reload_failures",

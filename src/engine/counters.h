@@ -26,6 +26,7 @@ enum counter {
     COUNT_DROPPED_PONGS, /* a newer ping's pong took the place of an unsent one */
     COUNT_DROPPED_BYTES, /* queued output thrown away with its connection */
     COUNT_TLS_FAILURES,
+    COUNT_TLS_RESUMED, /* on both ends */
     COUNT_HOOK_FAILURES,
     COUNT_RELOADS,
     COUNT_RELOAD_FAILURES, /* of rollbacks too */

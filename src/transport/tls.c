@@ -43,6 +43,7 @@ struct tls_session {
     struct tls_context *context;
     struct tls_stage *stage; /* during a call that has one */
     const char *error;
+    char *peer;           /* of a client: whom its sessions are for */
     struct buffer unsent; /* encrypted, not taken by the system; goes before everything else */
     int fd;
     int8_t failure;   /* 0, ERR_IO or ERR_CLOSED: over for good */
@@ -262,7 +263,20 @@ void tls_free(struct tls_session *s)
     ERR_clear_error();
     buffer_deinit(&s->unsent);
     tls_context_unref(s->context);
+    free(s->peer);
     free(s);
+}
+
+void tls_session_set_peer(struct tls_session *s, char *peer)
+{
+    s->peer = peer;
+}
+
+const char *tls_session_peer(const struct ssl_st *ssl, struct tls_context **context)
+{
+    const struct tls_session *s = BIO_get_data(SSL_get_rbio(ssl));
+    *context = s->context;
+    return s->peer;
 }
 
 /* OpenSSL's reason for what just failed. Not every 3.0 has a text for every alert that a peer sends. */
@@ -299,6 +313,8 @@ static int handshake_step(struct tls_session *s)
     if (result != 1 && code == 0)
         code = fail(s, ERR_IO, "the peer left during the TLS handshake");
     s->in_progress = result != 1;
+    if (result == 1 && s->peer)
+        tls_client_done(s->ssl);
     if (s->failure && SSL_get_app_data(s->ssl))
         s->error = SSL_get_app_data(s->ssl);
     ERR_clear_error();

@@ -4,10 +4,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -15,7 +17,9 @@
 
 enum {
     CONTEXTS_MAX = 16, /* more, and the cache begins anew */
-    NAME_MAX_BYTES = 253
+    NAME_MAX_BYTES = 253,
+    TICKET_PEERS_MAX = 64, /* more, and all are forgotten */
+    TICKET_SECONDS = 2 * 60 * 60
 };
 
 /* ---- why a server was not believed ----------------------------------------------------------- */
@@ -137,6 +141,104 @@ static int on_verify(int ok, X509_STORE_CTX *chain)
     return 0;
 }
 
+/* ---- sessions to resume ---------------------------------------------------------------------- */
+
+static void tickets_free(struct tls_tickets *t)
+{
+    for (unsigned i = 0; t && i < t->count; i++)
+        SSL_SESSION_free(t->sessions[i]);
+    free(t);
+}
+
+void tls_tickets_free(struct map *tickets)
+{
+    size_t at = 0;
+    struct map_entry entry;
+    while (map_next(tickets, &at, &entry))
+        tickets_free(entry.value);
+    map_deinit(tickets);
+}
+
+/* The server's list, made where there is none. NULL: out of memory. */
+static struct tls_tickets *tickets_of(struct tls_context *c, const char *peer)
+{
+    struct tls_tickets *t = map_get(&c->tickets, peer, strlen(peer));
+    if (t)
+        return t;
+    if (c->tickets.count >= TICKET_PEERS_MAX) {
+        tls_tickets_free(&c->tickets);
+        map_init(&c->tickets);
+    }
+    t = calloc(1, sizeof *t);
+    if (t && map_put(&c->tickets, peer, strlen(peer), t) < 0) {
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+/* Takes the session; the oldest gives way. */
+static void keep_ticket(struct tls_context *c, const char *peer, SSL_SESSION *session)
+{
+    struct tls_tickets *t = tickets_of(c, peer);
+    if (!t) {
+        SSL_SESSION_free(session);
+        return;
+    }
+    if (t->count == TLS_TICKETS) {
+        SSL_SESSION_free(t->sessions[0]);
+        t->count--;
+        memmove(t->sessions, t->sessions + 1, t->count * sizeof t->sessions[0]);
+    }
+    t->sessions[t->count++] = session;
+}
+
+/* Resuming does not look at the certificate again: its end must not have come meanwhile. */
+static bool is_fresh(const SSL_SESSION *session)
+{
+    X509 *certificate = SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session);
+    long age = (long)time(NULL) - SSL_SESSION_get_time(session);
+    return SSL_SESSION_is_resumable(session) && age >= 0 && age < TICKET_SECONDS &&
+           age < SSL_SESSION_get_timeout(session) && certificate &&
+           X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
+}
+
+/* It is taken out: a failure does not meet it again. */
+static void offer_ticket(struct tls_context *c, const char *peer, SSL *ssl)
+{
+    struct tls_tickets *t = map_get(&c->tickets, peer, strlen(peer));
+    while (t && t->count > 0) {
+        SSL_SESSION *session = t->sessions[--t->count];
+        bool offered = is_fresh(session) && SSL_set_session(ssl, session) == 1;
+        SSL_SESSION_free(session);
+        if (offered)
+            return;
+    }
+}
+
+/* OpenSSL has a session for later: with TLS 1.3 when the server sent it, after the handshake. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_context *c;
+    const char *peer = tls_session_peer(ssl, &c);
+    if (!peer)
+        return 0;
+    keep_ticket(c, peer, session);
+    return 1; /* the reference is ours */
+}
+
+/* What was resumed with TLS 1.2 comes with no new session: the old one is good for the next time. */
+void tls_client_done(SSL *ssl)
+{
+    struct tls_context *c;
+    const char *peer = tls_session_peer(ssl, &c);
+    if (!SSL_session_reused(ssl) || SSL_version(ssl) >= TLS1_3_VERSION)
+        return;
+    const struct tls_tickets *t = map_get(&c->tickets, peer, strlen(peer));
+    if (!t || t->count == 0)
+        keep_ticket(c, peer, SSL_get1_session(ssl));
+}
+
 /* ---- contexts -------------------------------------------------------------------------------- */
 
 static bool configure(SSL_CTX *ctx, bool insecure)
@@ -145,7 +247,8 @@ static bool configure(SSL_CTX *ctx, bool insecure)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, on_session);
     SSL_CTX_set_verify(ctx, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
     X509_VERIFY_PARAM *verify = SSL_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -272,15 +375,24 @@ static bool expect_host(SSL *ssl, const char *host, bool is_address)
     return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
 }
 
-struct tls_session *tls_connect(struct tls_context *c, int fd, const char *host, bool is_address)
+struct tls_session *tls_connect(struct tls_context *c, int fd, const char *host, bool is_address,
+                                unsigned port)
 {
     struct tls_session *s = tls_session_new(c, fd);
     if (!s)
         return NULL;
     SSL *ssl = tls_session_ssl(s);
     SSL_set_connect_state(ssl);
-    if (expect_host(ssl, host, is_address))
+    if (!expect_host(ssl, host, is_address)) {
+        tls_free(s);
+        return NULL;
+    }
+    struct buffer peer = {0};
+    if (buffer_printf(&peer, "%s:%u", host, port) < 0 || buffer_append(&peer, "", 1) < 0) {
+        buffer_deinit(&peer); /* without memory nothing is resumed */
         return s;
-    tls_free(s);
-    return NULL;
+    }
+    tls_session_set_peer(s, (char *)peer.data);
+    offer_ticket(c, (const char *)peer.data, ssl);
+    return s;
 }

@@ -318,6 +318,7 @@ struct tls_context *tls_context_alloc(size_t certificates)
         return NULL;
     c->references = 1;
     map_init(&c->by_name);
+    map_init(&c->tickets);
     c->by_certificate = calloc(certificates, sizeof *c->by_certificate);
     c->socket_method = tls_socket_method();
     if (c->by_certificate && c->socket_method)
@@ -369,6 +370,7 @@ void tls_context_unref(struct tls_context *c)
     free(c->by_certificate);
     BIO_meth_free(c->socket_method);
     map_deinit(&c->by_name);
+    tls_tickets_free(&c->tickets);
     free(c);
 }
 
