@@ -3,76 +3,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "base/clock.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 enum { MAP_CAP_MIN = 8 };
 
-/* SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; one compression and
- * three finalization rounds): without the seed nobody can choose keys that collide. */
-struct sip {
-    uint64_t v0, v1, v2, v3;
-};
-
-static uint64_t rotate(uint64_t x, unsigned bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static void sip_round(struct sip *s)
-{
-    s->v0 += s->v1;
-    s->v1 = rotate(s->v1, 13) ^ s->v0;
-    s->v0 = rotate(s->v0, 32);
-    s->v2 += s->v3;
-    s->v3 = rotate(s->v3, 16) ^ s->v2;
-    s->v0 += s->v3;
-    s->v3 = rotate(s->v3, 21) ^ s->v0;
-    s->v2 += s->v1;
-    s->v1 = rotate(s->v1, 17) ^ s->v2;
-    s->v2 = rotate(s->v2, 32);
-}
-
-static void sip_word(struct sip *s, uint64_t word)
-{
-    s->v3 ^= word;
-    sip_round(s);
-    s->v0 ^= word;
-}
-
-static uint32_t hash_of(uint64_t seed, const void *key, size_t len)
-{
-    /* The map has room for one word of seed; the second half of the 128-bit key is made from it. */
-    uint64_t second = rotate(seed * 0x9e3779b97f4a7c15, 29);
-    struct sip s = {seed ^ 0x736f6d6570736575, second ^ 0x646f72616e646f6d,
-                    seed ^ 0x6c7967656e657261, second ^ 0x7465646279746573};
-    const uint8_t *at = key;
-    size_t left = len;
-    for (; left >= 8; at += 8, left -= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        sip_word(&s, word);
-    }
-    uint64_t last = (uint64_t)len << 56;
-    for (size_t i = 0; i < left; i++)
-        last |= (uint64_t)at[i] << (8 * i);
-    sip_word(&s, last);
-    s.v2 ^= 0xff;
-    sip_round(&s);
-    sip_round(&s);
-    sip_round(&s);
-    uint64_t hash = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
-    return (uint32_t)(hash ^ hash >> 32);
-}
-
 void map_init(struct map *m)
 {
-    *m = (struct map){0};
-    /* getrandom fails only on kernels without it; an address and a time are then the best there is. */
-    if (getrandom(&m->seed, sizeof(m->seed), 0) != sizeof(m->seed))
-        m->seed = (uint64_t)(uintptr_t)m ^ clock_monotonic_ms() << 32;
+    *m = (struct map){.seed = hash_seed()};
 }
 
 void map_deinit(struct map *m)
@@ -99,7 +38,7 @@ void *map_get(const struct map *m, const void *key, size_t len)
 {
     if (m->count == 0)
         return NULL;
-    const struct map_entry *e = find(m, hash_of(m->seed, key, len), key, len);
+    const struct map_entry *e = find(m, hash_bytes(m->seed, key, len), key, len);
     return e->key ? e->value : NULL;
 }
 
@@ -128,7 +67,7 @@ int map_put(struct map *m, const void *key, size_t len, void *value)
     assert(value);
     if (len >= UINT32_MAX)
         return ERR_MEMORY;
-    uint32_t hash = hash_of(m->seed, key, len);
+    uint32_t hash = hash_bytes(m->seed, key, len);
     struct map_entry *e = m->cap ? find(m, hash, key, len) : NULL;
     if (e && e->key) {
         e->value = value;
@@ -172,7 +111,7 @@ void *map_remove(struct map *m, const void *key, size_t len)
 {
     if (m->count == 0)
         return NULL;
-    struct map_entry *e = find(m, hash_of(m->seed, key, len), key, len);
+    struct map_entry *e = find(m, hash_bytes(m->seed, key, len), key, len);
     if (!e->key)
         return NULL;
     void *value = e->value;

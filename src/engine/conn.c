@@ -1,5 +1,6 @@
 #include "engine/conn.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,38 +24,92 @@ enum {
 
 /* ---- slots and handles ---------------------------------------------------------------------- */
 
+/* What is used of a free slot is behind this part of it: under AddressSanitizer the rest is poisoned,
+ * as freed memory would be. */
+enum { FREED_BYTES = offsetof(struct conn, slot) };
+
+static struct conn_block *add_block(struct worker *w)
+{
+    uint32_t count = w->slot_cap / CONN_BLOCK;
+    struct conn_block **blocks = w->blocks;
+    if ((count & (count - 1)) == 0) /* room for the next power of two */
+        blocks = realloc(w->blocks, (count ? count * 2 : 1) * sizeof(*blocks));
+    if (!blocks)
+        return NULL;
+    w->blocks = blocks;
+    return blocks[count] = calloc(1, sizeof(**blocks));
+}
+
 static int grow_slots(struct worker *w)
 {
-    uint32_t cap = w->slot_cap ? w->slot_cap * 2 : 64;
-    if (cap > SLOTS_MAX)
+    if (w->slot_cap >= SLOTS_MAX)
         return ERR_LIMIT;
-    void *conns = realloc(w->conns, cap * sizeof *w->conns);
-    if (conns)
-        w->conns = conns;
-    void *generations = realloc(w->generations, cap * sizeof *w->generations);
-    if (generations)
-        w->generations = generations;
-    void *deadlines = realloc(w->deadlines, cap * sizeof *w->deadlines);
-    if (deadlines)
-        w->deadlines = deadlines;
-    void *free_slots = realloc(w->free_slots, cap * sizeof *w->free_slots);
-    if (free_slots)
-        w->free_slots = free_slots;
-    if (!conns || !generations || !deadlines || !free_slots)
+    struct conn_block *b = add_block(w);
+    if (!b)
         return ERR_MEMORY;
-    for (uint32_t i = cap; i-- > w->slot_cap;) {
-        w->conns[i] = NULL;
-        w->generations[i] = 1;
-        w->deadlines[i] = 0;
-        w->free_slots[w->free_count++] = i;
+    for (uint32_t i = CONN_BLOCK; i-- > 0;) {
+        struct conn *c = &b->conns[i];
+        c->slot = w->slot_cap + i;
+        c->generation = 1;
+        c->next = w->free_conns;
+        w->free_conns = c;
+        ASAN_POISON_MEMORY_REGION(c, FREED_BYTES);
     }
-    w->slot_cap = cap;
+    w->slot_cap += CONN_BLOCK;
     return 0;
+}
+
+static struct conn *slot_take(struct worker *w)
+{
+    struct conn *c = w->free_conns;
+    uint32_t slot = c->slot;
+    uint32_t generation = c->generation;
+    w->free_conns = c->next;
+    ASAN_UNPOISON_MEMORY_REGION(c, FREED_BYTES);
+    *c = (struct conn){.slot = slot, .generation = generation, .taken = true};
+    return c;
+}
+
+static void slot_give(struct worker *w, struct conn *c)
+{
+    c->generation = (c->generation + 1) & ((1u << GENERATION_BITS) - 1);
+    if (c->generation == 0)
+        c->generation = 1;
+    c->taken = false;
+    c->next = w->free_conns;
+    w->free_conns = c;
+    ASAN_POISON_MEMORY_REGION(c, FREED_BYTES);
+}
+
+void conn_blocks_deinit(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->slot_cap / CONN_BLOCK; i++)
+        free(w->blocks[i]);
+    free(w->blocks);
+    w->blocks = NULL;
+    w->free_conns = NULL;
+    w->slot_cap = 0;
+}
+
+static struct conn *slot_at(const struct worker *w, uint32_t slot)
+{
+    return &w->blocks[slot / CONN_BLOCK]->conns[slot % CONN_BLOCK];
+}
+
+struct conn *conn_at(const struct worker *w, uint32_t slot)
+{
+    struct conn *c = slot_at(w, slot);
+    return c->taken ? c : NULL;
+}
+
+uint32_t *conn_deadline_at(const struct worker *w, uint32_t slot)
+{
+    return &w->blocks[slot / CONN_BLOCK]->deadlines[slot % CONN_BLOCK];
 }
 
 double conn_handle(const struct worker *w, const struct conn *c)
 {
-    uint64_t h = c->slot | (uint64_t)w->generations[c->slot] << SLOT_BITS |
+    uint64_t h = c->slot | (uint64_t)c->generation << SLOT_BITS |
                  (uint64_t)w->index << (SLOT_BITS + GENERATION_BITS);
     return (double)h;
 }
@@ -66,10 +121,10 @@ struct conn *conn_get(const struct worker *w, double handle)
     uint64_t h = (uint64_t)handle;
     uint32_t slot = h & (SLOTS_MAX - 1);
     uint32_t generation = (h >> SLOT_BITS) & ((1u << GENERATION_BITS) - 1);
-    if (slot >= w->slot_cap || w->generations[slot] != generation ||
-        h >> (SLOT_BITS + GENERATION_BITS) != w->index)
+    if (slot >= w->slot_cap || h >> (SLOT_BITS + GENERATION_BITS) != w->index)
         return NULL;
-    return w->conns[slot];
+    struct conn *c = slot_at(w, slot);
+    return c->generation == generation && c->taken ? c : NULL;
 }
 
 /* ---- readiness ------------------------------------------------------------------------------ */
@@ -258,13 +313,11 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 
 int conn_new(struct worker *w, struct conn **out)
 {
-    int status = w->free_count > 0 ? 0 : grow_slots(w);
-    struct conn *c = status == 0 ? calloc(1, sizeof *c) : NULL;
-    if (!c)
-        return status < 0 ? status : ERR_MEMORY;
+    int status = w->free_conns ? 0 : grow_slots(w);
+    if (status < 0)
+        return status;
+    struct conn *c = slot_take(w);
     c->transport.fd = -1;
-    c->slot = w->free_slots[--w->free_count];
-    w->conns[c->slot] = c;
     atomic_fetch_add_explicit(&w->conn_count, 1, memory_order_relaxed);
     *out = c;
     return 0;
@@ -304,12 +357,14 @@ int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_s
 
 void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds)
 {
-    w->deadlines[c->slot] = seconds ? worker_tick(w) + seconds * WORKER_TICKS_PER_SECOND : 0;
+    *conn_deadline_at(w, c->slot) =
+        seconds ? worker_tick(w) + seconds * WORKER_TICKS_PER_SECOND : 0;
 }
 
 void conn_deadline_in(struct worker *w, struct conn *c, double seconds)
 {
-    w->deadlines[c->slot] = worker_tick(w) + (uint32_t)(seconds * WORKER_TICKS_PER_SECOND) + 1;
+    *conn_deadline_at(w, c->slot) =
+        worker_tick(w) + (uint32_t)(seconds * WORKER_TICKS_PER_SECOND) + 1;
 }
 
 const struct limits *conn_limits(const struct worker *w, const struct conn *c)
@@ -319,7 +374,7 @@ const struct limits *conn_limits(const struct worker *w, const struct conn *c)
 
 void conn_expired(struct worker *w, struct conn *c)
 {
-    w->deadlines[c->slot] = 0;
+    *conn_deadline_at(w, c->slot) = 0;
     switch (c->state) {
     case CONN_CONNECT:
     case CONN_ANSWER:
@@ -351,7 +406,7 @@ void conn_dirty(struct worker *w, struct conn *c)
     if (c->dirty)
         return;
     c->dirty = true;
-    c->next_dirty = w->dirty;
+    c->next = w->dirty;
     w->dirty = c;
 }
 
@@ -472,13 +527,12 @@ void conn_kill(struct worker *w, struct conn *c)
     ev_io_stop(w->loop, &c->io);
     size_t lost = outbound_payload(&c->out, &c->transport);
     transport_close(&c->transport);
-    w->deadlines[c->slot] = 0;
+    *conn_deadline_at(w, c->slot) = 0;
     if (c->out.queued > 0)
         count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
     outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
     c->out.lost = lost;       /* the script may still ask (ws.bufferedAmount) */
-    c->next_dead = w->dead;
-    w->dead = c;
+    conn_dirty(w, c);         /* worker_flush hands it on to those that are freed */
 }
 
 void conn_free(struct worker *w, struct conn *c)
@@ -489,12 +543,8 @@ void conn_free(struct worker *w, struct conn *c)
     client_free(c);
     if (c->admitted)
         server_release(w->server, &c->peer);
-    w->conns[c->slot] = NULL;
-    uint32_t next = (w->generations[c->slot] + 1) & ((1u << GENERATION_BITS) - 1);
-    w->generations[c->slot] = next ? next : 1;
-    w->free_slots[w->free_count++] = c->slot;
     atomic_fetch_sub_explicit(&w->conn_count, 1, memory_order_relaxed);
-    free(c);
+    slot_give(w, c);
 }
 
 /* ---- held-back input ------------------------------------------------------------------------ */

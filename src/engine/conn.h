@@ -33,6 +33,7 @@ enum conn_state {
     CONN_DEAD     /* closed; freed at the end of the turn */
 };
 
+/* Packed by hand: 10,000 that are idle are 10,000 of these and little else. */
 struct conn {
     ev_io io;
     struct transport transport;
@@ -40,21 +41,25 @@ struct conn {
     struct message_reader reader;
     struct http_session *http;          /* while a request is read or answered */
     struct client *client;              /* opened by the script: we are the client; else NULL */
-    struct ws_kept *kept;               /* what ws.headers and its like read */
+    const struct ws_kept *kept;         /* what ws.headers and its like read */
     struct ws_deflate *deflate;         /* permessage-deflate, when agreed */
     struct ws_farewell *farewell;       /* the peer's Close, while it waits for its answer */
     struct subscription *subscriptions; /* subscription_count of them */
-    struct conn *next_dirty;            /* in worker->dirty, while dirty */
-    struct conn *next_dead;
-    uint32_t slot;
     uint32_t subscription_count;
-    uint32_t route;          /* of the open WebSocket */
-    uint32_t rate_second;    /* messages_per_second: the second, and */
-    uint32_t rate_count;     /* the messages in it */
-    uint32_t request_serial; /* of the last HTTP request */
+    uint32_t route; /* of the open WebSocket */
+    union {
+        uint32_t request_serial; /* of the last HTTP request */
+        uint32_t rate_second;    /* of a WebSocket, for messages_per_second: the second, and */
+    };
+    uint32_t rate_count; /* the messages in it */
     struct address peer;
+    /* From here on what a free slot has too. */
+    uint32_t slot;
+    struct conn *next;    /* in worker->dirty, worker->dead or worker->free_conns */
+    uint32_t generation;  /* of the slot; never 0 */
     uint8_t state;        /* enum conn_state */
-    bool dirty : 1;       /* in worker->dirty */
+    bool taken : 1;       /* the slot is: a connection, dead or not, until conn_free */
+    bool dirty : 1;       /* in worker->dirty, or in worker->dead */
     bool blocked : 1;     /* the system refused output: wait until the socket is writable */
     bool drain_event : 1; /* tell on_drain when the queue is empty */
     bool paused : 1;      /* the script does not want to read now */
@@ -68,6 +73,21 @@ struct conn {
     bool excepted : 1;   /* published to others in this turn */
     bool admitted : 1;   /* counted by server_admit */
 };
+
+/* Connections come in blocks, which stay where they are until the worker ends. Deadlines lie apart
+ * from the connections, so that the sweep reads only these. */
+enum { CONN_BLOCK = 64 };
+struct conn_block {
+    uint32_t deadlines[CONN_BLOCK]; /* in ticks; 0: none */
+    struct conn conns[CONN_BLOCK];
+};
+
+/* The connection in a slot below w->slot_cap; NULL when it is free. */
+struct conn *conn_at(const struct worker *w, uint32_t slot);
+/* Its deadline; taken or not. */
+uint32_t *conn_deadline_at(const struct worker *w, uint32_t slot);
+/* Frees the blocks: all connections are freed. */
+void conn_blocks_deinit(struct worker *w);
 
 /* Takes over the socket and the TLS session. 0, or a negative error (they are then closed). The peer
  * was admitted (server_admit); the connection's end releases it. */

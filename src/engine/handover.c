@@ -35,12 +35,13 @@ static void follow_idle(struct worker *w, struct conn *c, uint32_t before, uint3
     uint32_t now = worker_tick(w);
     uint32_t ticks = seconds * WORKER_TICKS_PER_SECOND;
     uint32_t since = now; /* the last sign of life */
-    if (before && w->deadlines[c->slot] > before * WORKER_TICKS_PER_SECOND)
-        since = w->deadlines[c->slot] - before * WORKER_TICKS_PER_SECOND;
+    uint32_t *deadline = conn_deadline_at(w, c->slot);
+    if (before && *deadline > before * WORKER_TICKS_PER_SECOND)
+        since = *deadline - before * WORKER_TICKS_PER_SECOND;
     uint32_t due = since + ticks;
     if (seconds && (!before || due <= now))
         due = now + 1 + c->slot % ticks;
-    w->deadlines[c->slot] = seconds ? due : 0;
+    *deadline = seconds ? due : 0;
 }
 
 static void move_websocket(struct worker *w, struct conn *c)
@@ -54,7 +55,7 @@ static void move_websocket(struct worker *w, struct conn *c)
 static void move_all(struct worker *w)
 {
     for (uint32_t i = 0; i < w->slot_cap; i++) {
-        struct conn *c = w->conns[i];
+        struct conn *c = conn_at(w, i);
         if (c && c->kept && c->route < w->site->route_count)
             move_websocket(w, c);
         else if (c && c->http)
@@ -75,7 +76,7 @@ static struct conn *walk_next(const struct worker *w, struct handover_walk *walk
     if (walk->at >= w->slot_cap)
         walk->at = 0;
     walk->left--;
-    return w->conns[walk->at++];
+    return conn_at(w, walk->at++);
 }
 
 static void tell_eager(struct worker *w, struct conn *c)

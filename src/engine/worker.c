@@ -43,7 +43,12 @@ void worker_flush(struct worker *w)
 {
     while (w->dirty) {
         struct conn *c = w->dirty;
-        w->dirty = c->next_dirty;
+        w->dirty = c->next;
+        if (c->state == CONN_DEAD) { /* it stays dirty, so that nobody puts it on the list again */
+            c->next = w->dead;
+            w->dead = c;
+            continue;
+        }
         c->dirty = false;
         conn_flush(w, c);
     }
@@ -67,7 +72,7 @@ static void free_dead(struct worker *w)
 {
     while (w->dead) {
         struct conn *c = w->dead;
-        w->dead = c->next_dead;
+        w->dead = c->next;
         conn_free(w, c);
     }
 }
@@ -123,9 +128,11 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
     struct worker *w = worker_of(loop);
     uint32_t now = worker_tick(w);
-    for (uint32_t i = 0; i < w->slot_cap; i++)
-        if (w->deadlines[i] && w->deadlines[i] <= now && w->conns[i])
-            conn_expired(w, w->conns[i]);
+    for (uint32_t i = 0; i < w->slot_cap; i++) {
+        uint32_t deadline = *conn_deadline_at(w, i);
+        if (deadline && deadline <= now && conn_at(w, i))
+            conn_expired(w, conn_at(w, i));
+    }
     if (atomic_load_explicit(&w->conn_count, memory_order_relaxed) == 0)
         ev_timer_stop(loop, timer);
 }
@@ -224,13 +231,13 @@ static void on_drain_step(struct ev_loop *loop, ev_timer *timer, int revents)
     double share = limits->drain_seconds > 0 ? passed / limits->drain_seconds : 1;
     uint32_t until = share >= 1 ? w->slot_cap : (uint32_t)(share * w->slot_cap) + 1;
     for (; w->drain_cursor < until && w->drain_cursor < w->slot_cap; w->drain_cursor++)
-        if (w->conns[w->drain_cursor])
-            close_for_drain(w, w->conns[w->drain_cursor]);
+        if (conn_at(w, w->drain_cursor))
+            close_for_drain(w, conn_at(w, w->drain_cursor));
     if (passed < limits->drain_seconds + limits->close_seconds)
         return;
     for (uint32_t i = 0; i < w->slot_cap; i++)
-        if (w->conns[i])
-            conn_kill(w, w->conns[i]);
+        if (conn_at(w, i))
+            conn_kill(w, conn_at(w, i));
 }
 
 void worker_drain(struct worker *w)
@@ -319,6 +326,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index)
     ev_init(&w->drain, on_drain_step);
     w->drain.repeat = drain_step_seconds;
     handover_init(w);
+    intern_init(&w->kept);
     topics_init(&w->topics);
     tls_client_cache_init(&w->tls_clients);
     if (arena_init(&w->in, READ_ARENA_BYTES) < 0 || arena_init(&w->out, WRITE_ARENA_BYTES) < 0)
@@ -341,10 +349,12 @@ void worker_deinit(struct worker *w)
         return;
     /* The script is gone: nobody is told any more. */
     for (uint32_t i = 0; i < w->slot_cap; i++)
-        if (w->conns[i])
-            conn_kill(w, w->conns[i]);
+        if (conn_at(w, i))
+            conn_kill(w, conn_at(w, i));
+    worker_flush(w);
     free_dead(w);
     http_session_pool_deinit(w);
+    intern_deinit(&w->kept);
     topics_deinit(w);
     timers_deinit(w);
     tls_client_cache_deinit(&w->tls_clients);
@@ -356,10 +366,7 @@ void worker_deinit(struct worker *w)
     inflater_free(w->inflater);
     arena_deinit(&w->in);
     arena_deinit(&w->out);
-    free(w->conns);
-    free(w->generations);
-    free(w->deadlines);
-    free(w->free_slots);
+    conn_blocks_deinit(w);
     free(w->resume);
     ev_loop_destroy(w->loop);
     w->loop = NULL;

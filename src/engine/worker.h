@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/intern.h"
 #include "base/log.h"
 #include "engine/batch.h"
 #include "engine/conn.h"
@@ -65,13 +66,9 @@ struct worker {
     struct batch batch;   /* events that wait */
     struct batch running; /* events that the script has; what it causes goes to batch */
 
-    struct conn **conns;   /* by slot */
-    uint32_t *generations; /* by slot */
-    uint32_t *deadlines;   /* by slot, in ticks; 0: none. Apart from the connections, so that the
-                            * sweep reads only these */
-    uint32_t *free_slots;
-    uint32_t free_count;
-    uint32_t slot_cap;
+    struct conn_block **blocks; /* of connections, by slot / CONN_BLOCK */
+    struct conn *free_conns;    /* slots that are free */
+    uint32_t slot_cap;          /* slots there are */
 
     struct conn *dirty;   /* to flush before the loop sleeps */
     struct conn *dead;    /* to free at the end of the turn */
@@ -79,6 +76,7 @@ struct worker {
     uint32_t resume_count;
     uint32_t resume_cap;
 
+    struct intern kept; /* what WebSockets keep of their requests (ws_kept.h) */
     struct topics topics;
     struct timers timers;
     /* What other threads write, and what they read, each apart from the rest: for every message this

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/error.h"
 #include "engine/client.h"
 #include "engine/topics.h"
 #include "engine/worker.h"
+#include "engine/ws_kept.h"
 #include "protocol/close_code.h"
 #include "protocol/frame.h"
 #include "protocol/mask.h"
@@ -35,80 +35,32 @@ static struct event *emit(struct worker *w, struct conn *c, enum event_kind kind
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Headers that only made the handshake are not kept: what they agreed on has names of its own. */
-static bool is_kept(const char *name, size_t len)
-{
-    static const char prefix[] = "sec-websocket-";
-    return !(len == 7 && strncasecmp(name, "upgrade", 7) == 0) &&
-           !(len == 10 && strncasecmp(name, "connection", 10) == 0) &&
-           !(len >= sizeof prefix - 1 && strncasecmp(name, prefix, sizeof prefix - 1) == 0);
-}
-
-static int append_headers(struct buffer *out, const struct http_head *head, const char *base)
-{
-    for (uint32_t i = 0; i < head->field_count; i++) {
-        const struct http_field *f = &head->fields[i];
-        const char *name = base + f->name.at;
-        if (!is_kept(name, f->name.len))
-            continue;
-        if (buffer_reserve(out, f->name.len + f->value.len + 3) < 0)
-            return ERR_MEMORY;
-        for (uint32_t j = 0; j < f->name.len; j++)
-            out->data[out->len++] =
-                (uint8_t)(name[j] >= 'A' && name[j] <= 'Z' ? name[j] + 32 : name[j]);
-        memcpy(out->data + out->len, ": ", 2);
-        memcpy(out->data + out->len + 2, base + f->value.at, f->value.len);
-        out->len += f->value.len + 2;
-        out->data[out->len++] = '\n';
-    }
-    return 0;
-}
-
-/* Writes the texts of k to out, in their order, and their lengths to *k. */
-static int append_kept(struct buffer *out, struct ws_kept *k, const struct conn *c,
-                       const struct ws_opening *o)
+static const struct ws_kept *keep_request(struct worker *w, const struct conn *c,
+                                          const struct ws_opening *o)
 {
     char extensions[EXTENSION_TEXT_MAX];
-    k->protocol_len = o->protocol ? (uint32_t)strlen(o->protocol) : 0;
-    k->extensions_len =
-        o->deflate->enabled ? (uint32_t)extension_response(extensions, o->deflate) : 0;
-    if (buffer_append(out, o->protocol, k->protocol_len) < 0 ||
-        buffer_append(out, extensions, k->extensions_len) < 0)
-        return ERR_MEMORY;
-    size_t at = out->len;
-    if (buffer_printf(out, "%s://%.*s", c->secure ? "wss" : "ws", (int)o->authority_len,
-                      o->authority) < 0)
-        return ERR_MEMORY;
-    k->origin_len = (uint32_t)(out->len - at);
-    k->path_len = (uint32_t)o->path_len;
-    k->query_len = (uint32_t)o->query_len;
-    if (buffer_append(out, o->path, o->path_len) < 0 ||
-        buffer_append(out, o->query, o->query_len) < 0)
-        return ERR_MEMORY;
-    at = out->len;
-    if (append_headers(out, o->head, o->base) < 0)
-        return ERR_MEMORY;
-    k->headers_len = (uint32_t)(out->len - at);
-    return 0;
-}
-
-static struct ws_kept *make_kept(struct worker *w, const struct conn *c, const struct ws_opening *o)
-{
-    struct ws_kept k = {.generation = w->site->generation};
-    struct ws_kept *kept = NULL;
-    w->scratch.len = 0;
-    if (append_kept(&w->scratch, &k, c, o) == 0 && (kept = malloc(sizeof k + w->scratch.len))) {
-        *kept = k;
-        memcpy(kept->text, w->scratch.data, w->scratch.len);
-    }
-    w->scratch.len = 0;
-    return kept;
+    struct ws_kept_source from = {
+        .generation = w->site->generation,
+        .protocol = o->protocol,
+        .extensions = extensions,
+        .extensions_len = o->deflate->enabled ? extension_response(extensions, o->deflate) : 0,
+        .secure = c->secure,
+        .authority = o->authority,
+        .authority_len = o->authority_len,
+        .path = o->path,
+        .path_len = o->path_len,
+        .query = o->query,
+        .query_len = o->query_len,
+        .head = o->head,
+        .base = o->base,
+    };
+    return ws_kept_new(&w->kept, &w->scratch, &from);
 }
 
 int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *opening)
 {
     const struct deflate_params *deflate = opening->deflate;
-    c->kept = make_kept(w, c, opening);
+    c->kept = keep_request(w, c, opening);
     if (c->kept && deflate->enabled && (c->deflate = calloc(1, sizeof *c->deflate)))
         c->deflate->params = *deflate;
     if (!c->kept || (deflate->enabled && !c->deflate)) {
@@ -116,6 +68,7 @@ int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *ope
         return ERR_MEMORY;
     }
     c->route = opening->route;
+    c->rate_second = 0;
     c->state = CONN_OPEN;
     c->paused = false;
     conn_deadline(w, c, conn_limits(w, c)->idle_seconds);
@@ -130,9 +83,8 @@ int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *ope
 
 void ws_conn_deinit(struct worker *w, struct conn *c)
 {
-    (void)w;
     message_reader_deinit(&c->reader);
-    free(c->kept);
+    ws_kept_free(&w->kept, c->kept);
     if (c->deflate) {
         deflater_free(c->deflate->deflater);
         free(c->deflate);

@@ -10,19 +10,6 @@
 #include "protocol/extension.h"
 #include "protocol/http_head.h"
 
-/* What a WebSocket keeps of its request: one block of the size that it needs. The texts follow one
- * another, without NULs between. */
-struct ws_kept {
-    uint32_t protocol_len;
-    uint32_t extensions_len;
-    uint32_t origin_len; /* "ws://host", the url's first part */
-    uint32_t path_len;
-    uint32_t query_len; /* with its "?", 0 for none */
-    uint32_t headers_len;
-    uint32_t generation; /* of the site that it was opened in */
-    char text[];         /* protocol, extensions, origin, path, query, headers as "name: value\n" */
-};
-
 /* permessage-deflate of one connection. */
 struct ws_deflate {
     struct deflate_params params;

@@ -18,6 +18,7 @@
 #include "engine/topics.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
+#include "engine/ws_kept.h"
 #include "protocol/http_response.h"
 #include "protocol/router.h"
 #include "protocol/sha1.h"
@@ -208,22 +209,36 @@ int mw_resume(struct mw_worker *w, double conn)
     return 0;
 }
 
+/* Both parts of the headers, after one another in scratch. */
+static int kept_headers(const struct ws_kept *k, struct buffer *scratch, const char **out,
+                        size_t *len)
+{
+    const struct ws_kept_common *common = k->common;
+    const char *shared = common->text + common->protocol_len + common->extensions_len;
+    const char *own = k->text + k->origin_len + k->path_len + k->query_len;
+    scratch->len = 0;
+    if (buffer_append(scratch, shared, common->headers_len) < 0 ||
+        buffer_append(scratch, own, k->headers_len) < 0)
+        return ERR_MEMORY;
+    *out = (const char *)scratch->data;
+    *len = scratch->len;
+    scratch->len = 0;
+    return 0;
+}
+
 static void kept_text(const struct ws_kept *k, int which, const char **out, size_t *len)
 {
-    const char *protocol = k->text;
-    const char *extensions = protocol + k->protocol_len;
-    const char *origin = extensions + k->extensions_len;
+    const char *origin = k->text;
     const char *path = origin + k->origin_len;
     const char *query = path + k->path_len;
-    const char *headers = query + k->query_len;
     switch (which) {
     case MW_TEXT_PROTOCOL:
-        *out = protocol;
-        *len = k->protocol_len;
+        *out = k->common->text;
+        *len = k->common->protocol_len;
         break;
     case MW_TEXT_EXTENSIONS:
-        *out = extensions;
-        *len = k->extensions_len;
+        *out = k->common->text + k->common->protocol_len;
+        *len = k->common->extensions_len;
         break;
     case MW_TEXT_URL:
         *out = origin;
@@ -233,13 +248,9 @@ static void kept_text(const struct ws_kept *k, int which, const char **out, size
         *out = path;
         *len = k->path_len;
         break;
-    case MW_TEXT_QUERY: /* without the "?" */
+    default: /* MW_TEXT_QUERY: without the "?" */
         *out = k->query_len ? query + 1 : query;
         *len = k->query_len ? k->query_len - 1 : 0;
-        break;
-    default:
-        *out = headers;
-        *len = k->headers_len;
         break;
     }
 }
@@ -260,6 +271,8 @@ int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_
     }
     if (!c->kept)
         return ERR_CLOSED;
+    if (which == MW_TEXT_HEADERS)
+        return kept_headers(c->kept, &worker(w)->scratch, out, len);
     kept_text(c->kept, which, out, len);
     return 0;
 }
@@ -572,7 +585,7 @@ double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation)
 int mw_opened_in(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    return c && c->kept ? (int)c->kept->generation : ERR_CLOSED;
+    return c && c->kept ? (int)c->kept->common->generation : ERR_CLOSED;
 }
 
 void mw_digest(const char *data, size_t len, char out[41])

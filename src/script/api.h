@@ -78,8 +78,8 @@ void mw_flush(struct mw_worker *w, double conn);
 int mw_pause(struct mw_worker *w, double conn);
 int mw_resume(struct mw_worker *w, double conn);
 
-/* What a connection was opened with. Fills *out, *len with a text that is valid until the loop goes
- * on; ERR_CLOSED for a stale handle. */
+/* What a connection was opened with. Fills *out, *len with a text that is valid until the next
+ * call; ERR_CLOSED for a stale handle. */
 enum mw_text {
     MW_TEXT_REMOTE_ADDRESS, /* "127.0.0.1" */
     MW_TEXT_PROTOCOL,
@@ -90,7 +90,8 @@ enum mw_text {
     MW_TEXT_QUERY,  /* still encoded */
     MW_TEXT_HEADERS /* lines "name: value\n", names in lower case; without those that make up the
                       * handshake (Upgrade, Connection, Sec-WebSocket-*). Of the request; of a
-                      * connection that the script opened, of the answer */
+                      * connection that the script opened, of the answer. Those
+                      * of one name in their order */
 };
 int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_t *len);
 /* The i-th parameter of the route's pattern, still encoded; ERR_NOT_FOUND past the last. */

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/pool.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 #include "script/embedded.h"
@@ -20,6 +21,7 @@ enum function { RUN, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE,
 
 struct script {
     lua_State *lua;
+    struct pool blocks; /* Lua's */
     const struct log *log;
     int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
     uint64_t end_ms;          /* of the code that is loaded now; 0: none */
@@ -28,16 +30,12 @@ struct script {
 };
 
 /* Lua's memory comes from the C library, not from LuaJIT's own allocator, which maps and unmaps every
- * large string: a page fault for each 4 KiB of each message. */
+ * large string: a page fault for each 4 KiB of each message. Small blocks, which are nearly all, come
+ * from a pool. */
 static void *allocate(void *script, void *block, size_t old_size, size_t size)
 {
-    (void)script; /* for hooks: lua_getallocf gives it */
-    (void)old_size;
-    if (size == 0) {
-        free(block);
-        return NULL;
-    }
-    return realloc(block, size);
+    struct script *s = script;
+    return pool_realloc(&s->blocks, block, old_size, size);
 }
 
 /* package.preload's function for a module inside the binary. */
@@ -98,6 +96,8 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
     struct script *s = calloc(1, sizeof *s);
     lua_State *l = s ? lua_newstate(allocate, s) : NULL;
     if (!l) {
+        if (s)
+            pool_deinit(&s->blocks);
         free(s);
         (void)snprintf(why, SCRIPT_WHY_BYTES, "out of memory");
         return ERR_MEMORY;
@@ -294,5 +294,6 @@ void script_free(struct script *s)
     if (!s)
         return;
     lua_close(s->lua);
+    pool_deinit(&s->blocks);
     free(s);
 }
