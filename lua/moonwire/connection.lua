@@ -2,7 +2,7 @@
 -- (socket.lua) and the client's WebSocket (websocket.lua) have in common.
 --
 -- One table for each connection that the app's code has met, kept until its close event: an app may
--- well keep its users in a table with weak keys. It is small (184 bytes), since what C knows is
+-- well keep its users in a table with weak keys. It is small (136 bytes), since what C knows is
 -- asked for when it is read, and kept only then.
 
 local ffi = require "ffi"
@@ -23,16 +23,26 @@ local M = {}
 -- ---- layout ---------------------------------------------------------------------------------
 
 -- The array part; user fields and what was read once (params, url, …) go to the hash part.
-local HANDLE, STATE, ROUTE, LISTENERS, QUEUE, BINARY_TYPE, VERSION = 1, 2, 3, 4, 5, 6, 7
+-- M.entries makes it.
+local HANDLE, STATE, ROUTE, BINARY_TYPE, VERSION, USER_STATE = 1, 2, 3, 4, 5, 6
+local LISTENERS, QUEUE = 7, 8
 M.HANDLE, M.STATE, M.ROUTE = HANDLE, STATE, ROUTE -- ROUTE: its shape (route.lua)
 M.VERSION = VERSION     -- the generation that has last met it
 M.LISTENERS = LISTENERS -- a table of event_target, or false
 M.QUEUE = QUEUE         -- what waits (inbox.lua), or false
 M.BINARY_TYPE = BINARY_TYPE -- false: as its route says
+-- ws.state, read and written by the metatable: a field of the hash part would cost 48 bytes.
+M.USER_STATE = USER_STATE
 
--- What only few have: { code, reason } when it is closed; the text of its error event; bytes that
--- were sent in vain.
-local CLOSED_WITH, PROBLEM, UNSENT = 8, 9, 10
+-- A new object's table. Constants come last, since LuaJIT's bytecode files forget the size of an array
+-- that ends with something else: it would grow a hash part when it is filled.
+function M.entries(handle, state, shape, binary_type, version)
+    return { handle, state, shape, binary_type, version, nil, false, false }
+end
+
+-- What only few have, in the hash part: { code, reason } when it is closed; the text of its error
+-- event; bytes that were sent in vain.
+local CLOSED_WITH, PROBLEM, UNSENT = 9, 10, 11
 M.CLOSED_WITH, M.PROBLEM = CLOSED_WITH, PROBLEM
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
@@ -495,6 +505,9 @@ function M.class(own, close_codes, close_codes_text)
     local meta = { close_codes = close_codes, close_codes_text = close_codes_text }
 
     function meta.__index(ws, key)
+        if key == "state" then -- a constant in a trace: the others do not pay for it
+            return rawget(ws, USER_STATE)
+        end
         local method = methods[key]
         if method ~= nil then
             return method
@@ -510,9 +523,11 @@ function M.class(own, close_codes, close_codes_text)
         end
     end
 
-    -- Runs for the first assignment of a field only: later ones find it in the table.
+    -- But for state, runs for the first assignment of a field only: later ones find it in the table.
     function meta.__newindex(ws, key, value)
-        if handlers[key] then
+        if key == "state" then
+            rawset(ws, USER_STATE, value)
+        elseif handlers[key] then
             set_handler(ws, key, value)
         elseif key == "binaryType" then
             M.check_binary_type(value, 2)

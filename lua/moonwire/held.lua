@@ -69,6 +69,9 @@ local function look_at(into, serving, ws)
             look(into, serving, pattern, name, value, DEPTH)
         end
     end
+    if ws[connection.USER_STATE] ~= nil then
+        look(into, serving, pattern, "state", ws[connection.USER_STATE], DEPTH)
+    end
     if ws[connection.LISTENERS] then
         look(into, serving, pattern, "listeners", ws[connection.LISTENERS], DEPTH)
     end

@@ -181,7 +181,7 @@ meta.__tostring = function(req)
 end
 
 function M.new(handle, serial, route)
-    return setmetatable({ handle, serial, route, false, false }, meta)
+    return setmetatable({ handle, serial, route }, meta)
 end
 
 function M.handle(req)
@@ -195,7 +195,7 @@ end
 -- ---- answers --------------------------------------------------------------------------------
 
 local function respond(req, status, headers, body)
-    headers = (req[HEADERS_OUT] or "") .. headers
+    headers = (rawget(req, HEADERS_OUT) or "") .. headers
     return C.mw_respond(worker, req[HANDLE], req[SERIAL], status, headers, #headers, body, #body)
 end
 
@@ -240,7 +240,7 @@ function M.answer(req, first, second, third)
     elseif body ~= nil and type(body) ~= "string" then
         return nil, ("the body is a string, or a table for JSON, got %s"):format(type(body))
     end
-    if body and not has_type(lines .. (req[HEADERS_OUT] or "")) then
+    if body and not has_type(lines .. (rawget(req, HEADERS_OUT) or "")) then
         lines = kind .. lines
     end
     if respond(req, status, lines, body or "") == native.ERR_INVALID then
@@ -250,12 +250,12 @@ function M.answer(req, first, second, third)
 end
 
 function M.rejected(req)
-    return req[REJECTED]
+    return rawget(req, REJECTED)
 end
 
 -- Sends what req:reject was given.
 function M.refuse(req, refusal)
-    local kind = has_type(refusal.headers .. (req[HEADERS_OUT] or "")) and "" or TEXT
+    local kind = has_type(refusal.headers .. (rawget(req, HEADERS_OUT) or "")) and "" or TEXT
     respond(req, refusal.status, kind .. refusal.headers, refusal.body)
 end
 
@@ -265,7 +265,7 @@ function M.accept(req)
     if protocol ~= nil and type(protocol) ~= "string" then
         return nil, ("req.protocol is a string, got %s"):format(type(protocol))
     end
-    local headers = req[HEADERS_OUT] or ""
+    local headers = rawget(req, HEADERS_OUT) or ""
     local result = C.mw_upgrade_accept(worker, req[HANDLE], req[SERIAL], protocol,
         protocol and #protocol or 0, headers, #headers)
     if result == native.ERR_INVALID then

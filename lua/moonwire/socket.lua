@@ -50,8 +50,7 @@ local meta = connection.class(getters, close_codes, "1000 (normal), 1001 (going 
 
 -- A new object for a connection that has none.
 function M.adopt(handle, route, version)
-    local ws = setmetatable({ handle, OPEN, route.shape, false, false, false, version },
-        meta)
+    local ws = setmetatable(connection.entries(handle, OPEN, route.shape, false, version), meta)
     connection.register(ws)
     return ws
 end

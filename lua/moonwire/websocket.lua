@@ -215,7 +215,7 @@ local function new(url, protocols, options)
     if handle < 0 then
         error(("WebSocket: %s"):format(failures[handle] or ffi.string(why[0])), 3)
     end
-    local ws = setmetatable({ handle, CONNECTING, route, false, false, "string", 0 }, meta)
+    local ws = setmetatable(connection.entries(handle, CONNECTING, route, "string", 0), meta)
     rawset(ws, "url", serialized)
     connection.register(ws)
     return ws

@@ -1,0 +1,87 @@
+-- What open connections cost, and that what they share is each one's own.
+
+local start = require("spec.support.server").start
+
+-- Bytes of the process that are in memory and its own.
+local function resident(server)
+    local total = 0
+    local file = assert(io.open(("/proc/%d/smaps_rollup"):format(server.process.pid)))
+    for line in file:lines() do
+        local kilobytes = line:match "^Private_%a+:%s+(%d+) kB"
+        total = total + (kilobytes or 0) * 1024
+    end
+    file:close()
+    return total
+end
+
+describe("Open connections", function()
+    local server
+
+    after_each(function()
+        server:stop()
+    end)
+
+    it("have their own request, also where others had the same", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/:room", { on_message = function(ws, name)
+                ws:send(tostring(name == "room" and ws.params.room or name == "url" and ws.url
+                    or ws.headers[name]))
+            end })
+        ]]
+        local function open(path, fields)
+            fields.Host = "a.example"
+            return server:websocket(path, { fields = fields })
+        end
+        local function ask(p, name)
+            p:text(name)
+            return p:read_text()
+        end
+        local peers = {
+            open("/one", { Cookie = "id=1", Accept = "x" }),
+            open("/one", { Cookie = "id=1", Accept = "x" }),
+            open("/two?q", { Cookie = "id=2", Accept = "x" }),
+            open("/two", { Cookie = { "id=3", "more=4" }, ["X-Forwarded-For"] = "10.0.0.1" }),
+        }
+        peers[1]:close_cleanly()
+        assert.are.equal("id=1", ask(peers[2], "cookie"))
+        assert.are.equal("x", ask(peers[2], "accept"))
+        assert.are.equal("one", ask(peers[2], "room"))
+        peers[2]:close_cleanly()
+        assert.are.equal("id=2", ask(peers[3], "cookie"))
+        assert.are.equal("x", ask(peers[3], "accept"))
+        assert.are.equal("ws://a.example/two?q", ask(peers[3], "url"))
+        assert.are.equal("id=3; more=4", ask(peers[4], "cookie"))
+        assert.are.equal("10.0.0.1", ask(peers[4], "x-forwarded-for"))
+        assert.are.equal("nil", ask(peers[4], "accept"))
+        assert.are.equal("a.example", ask(peers[4], "host"))
+        local again = open("/one", { Cookie = "id=1", Accept = "x" })
+        assert.are.equal("id=1", ask(again, "cookie"))
+    end)
+
+    -- On builds with a sanitizer memory is not what it is.
+    local is_sanitized = (os.getenv "MOONWIRE_BUILD" or "build"):find "san"
+
+    if not is_sanitized then
+        it("cost less than 450 bytes each where the script keeps nothing, 850 with a ws.state",
+            function()
+                server = start [[
+                    local mw = require "moonwire"
+                    mw.ws("/", { on_message = function() end })
+                    mw.ws("/state", { on_upgrade = function() return { user = 1 } end })
+                ]]
+                local function each_of(path, count)
+                    for _ = 1, 200 do -- what is made once for all
+                        server:websocket(path, { fields = { ["User-Agent"] = ("x"):rep(200) } })
+                    end
+                    local before = resident(server)
+                    for _ = 1, count do
+                        server:websocket(path, { fields = { ["User-Agent"] = ("x"):rep(200) } })
+                    end
+                    return (resident(server) - before) / count
+                end
+                assert.is_true(each_of("/", 1000) < 450)
+                assert.is_true(each_of("/state", 1000) < 850)
+            end)
+    end
+end)
