@@ -34,8 +34,8 @@ M.BINARY_TYPE = BINARY_TYPE -- false: as its route says
 -- ws.state, read and written by the metatable: a field of the hash part would cost 48 bytes.
 M.USER_STATE = USER_STATE
 
--- A new object's table. Constants come last, since LuaJIT's bytecode files forget the size of an array
--- that ends with something else: it would grow a hash part when it is filled.
+-- A new object's table. Constants come last, since LuaJIT's bytecode files forget the size of an
+-- array that ends with something else: it would grow a hash part when it is filled.
 function M.entries(handle, state, shape, binary_type, version)
     return { handle, state, shape, binary_type, version, nil, false, false }
 end
@@ -523,7 +523,7 @@ function M.class(own, close_codes, close_codes_text)
         end
     end
 
-    -- But for state, runs for the first assignment of a field only: later ones find it in the table.
+    -- But for state, runs for a field's first assignment only: later ones find it in the table.
     function meta.__newindex(ws, key, value)
         if key == "state" then
             rawset(ws, USER_STATE, value)

@@ -573,9 +573,9 @@ double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation)
 {
     const struct worker *mine = worker(w);
     while (*slot < mine->slot_cap) {
-        const struct conn *c = mine->conns[(*slot)++];
+        const struct conn *c = conn_at(mine, (*slot)++);
         if (c && c->kept && !c->client && (c->state == CONN_OPEN || c->state == CONN_CLOSING)) {
-            *generation = c->kept->generation;
+            *generation = c->kept->common->generation;
             return conn_handle(mine, c);
         }
     }
