@@ -1,5 +1,6 @@
 local ffi = require "ffi"
 local core = require "spec.support.cdef"
+local big_endian = require("spec.support.frame").big_endian
 local C = core.C
 
 -- Decodes what is there, and checks that each shorter input asks for more or shows the same fault.
@@ -33,15 +34,6 @@ local function fault(header)
     return text ~= nil and ffi.string(text) or nil
 end
 
-local function length(bytes, n)
-    local out = {}
-    for i = bytes, 1, -1 do
-        out[i] = string.char(n % 256)
-        n = math.floor(n / 256)
-    end
-    return table.concat(out)
-end
-
 describe("frame", function()
     it("§5.7 reads the examples", function()
         local frame, used = decode "\129\5"
@@ -64,8 +56,8 @@ describe("frame", function()
     for _, case in ipairs {
         { 0, "\130\0" }, { 1, "\130\1" }, { 125, "\130\125" }, { 126, "\130\126\0\126" },
         { 127, "\130\126\0\127" }, { 65535, "\130\126\255\255" },
-        { 65536, "\130\127" .. length(8, 65536) },
-        { 2 ^ 40 + 7, "\130\127" .. length(8, 2 ^ 40 + 7) },
+        { 65536, "\130\127" .. big_endian(65536, 8) },
+        { 2 ^ 40 + 7, "\130\127" .. big_endian(2 ^ 40 + 7, 8) },
     } do
         it("§5.2 reads a length of " .. case[1], function()
             local frame, used = decode(case[2])
@@ -88,8 +80,8 @@ describe("frame", function()
     it("§5.2 refuses a length that is not in the fewest bytes, as soon as that shows", function()
         for _, case in ipairs {
             { "\130\126\0\125", 4 }, { "\130\126\0\0", 4 },
-            { "\130\127" .. length(8, 65535), 8 }, { "\130\127" .. length(8, 125), 8 },
-            { "\130\127" .. length(8, 0), 8 },
+            { "\130\127" .. big_endian(65535, 8), 8 }, { "\130\127" .. big_endian(125, 8), 8 },
+            { "\130\127" .. big_endian(0, 8), 8 },
             { "\130\254\0\1\55\250\33\61", 4 },
         } do
             local result, at = decode(case[1])
@@ -152,7 +144,7 @@ describe("frame", function()
     it("§5.5 refuses a control frame longer than 125 bytes after its second byte", function()
         for _, opcode in ipairs { 136, 137, 138 } do
             for _, form in ipairs { 126, 127, 254, 255 } do
-                local result, at = decode(string.char(opcode, form) .. length(8, 126))
+                local result, at = decode(string.char(opcode, form) .. big_endian(126, 8))
                 assert.are.equal("ERR_PROTOCOL", result)
                 assert.are.equal(2, at)
             end

@@ -21,7 +21,8 @@ function M.mask(payload, key)
     return ffi.string(out, n)
 end
 
-local function big_endian(n, size)
+-- A number in size bytes, the highest first.
+function M.big_endian(n, size)
     local out = {}
     for i = size, 1, -1 do
         out[i] = string.char(n % 256)
@@ -36,7 +37,7 @@ local function length_of(n, form)
     if form == 7 then
         return n, ""
     end
-    return form == 16 and 126 or 127, big_endian(n, form / 8)
+    return form == 16 and 126 or 127, M.big_endian(n, form / 8)
 end
 
 -- A client's frame. options: fin (true), rsv1, rsv2, rsv3 (false), key (four bytes; false: not
@@ -56,7 +57,7 @@ end
 
 -- The payload of a Close frame (§5.5.1).
 function M.close(code, reason)
-    return code and big_endian(code, 2) .. (reason or "") or ""
+    return code and M.big_endian(code, 2) .. (reason or "") or ""
 end
 
 -- A Close frame's payload to code and reason; nothing for an empty one.
