@@ -2,13 +2,15 @@
 --
 -- docs/protocol.md: every file, function and spec title that it names exists, and each rule names
 -- code and a spec. docs/tuning.md: every limit with its default and every counter, in the code's
--- order. docs/api.md names them all. Everywhere: links and files exist, Lua blocks compile.
+-- order, and the defaults of compression. docs/api.md names them all. Everywhere: links and files
+-- exist, Lua blocks compile.
 
 local M = {}
 
 local documents = {
     "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/protocol.md",
-    "docs/deployment.md", "docs/tuning.md", "examples/README.md", "bench/README.md",
+    "docs/deployment.md", "docs/tuning.md", "docs/reload.md",
+    "examples/README.md", "bench/README.md", "bench/NOTES.md",
 }
 
 -- ---- what the code says ---------------------------------------------------------------------
@@ -39,6 +41,16 @@ local function limits_of(source)
         list[#list + 1] = { name, low and low * 2 ^ shift or tonumber(value) }
     end
     return list
+end
+
+-- The number that each option of permessage-deflate is by default, by name.
+local function compression_of(source)
+    local body = source:match "deflate_options_default%s*=%s*{(.-)\n};"
+    local out = {}
+    for name, value in (body or ""):gmatch "%.([%w_]+)%s*=%s*(%d+)," do
+        out[name] = tonumber(value)
+    end
+    return out
 end
 
 local function counters_of(source)
@@ -174,6 +186,32 @@ local function check_names(self, path, heading, wanted)
     return rows
 end
 
+local function check_defaults(self, path, rows, defaults)
+    for _, row in ipairs(rows) do
+        if defaults[row.name] and amount(row.value) ~= defaults[row.name] then
+            self.fault(path, row.line, ("the default of %s is %d, not %s"):format(row.name,
+                defaults[row.name], row.value))
+        end
+    end
+end
+
+-- docs/api.md has them in brackets behind the names: `level` 1–9 (1)
+local function check_compression(self, path)
+    local defaults = compression_of(self.read "src/protocol/extension.c" or "")
+    if not next(defaults) then
+        self.fault(path, 1, "no defaults of compression are found in the code")
+    end
+    check_defaults(self, path, table_below(self.read(path) or "", "Compression"), defaults)
+    local api = self.read "docs/api.md" or ""
+    for name, value in pairs(defaults) do
+        local said = api:match("`" .. name .. "`[^()`|]*%((%d+)")
+        if said and tonumber(said) ~= value then
+            self.fault("docs/api.md", 1, ("the default of %s is %d, not %s"):format(name, value,
+                said))
+        end
+    end
+end
+
 function M.tuning(self)
     local path = "docs/tuning.md"
     local limits = limits_of(self.read "src/base/limits.c" or "")
@@ -181,12 +219,8 @@ function M.tuning(self)
     for i, limit in ipairs(limits) do
         names[i], defaults[limit[1]] = limit[1], limit[2]
     end
-    for _, row in ipairs(check_names(self, path, "Limits", names)) do
-        if defaults[row.name] and amount(row.value) ~= defaults[row.name] then
-            self.fault(path, row.line, ("the default of %s is %d, not %s"):format(row.name,
-                defaults[row.name], row.value))
-        end
-    end
+    check_defaults(self, path, check_names(self, path, "Limits", names), defaults)
+    check_compression(self, path)
     local counters = counters_of(self.read "src/engine/counters.c" or "")
     check_names(self, path, "Counters", counters)
     if #names == 0 or #counters == 0 then

@@ -33,6 +33,10 @@ describe("the documents", function()
             { "docs/protocol.md", "`opcode_is_known`", "", "names no function" },
         ["a default that has changed"] =
             { "src/base/limits.c", ".head_bytes = 16384", ".head_bytes = 32768", "head_bytes" },
+        ["a default of compression that has changed"] =
+            { "src/protocol/extension.c", ".level = 1", ".level = 6", "tuning.md" },
+        ["one that the page on the API has otherwise"] =
+            { "docs/api.md", "`level` 1–9 (1)", "`level` 1–9 (6)", "api.md" },
         ["a limit that is new"] =
             { "src/base/limits.c", ".head_bytes = 16384", ".new_bytes = 1,\n.head_bytes = 16384",
                 "new_bytes" },
