@@ -3,10 +3,10 @@
 -- all that the system had taken: the rest is what bufferedAmount must have said.
 
 local acceptors = require "spec.support.acceptor"
+local certificates = require "spec.support.certificates"
 local frame = require "spec.support.frame"
 local process = require "spec.support.process"
 local start = require("spec.support.server").start
-local tls = require "spec.support.tls"
 
 -- fill(ws, size) sends numbered messages until the system has refused some; all that was sent.
 -- Half of each cannot be compressed, so that two that lie in one piece have the same share.
@@ -257,7 +257,9 @@ describe("bufferedAmount", function()
     it("is right over TLS, with what is encrypted already", function()
         server = start(app .. [[
             mw.listen { port = 0, host = "127.0.0.1", tls = { cert = "s.pem", key = "s.key" } }
-        ]], { listen = {}, setup = function(f) tls.certificate(f.path, "s", { "localhost" }) end })
+        ]], { listen = {}, setup = function(new)
+            certificates.make(new.path, "s", { "localhost" })
+        end })
         local p = server:websocket("/plain", { receive_buffer = 4096, tls = {} })
         p:text "1000000"
         server:printed "^filled"
@@ -358,7 +360,7 @@ describe("bufferedAmount", function()
 
         it("is right over TLS, with what is encrypted already", function()
             folder = process.folder()
-            local certificate, key = tls.certificate(folder.path, "s", { "localhost" })
+            local certificate, key = certificates.make(folder.path, "s", { "localhost" })
             acceptor = acceptors.new { tls = { certificate = certificate, key = key } }
             local sent, buffered, got = filled(1000000,
                 '{ insecure = true, queued_bytes = "64M" }')

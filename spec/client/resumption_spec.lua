@@ -1,9 +1,9 @@
 -- TLS sessions that a client resumes: with whom, how often, and never where trust differs.
 
 local acceptors = require "spec.support.acceptor"
+local certificates = require "spec.support.certificates"
 local process = require "spec.support.process"
 local server = require "spec.support.server"
-local tls = require "spec.support.tls"
 
 -- An echo server of Node's ws with one version of TLS; says whether it resumed.
 local node = [[
@@ -39,7 +39,7 @@ describe("A client's TLS session", function()
 
     setup(function()
         folder = process.folder()
-        certificate, key = tls.certificate(folder.path, "s", { "localhost" })
+        certificate, key = certificates.make(folder.path, "s", { "localhost" })
         other = folder.path .. "/other.pem"
         assert(os.execute(("cp %s %s"):format(certificate, other)) == 0)
     end)

@@ -2,8 +2,8 @@
 -- without compression.
 
 local acceptors = require "spec.support.acceptor"
+local certificates = require "spec.support.certificates"
 local process = require "spec.support.process"
-local tls = require "spec.support.tls"
 
 local app = [[
 local mw = require "moonwire"
@@ -84,7 +84,7 @@ describe("The client talks to", function()
 
     setup(function()
         folder = process.folder()
-        certificate, key = tls.certificate(folder.path, "a", { "localhost" })
+        certificate, key = certificates.make(folder.path, "a", { "localhost" })
     end)
 
     teardown(function()

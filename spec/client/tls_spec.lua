@@ -1,10 +1,10 @@
 -- wss from the client's side: whom it believes.
 
 local acceptors = require "spec.support.acceptor"
+local certificates = require "spec.support.certificates"
 local frame = require "spec.support.frame"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
-local tls = require "spec.support.tls"
 
 local folder
 
@@ -32,7 +32,7 @@ describe("A client over TLS", function()
 
     setup(function()
         folder = process.folder()
-        authority = tls.certificate(folder.path, "ca", { "ca.test" })
+        authority = certificates.make(folder.path, "ca", { "ca.test" })
         folder:write("ca.cnf", ([[
             [ca]
             default_ca = d
@@ -107,7 +107,7 @@ describe("A client over TLS", function()
     end)
 
     it("does not believe a certificate that signed itself", function()
-        local certificate, key = tls.certificate(folder.path, "self", { "localhost" })
+        local certificate, key = certificates.make(folder.path, "self", { "localhost" })
         refused({ certificate = certificate, key = key }, "wss://localhost:PORT", trusting(),
             "TLS: the certificate of localhost is signed by itself, not by a known authority")
         acceptor:close()

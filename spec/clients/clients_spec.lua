@@ -2,9 +2,9 @@
 -- The scripts beside this file say what they saw; what they should have seen is here.
 
 local cjson = require "cjson"
+local certificates = require "spec.support.certificates"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
-local tls = require "spec.support.tls"
 
 local app = [[
 local mw = require "moonwire"
@@ -113,7 +113,7 @@ for _, client in ipairs(clients) do
             server = servers.start(app, {
                 listen = {},
                 setup = function(folder)
-                    tls.certificate(folder.path, "a", { "localhost" })
+                    certificates.make(folder.path, "a", { "localhost" })
                 end,
             })
             secure_port = server.process:port()

@@ -1,5 +1,6 @@
 -- The command line of the real binary: what it takes, and what it says when it cannot start.
 
+local certificates = require "spec.support.certificates"
 local process = require "spec.support.process"
 local socket = require "socket"
 
@@ -159,10 +160,7 @@ describe("moonwire", function()
 
         it("tells that a key does not belong to its certificate", function()
             for _, name in ipairs { "a", "b" } do
-                local file = folder.path .. "/" .. name
-                os.execute("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-                    .. "-days 2 -subj /CN=localhost 2>/dev/null -keyout " .. file .. ".key -out "
-                    .. file .. ".pem")
+                certificates.make(folder.path, name, { "localhost" })
             end
             local bad = folder:write("tls.lua", ([[
                 local mw = require "moonwire"

@@ -1,8 +1,8 @@
 -- Listeners and certificates across reloads.
 
+local certificates = require "spec.support.certificates"
 local peer = require "spec.support.peer"
 local servers = require "spec.support.server"
-local tls = require "spec.support.tls"
 
 local hello = [[
 local mw = require "moonwire"
@@ -89,8 +89,8 @@ for _, workers in ipairs { 1, 2 } do
 
         it("takes up a new certificate for new handshakes, and keeps one that fits", function()
             start(secure, function(folder)
-                tls.certificate(folder.path, "a", { "a.test" })
-                tls.certificate(folder.path, "b", { "b.test" })
+                certificates.make(folder.path, "a", { "a.test" })
+                certificates.make(folder.path, "b", { "b.test" })
             end)
             local path = server.folder.path
             local function shown()
@@ -125,7 +125,7 @@ describe("with --watch a certificate", function()
             listen = {}, arguments = { "--watch", "--workers", "2" },
             setup = function(folder)
                 for i = 1, 4 do
-                    tls.certificate(folder.path, "new" .. i, { "localhost" })
+                    certificates.make(folder.path, "new" .. i, { "localhost" })
                 end
                 os.execute(("cd '%s' && cp new4.pem a.pem && cp new4.key a.key"):format(
                     folder.path))

@@ -1,10 +1,10 @@
 -- Several listeners of both kinds in one app, and the certificates that they are given.
 
+local certificates = require "spec.support.certificates"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
 local shell = require "spec.support.shell"
-local tls = require "spec.support.tls"
 
 -- A certificate whose time was in 2020: folder/old.pem, folder/old.key.
 local function expired_certificate(folder)
@@ -64,8 +64,8 @@ describe("listeners", function()
         ]], {
             listen = {},
             setup = function(folder)
-                tls.certificate(folder.path, "a", { "a.test" })
-                tls.certificate(folder.path, "b", { "b.test" })
+                certificates.make(folder.path, "a", { "a.test" })
+                certificates.make(folder.path, "b", { "b.test" })
             end,
         })
         local first, second, six = server.process:port(), server.process:port(),
@@ -105,7 +105,7 @@ describe("listeners", function()
         ]], {
             listen = {},
             setup = function(folder)
-                local cert, key = tls.certificate(folder.path, "a", { "a.test" })
+                local cert, key = certificates.make(folder.path, "a", { "a.test" })
                 shell(("cat %s %s > %s/both.pem"):format(cert, key, folder.path))
             end,
         })
@@ -133,8 +133,8 @@ describe("listeners", function()
 
         before_each(function()
             folder = process.folder()
-            tls.certificate(folder.path, "a", { "a.test" })
-            tls.certificate(folder.path, "b", { "b.test" })
+            certificates.make(folder.path, "a", { "a.test" })
+            certificates.make(folder.path, "b", { "b.test" })
             folder:write("text.pem", "this is no certificate\n")
             folder:write("broken.pem",
                 "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")

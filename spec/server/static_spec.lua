@@ -1,7 +1,7 @@
 -- mw.static: the files of a folder (RFC 9110 §8.8, §13, §14), and nothing else.
 
+local certificates = require "spec.support.certificates"
 local servers = require "spec.support.server"
-local tls = require "spec.support.tls"
 local sys_stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 local utime = require "posix.utime"
@@ -69,7 +69,7 @@ describe("mw.static", function()
                 end
                 assert(sys_stat.mkfifo(public .. "/fifo", 384))
                 utime.utime(public .. "/a.txt", day)
-                tls.certificate(folder.path, "a", { "localhost" })
+                certificates.make(folder.path, "a", { "localhost" })
             end,
         })
         secure_port = server.process:port()

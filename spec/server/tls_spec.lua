@@ -1,5 +1,6 @@
 -- TLS as clients meet it (RFC 8446, RFC 5246, RFC 7301, RFC 6066 §3).
 
+local certificates = require "spec.support.certificates"
 local frame = require "spec.support.frame"
 local peer = require "spec.support.peer"
 local servers = require "spec.support.server"
@@ -47,8 +48,8 @@ describe("a TLS listener", function()
             listen = {},
             arguments = { "--workers", tostring(workers) },
             setup = function(folder)
-                tls.certificate(folder.path, "a", { "a.test", "www.a.test" })
-                tls.certificate(folder.path, "b", { "b.test", "*.b.test" })
+                certificates.make(folder.path, "a", { "a.test", "www.a.test" })
+                certificates.make(folder.path, "b", { "b.test", "*.b.test" })
             end,
         })
         plain_port = server.process:port()

@@ -2,9 +2,9 @@
 -- limits on connections, which count for both together.
 
 local cjson = require "cjson"
+local certificates = require "spec.support.certificates"
 local peer = require "spec.support.peer"
 local servers = require "spec.support.server"
-local tls = require "spec.support.tls"
 
 local app = [[
 local mw = require "moonwire"
@@ -30,7 +30,7 @@ describe("workers", function()
             listen = {},
             arguments = { "--workers", tostring(workers or 2) },
             setup = function(folder)
-                tls.certificate(folder.path, "a", { "localhost" })
+                certificates.make(folder.path, "a", { "localhost" })
             end,
         })
         secure_port = server.process:port()

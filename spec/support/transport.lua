@@ -1,9 +1,11 @@
--- The transport layer for specs: declares src/transport/*.h through the FFI, and has a TLS
--- client made of OpenSSL that talks through memory: a spec says which bytes the server gets when.
+-- The transport layer for specs: declares src/transport/*.h through the FFI, and has both ends
+-- of a connection, the client's of OpenSSL (openssl.lua): a spec says which bytes the server gets
+-- when.
 
 local ffi = require "ffi"
-local shell = require "spec.support.shell"
 local core = require "spec.support.cdef"
+local openssl = require "spec.support.openssl"
+local shell = require "spec.support.shell"
 
 local M = { C = core.C }
 
@@ -33,52 +35,12 @@ for _, name in ipairs { "transport", "tcp", "tls", "dev_cert" } do
     ffi.cdef(text)
 end
 
-ffi.cdef [[
-typedef struct ssl_st SSL;
-typedef struct ssl_ctx_st SSL_CTX;
-typedef struct bio_st BIO;
-typedef struct ssl_session_st SSL_SESSION;
-const void *TLS_client_method(void);
-SSL_CTX *SSL_CTX_new(const void *method);
-void SSL_CTX_free(SSL_CTX *ctx);
-SSL *SSL_new(SSL_CTX *ctx);
-void SSL_free(SSL *ssl);
-void SSL_set_connect_state(SSL *ssl);
-void SSL_set_bio(SSL *ssl, BIO *r, BIO *w);
-long SSL_ctrl(SSL *ssl, int command, long number, void *pointer);
-int SSL_set_cipher_list(SSL *ssl, const char *text);
-int SSL_set_alpn_protos(SSL *ssl, const char *protos, unsigned len);
-int SSL_do_handshake(SSL *ssl);
-int SSL_read(SSL *ssl, void *into, int len);
-int SSL_write(SSL *ssl, const void *data, int len);
-int SSL_shutdown(SSL *ssl);
-int SSL_get_shutdown(const SSL *ssl);
-int SSL_key_update(SSL *ssl, int kind);
-const char *SSL_get_version(const SSL *ssl);
-void SSL_get0_alpn_selected(const SSL *ssl, const char **out, unsigned *len);
-SSL_SESSION *SSL_get1_session(SSL *ssl);
-int SSL_SESSION_is_resumable(const SSL_SESSION *session);
-int SSL_set_session(SSL *ssl, SSL_SESSION *session);
-void SSL_SESSION_free(SSL_SESSION *session);
-void *SSL_get1_peer_certificate(const SSL *ssl);
-void X509_free(void *certificate);
-int X509_check_host(void *certificate, const char *name, size_t len, unsigned flags, char **peer);
-BIO *BIO_new(const void *method);
-const void *BIO_s_mem(void);
-int BIO_read(BIO *bio, void *into, int len);
-int BIO_write(BIO *bio, const void *data, int len);
-void ERR_clear_error(void);
-unsigned long ERR_peek_error(void);
-]]
-
-local C, ssl = M.C, ffi.load "libssl.so.3"
+local C, ssl = M.C, openssl.C
 M.ssl = ssl
 local AGAIN = C.ERR_AGAIN
 local POLLIN, POLLOUT = 1, 4
 local MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
 local SOL_SOCKET, SO_SNDBUF, SO_RCVBUF = 1, 7, 8
-local CTRL_SERVERNAME, CTRL_MIN_VERSION, CTRL_MAX_VERSION = 55, 123, 124
-local versions = { ["TLSv1.1"] = 0x302, ["TLSv1.2"] = 0x303, ["TLSv1.3"] = 0x304 }
 
 -- Waits until fd is readable (or writable); the wait is bounded, and its end is the spec's failure.
 function M.wait(fd, for_write)
@@ -144,9 +106,9 @@ function M.context(pairs_of_paths, options)
 end
 
 -- The two ends of one connection: link.server (struct transport), link.fd (the client's socket),
--- link.ssl (the client's TLS). Options: buffer (bytes of the socket's buffers), alpn, name,
--- version (the client's only one), session.
-local Link = {}
+-- and with TLS the client of openssl.lua. Options: buffer (bytes of the socket's buffers) and those
+-- of that client.
+local Link = setmetatable({}, { __index = openssl.Client })
 Link.__index = Link
 
 local function set_buffer(fd, name, bytes)
@@ -154,35 +116,12 @@ local function set_buffer(fd, name, bytes)
     assert(ffi.C.setsockopt(fd, SOL_SOCKET, name, value, 4) == 0)
 end
 
-local function new_client(o)
-    local ctx = ffi.gc(ssl.SSL_CTX_new(ssl.TLS_client_method()), ssl.SSL_CTX_free)
-    local s = ffi.gc(ssl.SSL_new(ctx), ssl.SSL_free)
-    if o.version then
-        -- OpenSSL's own client says nothing in TLS 1.1 at its usual level.
-        ssl.SSL_set_cipher_list(s, "ALL:@SECLEVEL=0")
-        ssl.SSL_ctrl(s, CTRL_MIN_VERSION, versions[o.version], nil)
-        ssl.SSL_ctrl(s, CTRL_MAX_VERSION, versions[o.version], nil)
-    end
-    if o.name then
-        ssl.SSL_ctrl(s, CTRL_SERVERNAME, 0, ffi.cast("char *", o.name))
-    end
-    if o.alpn then
-        assert(ssl.SSL_set_alpn_protos(s, o.alpn, #o.alpn) == 0)
-    end
-    if o.session then
-        assert(ssl.SSL_set_session(s, o.session) == 1)
-    end
-    local input, output = ssl.BIO_new(ssl.BIO_s_mem()), ssl.BIO_new(ssl.BIO_s_mem())
-    ssl.SSL_set_bio(s, input, output)
-    ssl.SSL_set_connect_state(s)
-    return s, input, output
-end
-
 -- A connection to context (nil: plain TCP), not yet shaken hands.
 function M.link(context, o)
     o = o or {}
     local listeners = assert(M.listen "127.0.0.1")
-    local self = setmetatable({ open = true }, Link)
+    local self = setmetatable(context and openssl.client(o) or {}, Link)
+    self.open = true
     self.fd = M.connect(listeners[1])
     local fd = M.accept(listeners[1])
     C.tcp_listen_close(listeners[1])
@@ -194,20 +133,8 @@ function M.link(context, o)
     if context then
         self.server.tls = C.tls_accept(context, fd)
         assert(self.server.tls ~= nil)
-        self.ssl, self.input, self.output = new_client(o)
     end
-    self.scratch = ffi.new("uint8_t[?]", 65536)
     return self
-end
-
--- What the client's TLS wants to send, without sending it.
-function Link:outgoing()
-    local parts = {}
-    repeat
-        local n = ssl.BIO_read(self.output, self.scratch, 65536)
-        parts[#parts + 1] = n > 0 and ffi.string(self.scratch, n) or nil
-    until n <= 0
-    return table.concat(parts)
 end
 
 function Link:send_raw(bytes)
@@ -216,7 +143,8 @@ end
 
 -- Gives the client's TLS at most len bytes of what has come. Returns how many, 0 at the end.
 function Link:fetch(len)
-    local n = tonumber(ffi.C.recv(self.fd, self.scratch, len or 65536, MSG_DONTWAIT))
+    len = len or openssl.scratch_bytes
+    local n = tonumber(ffi.C.recv(self.fd, self.scratch, len, MSG_DONTWAIT))
     if n > 0 then
         ssl.BIO_write(self.input, self.scratch, n)
     end
@@ -256,7 +184,7 @@ end
 function Link:decrypted()
     local parts = {}
     while true do
-        local n = ssl.SSL_read(self.ssl, self.scratch, 65536)
+        local n = ssl.SSL_read(self.ssl, self.scratch, openssl.scratch_bytes)
         if n <= 0 then
             ssl.ERR_clear_error()
             return table.concat(parts)
@@ -300,19 +228,6 @@ function Link:why()
     return ffi.string(C.transport_error(self.server))
 end
 
--- The session for M.link's option, to be had after the first bytes were read (RFC 8446 §4.6.1).
-function Link:session()
-    return ffi.gc(ssl.SSL_get1_session(self.ssl), ssl.SSL_SESSION_free)
-end
-
--- Whether the certificate that the server showed is for a name.
-function Link:shown(name)
-    local certificate = ssl.SSL_get1_peer_certificate(self.ssl)
-    local matches = ssl.X509_check_host(certificate, name, 0, 0, nil) == 1
-    ssl.X509_free(certificate)
-    return matches
-end
-
 function Link:close()
     if self.open then
         self.open = false
@@ -333,15 +248,6 @@ end
 
 function M.run(command)
     shell(command .. " >/dev/null 2>&1")
-end
-
--- Makes folder/name.pem and folder/name.key; names is a subjectAltName, or nil for none.
-function M.certificate(folder, name, names)
-    local base = folder .. "/" .. name
-    M.run(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 10"
-        .. " -subj /CN=%s.test %s -out %s.pem -keyout %s.key"):format(
-        name, names and "-addext subjectAltName=" .. names or "", base, base))
-    return { base .. ".pem", base .. ".key" }
 end
 
 function M.write_file(path, text)

@@ -3,10 +3,10 @@
 
 local cjson = require "cjson"
 local figures = require "spec.torture.figures"
+local certificates = require "spec.support.certificates"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
 local shell = require "spec.support.shell"
-local tls = require "spec.support.tls"
 
 local SWAPS = figures.pick(300, 12)
 local CLIENTS = figures.pick(24, 12)
@@ -30,8 +30,8 @@ describe("certificates that are swapped under load", function()
         server = servers.start(app, {
             listen = {}, arguments = { "--workers", "2", "--watch" },
             setup = function(folder)
-                tls.certificate(folder.path, "a", { "a.test" })
-                tls.certificate(folder.path, "b", { "b.test" })
+                certificates.make(folder.path, "a", { "a.test" })
+                certificates.make(folder.path, "b", { "b.test" })
                 copy(folder.path, "a.pem", "now.pem")
                 copy(folder.path, "a.key", "now.key")
             end,

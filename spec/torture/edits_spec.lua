@@ -3,11 +3,11 @@
 
 local cjson = require "cjson"
 local figures = require "spec.torture.figures"
+local certificates = require "spec.support.certificates"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
 local shell = require "spec.support.shell"
 local socket = require "socket"
-local tls = require "spec.support.tls"
 
 local EDITS = figures.pick(1000, 40)
 local CLIENTS = figures.pick(500, 60)
@@ -130,7 +130,7 @@ describe("edits while clients talk", function()
                     folder.path, folder.path))
                 shell(("git init -q '%s'"):format(folder.path))
                 save_parts(folder.path, 0, write)
-                tls.certificate(folder.path, "a", { "localhost" })
+                certificates.make(folder.path, "a", { "localhost" })
             end,
         })
         local secure = server.process:port()
