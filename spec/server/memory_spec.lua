@@ -63,25 +63,33 @@ describe("Open connections", function()
     local is_sanitized = (os.getenv "MOONWIRE_BUILD" or "build"):find "san"
 
     if not is_sanitized then
-        it("cost less than 450 bytes each where the script keeps nothing, 850 with a ws.state",
+        it("cost less than 300 bytes each where the script keeps nothing, 650 with a ws.state",
             function()
                 server = start [[
                     local mw = require "moonwire"
                     mw.ws("/", { on_message = function() end })
                     mw.ws("/state", { on_upgrade = function() return { user = 1 } end })
+                    mw.every("20ms", collectgarbage) -- else what is garbage counts too
                 ]]
-                local function each_of(path, count)
-                    for _ = 1, 200 do -- what is made once for all
-                        server:websocket(path, { fields = { ["User-Agent"] = ("x"):rep(200) } })
-                    end
+                local function grown_by(path, count)
                     local before = resident(server)
                     for _ = 1, count do
                         server:websocket(path, { fields = { ["User-Agent"] = ("x"):rep(200) } })
                     end
                     return (resident(server) - before) / count
                 end
-                assert.is_true(each_of("/", 1000) < 450)
-                assert.is_true(each_of("/state", 1000) < 850)
+                -- The least of four: what is made once for all (compiled code, touched pages of the
+                -- arenas) comes when it likes.
+                local function each_of(path)
+                    local least = math.huge
+                    for _ = 1, 4 do
+                        least = math.min(least, grown_by(path, 400))
+                    end
+                    return least
+                end
+                local bare, with_state = each_of "/", each_of "/state"
+                assert.is_true(bare < 300, ("%d bytes"):format(bare))
+                assert.is_true(with_state < 650, ("%d bytes with a state"):format(with_state))
             end)
     end
 end)

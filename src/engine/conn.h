@@ -19,7 +19,6 @@ struct client;
 struct http_session;
 struct ws_kept;
 struct ws_deflate;
-struct ws_farewell;
 struct subscription;
 
 enum conn_state {
@@ -35,7 +34,7 @@ enum conn_state {
 
 /* Packed by hand: 10,000 that are idle are 10,000 of these and little else. */
 struct conn {
-    ev_io io;
+    ev_io io; /* its data: struct ws_farewell, see ws_conn.c */
     struct transport transport;
     struct outbound out;
     struct message_reader reader;
@@ -43,7 +42,6 @@ struct conn {
     struct client *client;              /* opened by the script: we are the client; else NULL */
     const struct ws_kept *kept;         /* what ws.headers and its like read */
     struct ws_deflate *deflate;         /* permessage-deflate, when agreed */
-    struct ws_farewell *farewell;       /* the peer's Close, while it waits for its answer */
     struct subscription *subscriptions; /* subscription_count of them */
     uint32_t subscription_count;
     uint32_t route; /* of the open WebSocket */

@@ -179,9 +179,9 @@ static uint8_t other_after(const struct piece *p, size_t at)
 static void trim(struct outbound *o)
 {
     struct piece *p = o->head;
-    if (o->sent == 0 || !p->frames)
+    if (!p || p->sent == 0 || !p->frames)
         return;
-    size_t at = o->sent;
+    size_t at = p->sent;
     size_t payload = p->payload - payload_before(p, at);
     uint8_t other = other_after(p, at);
     p->skip = boundary_after(p, at) - at;
@@ -189,7 +189,7 @@ static void trim(struct outbound *o)
     p->payload = payload;
     p->data += at;
     p->len -= at;
-    o->sent = 0;
+    p->sent = 0;
 }
 
 static size_t queued_payload(struct outbound *o)
@@ -203,8 +203,8 @@ static size_t queued_payload(struct outbound *o)
 
 size_t outbound_payload(struct outbound *o, const struct transport *t)
 {
-    size_t unsent = o->held > 0 ? transport_unsent(t) : 0;
-    return queued_payload(o) + o->lost + (o->held < unsent ? o->held : unsent);
+    size_t unsent = t->held > 0 ? transport_unsent(t) : 0;
+    return queued_payload(o) + o->lost + (t->held < unsent ? t->held : unsent);
 }
 
 /* Splits p so that it ends at at, on a frame's boundary. */
@@ -289,10 +289,13 @@ int outbound_control(struct outbound *o, const uint8_t *frame, size_t len)
 static void advance(struct outbound *o, size_t n)
 {
     o->queued -= n;
-    o->sent += n;
-    while (o->head && o->sent >= o->head->len) {
+    while (o->head) {
         struct piece *p = o->head;
-        o->sent -= p->len;
+        if (n < p->len - p->sent) {
+            p->sent += n;
+            return;
+        }
+        n -= p->len - p->sent;
         o->head = p->next;
         if (!o->head)
             o->tail = NULL;
@@ -304,13 +307,11 @@ static void advance(struct outbound *o, size_t n)
 static int gather(const struct outbound *o, struct iovec *iov, size_t *total)
 {
     int n = 0;
-    size_t skip = o->sent;
     *total = 0;
     for (struct piece *p = o->head; p && p->data && n < FLUSH_PIECES; p = p->next) {
-        iov[n].iov_base = (void *)(uintptr_t)(p->data + skip);
-        iov[n].iov_len = p->len - skip;
+        iov[n].iov_base = (void *)(uintptr_t)(p->data + p->sent);
+        iov[n].iov_len = p->len - p->sent;
         *total += iov[n++].iov_len;
-        skip = 0;
     }
     return n;
 }
@@ -318,7 +319,7 @@ static int gather(const struct outbound *o, struct iovec *iov, size_t *total)
 static long flush_file(struct outbound *o, struct transport *t)
 {
     struct piece *p = o->head;
-    long n = transport_send_file(t, p->file, &p->file_at, p->len - o->sent);
+    long n = transport_send_file(t, p->file, &p->file_at, p->len - p->sent);
     return n == 0 ? ERR_IO : n; /* the file was cut short: the promised length cannot be kept */
 }
 
@@ -328,11 +329,11 @@ static int flush(struct outbound *o, struct transport *t)
         long n;
         size_t offered;
         if (!o->head->data) {
-            offered = o->head->len - o->sent;
+            offered = o->head->len - o->head->sent;
             n = flush_file(o, t);
         } else if (!o->head->next) {
-            offered = o->head->len - o->sent;
-            n = transport_write(t, o->head->data + o->sent, offered);
+            offered = o->head->len - o->head->sent;
+            n = transport_write(t, o->head->data + o->head->sent, offered);
         } else {
             struct iovec iov[FLUSH_PIECES];
             int count = gather(o, iov, &offered);
@@ -349,12 +350,12 @@ static int flush(struct outbound *o, struct transport *t)
 }
 
 /* TLS may hold what it took: of before, the payload that was there, some is no longer queued. */
-static void note_held(struct outbound *o, const struct transport *t, size_t before)
+static void note_held(struct outbound *o, struct transport *t, size_t before)
 {
     if (transport_wants_write(t))
-        o->held += before - queued_payload(o);
+        t->held += (uint32_t)(before - queued_payload(o));
     else
-        o->held = 0;
+        t->held = 0;
 }
 
 int outbound_flush(struct outbound *o, struct transport *t)
@@ -463,7 +464,7 @@ int outbound_settle(struct outbound *o)
             last = p;
             continue;
         }
-        size_t from = p == o->head ? o->sent : 0; /* of HTTP's */
+        size_t from = p->sent; /* of HTTP's */
         struct piece *q;
         if (p->shared) {
             q = heap_piece(0, 0);
@@ -490,12 +491,10 @@ int outbound_settle(struct outbound *o)
         q->payload = p->payload;
         q->deflated = p->deflated;
         q->next = p->next;
-        if (last) {
+        if (last)
             last->next = q;
-        } else {
+        else
             o->head = q;
-            o->sent = 0;
-        }
         if (o->tail == p)
             o->tail = q;
         last = q;
@@ -539,8 +538,6 @@ size_t outbound_drop(struct outbound *o)
         release(p);
         p = next;
     }
-    if (!o->head)
-        o->sent = 0;
     o->queued -= dropped;
     return dropped;
 }

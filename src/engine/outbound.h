@@ -21,6 +21,7 @@ struct piece {
     size_t len;
     size_t payload; /* of its messages, as the script gave them: no headers, not compressed */
     size_t skip;
+    size_t sent; /* bytes of it that went out; only of a queue's first piece more than 0 */
     struct shared *shared; /* a reference, when data lies in a shared block */
     union {
         size_t spare; /* bytes that may still be written after data + len; heap pieces */
@@ -37,9 +38,7 @@ struct piece {
 struct outbound {
     struct piece *head;
     struct piece *tail;
-    size_t queued; /* bytes in all pieces, less sent */
-    size_t sent;   /* of the head piece */
-    size_t held;   /* payload that TLS took and may still hold */
+    size_t queued; /* bytes in all pieces, less those that were sent */
     size_t lost;   /* payload that was thrown away */
 };
 

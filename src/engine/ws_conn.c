@@ -16,6 +16,13 @@
 /* From here on a message is offered to the system at once instead of being copied first. */
 enum { DIRECT_BYTES = 16 * 1024 };
 
+/* The peer's Close, while it waits for its answer; else NULL. In the word that libev leaves to its
+ * users. */
+static struct ws_farewell *farewell_of(const struct conn *c)
+{
+    return c->io.data;
+}
+
 /* What it is called in the log. */
 static const char *name_of(const struct worker *w, const struct conn *c)
 {
@@ -90,7 +97,7 @@ void ws_conn_deinit(struct worker *w, struct conn *c)
         free(c->deflate);
     }
     free(c->subscriptions);
-    free(c->farewell);
+    free(farewell_of(c));
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -184,7 +191,7 @@ static int keep_close(struct worker *w, struct conn *c, const struct message *m)
     f->len = (uint8_t)m->len;
     if (m->len > 0)
         memcpy(f->reason, m->data, m->len);
-    c->farewell = f;
+    c->io.data = f;
     conn_resume_later(w, c);
     return 0;
 }
@@ -208,13 +215,13 @@ static void on_close(struct worker *w, struct conn *c, const struct message *m)
     }
     c->peer_done = true;
     emit_close(w, c, m->close_code, (const char *)m->data, m->len, true);
-    if (!c->farewell)
+    if (!farewell_of(c))
         conn_linger(w, c);
 }
 
 void ws_conn_resume(struct worker *w, struct conn *c)
 {
-    const struct ws_farewell *f = c->farewell;
+    const struct ws_farewell *f = farewell_of(c);
     if (!f || (c->state == CONN_OPEN && queue_close(w, c, f->code, f->reason, f->len) < 0))
         return;
     conn_linger(w, c);
@@ -234,7 +241,7 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     if (c->state != CONN_OPEN && c->state != CONN_CLOSING)
         return;
     count_failure(w, code);
-    bool told = c->farewell != NULL; /* the script knows that it is closed */
+    bool told = farewell_of(c) != NULL; /* the script knows that it is closed */
     if (c->state == CONN_OPEN) {
         worker_log_peer(w, LOG_WARN, c, "%s: %s: closed with %u", name_of(w, c), why, code);
         struct event *e = told ? NULL : emit(w, c, EVENT_ERROR);
@@ -256,14 +263,14 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
 
 void ws_conn_lost(struct worker *w, struct conn *c)
 {
-    if (!c->farewell)
+    if (!farewell_of(c))
         emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
 }
 
 /* RFC 8446 §6.1: the end of our side is said too. */
 void ws_conn_eof(struct worker *w, struct conn *c)
 {
-    if (c->farewell)
+    if (farewell_of(c))
         return; /* ws_conn_resume ends it */
     emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
     conn_linger(w, c);
@@ -348,7 +355,7 @@ static struct message_rules rules_of(struct worker *w, const struct conn *c)
 
 void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 {
-    if (c->farewell)
+    if (farewell_of(c))
         return; /* §5.5.1: nothing counts after a Close */
     if (c->state == CONN_OPEN) {
         c->ping_sent = false;
@@ -358,7 +365,7 @@ void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
     struct message m;
     const char *why = "";
     int status = 0;
-    while ((c->state == CONN_OPEN || c->state == CONN_CLOSING) && !c->farewell &&
+    while ((c->state == CONN_OPEN || c->state == CONN_CLOSING) && !farewell_of(c) &&
            (status = message_read(&c->reader, &rules, &data, &len, &m, &why)) == 1)
         on_item(w, c, &m);
     if (status < 0)

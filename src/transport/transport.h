@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -14,6 +15,9 @@ struct tls_session; /* one TLS connection, transport/tls.h */
 
 struct transport {
     int fd;
+    uint32_t
+        held; /* the caller's: bytes of messages that TLS took and may not have sent. Kept here,
+                    * where there is room: idle connections are counted in thousands */
     struct tls_session *tls; /* NULL: plain TCP or a unix socket */
 };
 
