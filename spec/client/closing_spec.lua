@@ -5,15 +5,7 @@ local frame = require "spec.support.frame"
 local socket = require "socket"
 
 describe("A client's connection", function()
-    local acceptor
-
-    before_each(function()
-        acceptor = acceptors.new()
-    end)
-
-    after_each(function()
-        acceptor:close()
-    end)
+    local acceptor = acceptors.fresh()
 
     -- Nothing more comes, and it is not ended either.
     local function is_open(peer)

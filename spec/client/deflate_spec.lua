@@ -6,15 +6,7 @@ local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
 
 describe("A client's compression", function()
-    local acceptor
-
-    before_each(function()
-        acceptor = acceptors.new()
-    end)
-
-    after_each(function()
-        acceptor:close()
-    end)
+    local acceptor = acceptors.fresh()
 
     local text = ("the quick brown fox jumps over the lazy dog, "):rep(40)
 

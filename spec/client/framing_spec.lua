@@ -5,15 +5,7 @@ local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
 
 describe("A client's frames", function()
-    local acceptor
-
-    before_each(function()
-        acceptor = acceptors.new()
-    end)
-
-    after_each(function()
-        acceptor:close()
-    end)
+    local acceptor = acceptors.fresh()
 
     -- Reads masked frames with their keys.
     local function raw_frames(peer, n)

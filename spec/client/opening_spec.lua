@@ -5,15 +5,7 @@ local acceptors = require "spec.support.acceptor"
 local frame = require "spec.support.frame"
 
 describe("A WebSocket that a script opens", function()
-    local acceptor
-
-    before_each(function()
-        acceptor = acceptors.new()
-    end)
-
-    after_each(function()
-        acceptor:close()
-    end)
+    local acceptor = acceptors.fresh()
 
     local function finish(peer, client)
         peer:say(frame.CLOSE, frame.close(1000, "done"))

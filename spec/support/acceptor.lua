@@ -8,8 +8,11 @@
 --   peer:switch(key)                        -- 101
 --   client:printed "^open"
 --   client:ended()                          -- status 0
+--
+-- In a describe, local acceptor = acceptors.fresh() has one for each spec.
 
 local assert = require "luassert"
+local busted = require "busted"
 local frame = require "spec.support.frame"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
@@ -96,22 +99,37 @@ end
 local Acceptor = {}
 Acceptor.__index = Acceptor
 
--- Listens on a free port of 127.0.0.1. options: address; port; backlog; tls: parameters of LuaSec
--- (certificate, key, …).
-function M.new(options)
-    options = options or {}
+local function listen(self, options)
     local listener = assert((options.address == "::1" and socket.tcp6 or socket.tcp4)())
     assert(listener:setoption("reuseaddr", true))
     assert(listener:bind(options.address or "127.0.0.1", options.port or 0))
     assert(listener:listen(options.backlog or 64))
     listener:settimeout(deadline_seconds)
     local _, port = listener:getsockname()
-    return setmetatable({
-        listener = listener,
-        port = tonumber(port),
-        tls = options.tls,
-        opened = {}, -- to close
-    }, Acceptor)
+    self.listener = listener
+    self.port = tonumber(port)
+    self.tls = options.tls
+    self.opened, self.clients = {}, {} -- to close
+end
+
+-- Listens on a free port of 127.0.0.1. options: address; port; backlog; tls: parameters of LuaSec
+-- (certificate, key, …).
+function M.new(options)
+    local self = setmetatable({}, Acceptor)
+    listen(self, options or {})
+    return self
+end
+
+-- Within describe: the same, another before each of its specs, which is closed after it.
+function M.fresh(options)
+    local self = setmetatable({}, Acceptor)
+    busted.before_each(function()
+        listen(self, options or {})
+    end)
+    busted.after_each(function()
+        self:close()
+    end)
+    return self
 end
 
 -- The next connection, before TLS.
@@ -194,7 +212,6 @@ end
 
 function Acceptor:client(path, options, protocols, more)
     local client = M.client(self:url(path), options, protocols, more)
-    self.clients = self.clients or {}
     table.insert(self.clients, client)
     return client
 end
@@ -236,7 +253,7 @@ function Client:discard()
 end
 
 function Acceptor:close()
-    for _, client in ipairs(self.clients or {}) do
+    for _, client in ipairs(self.clients) do
         client:discard()
     end
     for _, one in ipairs(self.opened) do
