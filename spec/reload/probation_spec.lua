@@ -37,7 +37,7 @@ describe("new code on probation", function()
     end
 
     local function failures()
-        return cjson.decode((server:get "/counters")).hook_failures
+        return server:counter "hook_failures"
     end
 
     -- So many hooks that fail, each on a connection of its own.
@@ -80,7 +80,7 @@ describe("new code on probation", function()
         assert.same({ 3, 1, 2 }, { list[1].number, list[1].code_of, list[2].number })
         assert.equal(text, list[2].rolled_back:match "^[^\n]*")
         assert.matches("\nstack traceback:\n.*app.lua:%d+: in function", list[2].rolled_back)
-        assert.equal(1, cjson.decode((server:get "/counters")).rollbacks)
+        assert.equal(1, server:counter "rollbacks")
         -- What came back is not on probation, and its record is kept when the other is collected.
         server:reload(app("", "collectgarbage() collectgarbage()"))
         server:reload(app("", "collectgarbage() collectgarbage()"))

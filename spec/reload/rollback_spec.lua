@@ -54,10 +54,6 @@ describe("a rollback", function()
         return cjson.decode((server:get "/versions"))
     end
 
-    local function counter(name)
-        return cjson.decode((server:get "/counters"))[name]
-    end
-
     -- A connection for requests that this worker answers.
     local function asking(worker)
         return process.eventually(function()
@@ -85,8 +81,8 @@ describe("a rollback", function()
         assert.same({ 3, 1, "mw.rollback" }, { number, code, cause })
         assert.equal("one c 3", says(client, "c"))
         assert.equal("2", (server:get "/calls"))
-        assert.equal(1, counter "rollbacks")
-        assert.equal(1, counter "reloads")
+        assert.equal(1, server:counter "rollbacks")
+        assert.equal(1, server:counter "reloads")
     end)
 
     it("brings back routes, their options and the limits", function()
@@ -269,7 +265,7 @@ describe("a rollback", function()
         server:get "/rollback"
         assert.matches("^there is no earlier generation to go back to", server:rollback_failed())
         assert.equal("one a 1", says(client, "a"))
-        assert.equal(2, counter "reload_failures")
+        assert.equal(2, server:counter "reload_failures")
         server:reload(app "three")
         go_back()
         assert.equal("one b 2", says(client, "b"))

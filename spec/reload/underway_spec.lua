@@ -30,15 +30,7 @@ local both = [[
 ]]
 
 describe("while the app is loaded again", function()
-    local server
-
-    before_each(function()
-        server = servers.start(app("one", both))
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app("one", both))
 
     -- An upgrade that the script thinks about while routes are loaded.
     local function upgrade_across(routes)

@@ -1,7 +1,7 @@
 -- The closing handshake with the real binary (RFC 6455 §5.5.1, §7).
 
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local build = frame.build
 
@@ -34,19 +34,11 @@ function route.on_message(ws, data)
 end
 function route.on_error(ws, text) print("error " .. text) end
 function route.on_close(ws, code, reason, was_clean) print("closed", code, reason, was_clean) end
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]]
 
 describe("The closing handshake", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     local function says_closed(code, reason, was_clean)
         local line = server:printed "^closed\t(.*)"
@@ -184,7 +176,7 @@ describe("The closing handshake", function()
             assert.equal(3001, (p:read_close()))
             assert.is_true(p:is_ended())
             says_closed(1006, "", false)
-            assert.equal("1", (server:get "/counter/close_timeouts"))
+            assert.equal(1, server:counter "close_timeouts")
         end)
 
         it("waits on while the client still sends, but not for ever", function()

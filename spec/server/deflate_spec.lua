@@ -2,7 +2,7 @@
 
 local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local build = frame.build
 local TEXT, BINARY = frame.TEXT, frame.BINARY
@@ -34,19 +34,11 @@ mw.ws("/inflated", {
     limits = { message_bytes = 100, inflated_bytes = "8k" },
 })
 mw.ws("/says", { on_open = function(ws) ws:send(ws.extensions) end, compress = true })
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]]
 
 describe("permessage-deflate", function()
-    local server
-
-    setup(function()
-        server = start(app)
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
+    local server = servers.shared(app)
 
     -- A WebSocket with that offer; what the server agreed to.
     local function open(path, offer)
@@ -334,14 +326,14 @@ describe("permessage-deflate", function()
         end)
 
         it("for what grows over message_bytes: 1009, while it is inflated", function()
-            local before = tonumber((server:get "/counter/too_big"))
+            local before = server:counter "too_big"
             local bomb = deflate.deflater():deflate(("\0"):rep(20000000))
             assert.is_true(#bomb < 64 * 1024)
             local reason = fails(1009, build(BINARY, bomb, { rsv1 = true }))
             server:logged("warn .*/limited: " .. reason .. ": closed with 1009")
             -- The first few hundred bytes of it are already too much.
             fails(1009, build(BINARY, bomb, { rsv1 = true }):sub(1, 300))
-            assert.equal(before + 2, tonumber((server:get "/counter/too_big")))
+            assert.equal(before + 2, server:counter "too_big")
         end)
 
         it("for what grows over inflated_bytes, where that is another limit", function()

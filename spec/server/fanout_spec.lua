@@ -2,7 +2,7 @@
 
 local resource = require "posix.sys.resource"
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local app = [[
 local mw = require "moonwire"
@@ -32,7 +32,7 @@ mw.ws("/flood", { on_message = function(ws, data)
     mw.publish("flood", data .. " " .. body)
     ws:send(data)
 end })
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]]
 
 -- A thousand sockets are more than some systems allow at first.
@@ -53,7 +53,7 @@ describe("A topic of a thousand", function()
 
     for _, workers in ipairs { "1", "2" } do
         it("sends each a thousand messages once and in order, --workers " .. workers, function()
-            server = start(app, { arguments = { "--workers", workers } })
+            server = servers.start(app, { arguments = { "--workers", workers } })
             local peers = {}
             for i = 1, 1000 do
                 peers[i] = assert(server:websocket "/")
@@ -82,7 +82,7 @@ describe("A topic of two workers", function()
     local server
 
     before_each(function()
-        server = start(app, { arguments = { "--workers", "2" } })
+        server = servers.start(app, { arguments = { "--workers", "2" } })
     end)
 
     after_each(function()
@@ -158,15 +158,7 @@ describe("A topic of two workers", function()
 end)
 
 describe("A slow consumer", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     it("is closed with 1008 at queued_bytes while the others go on", function()
         local slow = server:websocket("/slow", { receive_buffer = 4096 })
@@ -181,7 +173,7 @@ describe("A slow consumer", function()
             assert.equal(tostring(published), writer:read_text())
             local text = fast:read_text()
             assert.equal(tostring(published), text:match "^%d+")
-            closed = (server:get "/counter/queue_overflows") == "1"
+            closed = server:counter "queue_overflows" == 1
         end
         assert.is_true(closed)
         assert.equal("error more output is queued than queued_bytes allows", (server:printed ".*"))
@@ -205,6 +197,6 @@ describe("A slow consumer", function()
         assert.is_true(n < published)
         assert.equal(1008, code)
         assert.is_true(slow:is_ended())
-        assert.is_true(tonumber((server:get "/counter/dropped_bytes")) > 0)
+        assert.is_true(server:counter "dropped_bytes" > 0)
     end)
 end)

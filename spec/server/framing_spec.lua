@@ -1,7 +1,7 @@
 -- Frames over the wire, with the real binary (RFC 6455 §5, §6, §8.1).
 
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local build, from_server = frame.build, frame.from_server
 local CONTINUATION, TEXT, BINARY, PING, PONG =
@@ -21,15 +21,7 @@ mw.ws("/told", {
 ]]
 
 describe("Framing", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     -- Gives each way of sending bytes a fresh connection.
     local function each_way(fn)

@@ -2,7 +2,7 @@
 
 local frame = require "spec.support.frame"
 local peer = require "spec.support.peer"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local app = [[
 local mw = require "moonwire"
@@ -19,15 +19,7 @@ mw.get("/page", function() return "a page" end)
 local key = "dGhlIHNhbXBsZSBub25jZQ=="
 
 describe("The opening handshake", function()
-    local server
-
-    setup(function()
-        server = start(app)
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
+    local server = servers.shared(app)
 
     -- The answer to a request that is not to become a WebSocket.
     local function answer(path, fields, line)

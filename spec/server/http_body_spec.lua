@@ -17,15 +17,8 @@ end)
 ]]
 
 describe("a request's body", function()
-    local server, p
-
-    setup(function()
-        server = servers.start(app)
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
+    local server = servers.shared(app)
+    local p
 
     before_each(function()
         p = assert(server:connect())

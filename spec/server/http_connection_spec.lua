@@ -21,23 +21,11 @@ mw.get("/counters", function() return mw.counters() end)
 ]]
 
 describe("an HTTP connection", function()
-    local server, port, p
-
-    setup(function()
-        server = servers.start(app)
-        port = server.port
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
-
-    local function counter(name)
-        return require("cjson").decode((server:get "/counters"))[name]
-    end
+    local server = servers.shared(app)
+    local p
 
     before_each(function()
-        p = assert(peer.connect(port))
+        p = assert(peer.connect(server.port))
     end)
 
     after_each(function()
@@ -196,7 +184,7 @@ describe("an HTTP connection", function()
                 "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell",
                 "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
             } do
-                local other = assert(peer.connect(port))
+                local other = assert(peer.connect(server.port))
                 other:send(get "/n/1" .. part)
                 other:shutdown()
                 local all = other:rest()
@@ -215,17 +203,17 @@ describe("an HTTP connection", function()
 
     describe("§9.5 that is idle", function()
         it("ends after keep_alive_seconds, without a word", function()
-            local before = counter "handshake_timeouts"
+            local before = server:counter "handshake_timeouts"
             p:send(get "/")
             answer()
             assert.equal("", p:rest())
-            assert.equal(before, counter "handshake_timeouts")
+            assert.equal(before, server:counter "handshake_timeouts")
         end)
 
         it("ends after handshake_seconds when it never said anything, and is counted", function()
-            local before = counter "handshake_timeouts"
+            local before = server:counter "handshake_timeouts"
             assert.equal("", p:rest())
-            assert.equal(before + 1, counter "handshake_timeouts")
+            assert.equal(before + 1, server:counter "handshake_timeouts")
         end)
 
         it("ends with 408 when a later request stays half", function()
@@ -238,11 +226,11 @@ describe("an HTTP connection", function()
     end)
 
     it("is cut when its peer takes none of an answer for request_seconds", function()
-        local lazy = assert(peer.connect(port, { receive_buffer = 4096 }))
+        local lazy = assert(peer.connect(server.port, { receive_buffer = 4096 }))
         lazy:send(get "/much")
         repeat
-            assert.equal(200, select(2, peer.get(port, "/wait"))) -- time passes on the server
-        until counter "dropped_bytes" > 0
+            assert.equal(200, select(2, server:get "/wait")) -- time passes on the server
+        until server:counter "dropped_bytes" > 0
         assert.is_true(#lazy:rest() < 8 * 1024 * 1024)
         lazy:close()
     end)

@@ -67,15 +67,8 @@ mw.ws("/chat", {})
 ]]
 
 describe("an HTTP handler", function()
-    local server, p
-
-    setup(function()
-        server = servers.start(app)
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
+    local server = servers.shared(app)
+    local p
 
     before_each(function()
         p = assert(server:connect())

@@ -18,20 +18,7 @@ mw.get("/counters", function() return mw.counters() end)
 ]]
 
 describe("a request that is refused", function()
-    local server, port
-
-    setup(function()
-        server = servers.start(app)
-        port = server.port
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
-
-    local function counter(name)
-        return require("cjson").decode((peer.get(port, "/counters")))[name]
-    end
+    local server = servers.shared(app)
 
     -- Sends the text and reads one answer; the connection is left open.
     local function exchange(p, text)
@@ -49,19 +36,19 @@ describe("a request that is refused", function()
 
     -- The answer is all that comes, and then the connection is closed.
     local function ends(expected, text)
-        local before = counter "refused_requests"
-        local p = assert(peer.connect(port))
+        local before = server:counter "refused_requests"
+        local p = assert(peer.connect(server.port))
         local r = exchange(p, text)
         check_answer(expected, r)
         assert.equal("close", r.headers.connection)
         assert.equal("", p:rest())
         p:close()
-        assert.equal(before + 1, counter "refused_requests")
+        assert.equal(before + 1, server:counter "refused_requests")
     end
 
     -- After the answer the next request of the connection is served.
     local function goes_on(expected, text)
-        local p = assert(peer.connect(port))
+        local p = assert(peer.connect(server.port))
         local r = exchange(p, text)
         check_answer(expected, r)
         assert.not_equal("close", r.headers.connection)
@@ -130,7 +117,7 @@ describe("a request that is refused", function()
             request("POST /", "Transfer-Encoding: chunked\r\n") .. "32\r\n" .. ("x"):rep(50)
                 .. "\r\n0\r\n\r\n",
         } do
-            local p = assert(peer.connect(port))
+            local p = assert(peer.connect(server.port))
             local r = exchange(p, text)
             assert.equal(200, r.status)
             assert.equal("posted 50", r.body)
@@ -183,7 +170,7 @@ describe("a request that is refused", function()
     end)
 
     it("is answered without a body where HEAD asked", function()
-        local p = assert(peer.connect(port))
+        local p = assert(peer.connect(server.port))
         p:send(request "HEAD /nothing" .. request "GET /")
         local head, status = p:head()
         assert.equal(404, status)
@@ -195,7 +182,7 @@ describe("a request that is refused", function()
 
     it("is answered whole when the peer sends on after its fault", function()
         -- Unread input would reset the connection and take the answer away (RFC 9112 §9.6).
-        local p = assert(peer.connect(port))
+        local p = assert(peer.connect(server.port))
         p:send("nonsense\r\n\r\n" .. ("x"):rep(300000))
         local _, status = p:head()
         assert.equal(400, status)

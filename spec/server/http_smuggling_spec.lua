@@ -15,20 +15,11 @@ mw.ws("/chat", {})
 local smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 describe("request smuggling", function()
-    local server, port
-
-    setup(function()
-        server = servers.start(app)
-        port = server.port
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
+    local server = servers.shared(app)
 
     -- All that comes back when text is sent, until the server closes.
     local function answers(text)
-        local p = assert(peer.connect(port))
+        local p = assert(peer.connect(server.port))
         p:send(text)
         local all = p:rest()
         p:close()

@@ -4,7 +4,7 @@
 local sleep = require("socket").sleep
 local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local build = frame.build
 
@@ -42,29 +42,17 @@ route("/busy", { idle_seconds = 1, pong_seconds = 1 }, { on_message = function(w
     ws:send "done"
 end })
 route("/close", { close_seconds = 1 }, { on_message = function(ws) ws:close(1000) end })
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]]
 
 describe("The limit", function()
-    local server
+    local server = servers.fresh(app)
     local seen = {}
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
 
     -- An it() that counts as the spec of a limit.
     local function of(name, title, fn)
         seen[name] = true
         it(name .. " " .. title, fn)
-    end
-
-    local function counted(name)
-        return tonumber((server:get("/counter/" .. name)))
     end
 
     -- The connection was closed with the code, and everybody was told.
@@ -76,7 +64,7 @@ describe("The limit", function()
         assert.equal(reason, (server:printed "^error (.*)"))
         server:printed "^closed\t1006\tfalse"
         server:logged("warn  127%.0%.0%.1: /%a+: " .. reason .. ": closed with " .. code)
-        assert.equal(1, counted(counter))
+        assert.equal(1, server:counter(counter))
     end
 
     of("message_bytes", "is for a whole message: 1009", function()
@@ -126,7 +114,7 @@ describe("The limit", function()
         p:text "fill"
         assert.equal("refused: over the limit queued_bytes: closing with 1008\t2\tclosed",
             (server:printed ".*"))
-        assert.is_true(counted "dropped_bytes" >= 100 * 1024 - 10000)
+        assert.is_true(server:counter "dropped_bytes" >= 100 * 1024 - 10000)
         repeat
             local opcode, payload = assert(p:read_frame())
             assert.is_true(opcode ~= frame.TEXT or #payload == 10000)
@@ -134,7 +122,7 @@ describe("The limit", function()
         server:printed "^error more output is queued than queued_bytes allows"
         server:printed "^closed\t1006\tfalse"
         server:logged "warn .*/queued: more output is queued.*: closed with 1008"
-        assert.equal(1, counted "queue_overflows")
+        assert.equal(1, server:counter "queue_overflows")
     end)
 
     of("messages_per_second", "is for messages: 1008", function()
@@ -189,7 +177,7 @@ describe("The limit", function()
         end
         p:text "hello"
         assert.equal("5", p:read_text())
-        assert.equal(0, counted "dead_peers")
+        assert.equal(0, server:counter "dead_peers")
     end)
 
     of("pong_seconds", "is the silence after it: 1006", function()
@@ -198,7 +186,7 @@ describe("The limit", function()
         assert.is_true(p:is_ended())
         server:printed "^closed\t1006\tfalse"
         server:logged "info .*/idle: no answer to a ping for pong_seconds %(1%): given up"
-        assert.equal(1, counted "dead_peers")
+        assert.equal(1, server:counter "dead_peers")
     end)
 
     of("pong_seconds", "does not count while a hook keeps its peer from being read", function()
@@ -209,7 +197,7 @@ describe("The limit", function()
         repeat -- it may well ping; the pong is not read now
             opcode = assert((p:read_frame()))
         until opcode == frame.TEXT
-        assert.equal(0, counted "dead_peers")
+        assert.equal(0, server:counter "dead_peers")
     end)
 
     of("close_seconds", "is for the peer's answer to a Close: 1006", function()
@@ -217,7 +205,7 @@ describe("The limit", function()
         p:text "x"
         assert.equal(1000, (p:read_close()))
         server:printed "^closed\t1006\tfalse"
-        assert.equal(1, counted "close_timeouts")
+        assert.equal(1, server:counter "close_timeouts")
     end)
 
     it("of every kind that a WebSocket has is specified", function()

@@ -26,16 +26,12 @@ mw.ws("/", {
         ws:send "done"
     end,
 })
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]==]
 
 describe("publish, with several workers,", function()
     local server
     local here, there -- connections of worker 1 and of worker 2
-
-    local function counter(name)
-        return tonumber((server:get("/counter/" .. name)))
-    end
 
     -- One connection in each worker, by index.
     local function open_everywhere(workers)
@@ -72,9 +68,9 @@ describe("publish, with several workers,", function()
 
     -- Letters that this causes.
     local function forwarded(fn)
-        local before = counter "forwarded"
+        local before = server:counter "forwarded"
         fn()
-        return counter "forwarded" - before
+        return server:counter "forwarded" - before
     end
 
     it("posts nothing to a worker without subscribers", function()
@@ -134,9 +130,9 @@ describe("publish, with several workers,", function()
         tell(there, "sub a")
         tell(here, "all a x") -- so that it knows the topic
         assert.equal("x", there:read_text())
-        local closed = counter "closed"
+        local closed = server:counter "closed"
         there:close()
-        repeat until counter "closed" > closed
+        repeat until server:counter "closed" > closed
         assert.equal(0, forwarded(function()
             tell(here, "all a x")
         end))

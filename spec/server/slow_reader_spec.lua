@@ -1,7 +1,7 @@
 -- Peers that do not read: what waits for them, what passes it, and what on_drain is told.
 
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local app = [[
 local mw = require "moonwire"
@@ -36,19 +36,11 @@ function route.on_drain(ws)
 end
 function route.on_close(ws, code) print("closed " .. code) end
 
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]]
 
 describe("A peer that does not read", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     local function slow()
         return assert(server:websocket("/", { receive_buffer = 4096 }))
@@ -106,14 +98,14 @@ describe("A peer that does not read", function()
         end
         p:text "after the pings" -- the echo is queued behind
         repeat
-            local n = tonumber((server:get "/counter/messages_in"))
+            local n = server:counter "messages_in"
         until n == 2
         local others = read_all(p, filled)
         assert.equal(1, #others)
         assert.equal(frame.PONG, others[1].opcode)
         assert.equal("ping 50", others[1].payload)
         assert.is_true(others[1].after < filled, "after all the messages")
-        assert.equal("49", (server:get "/counter/dropped_pongs"))
+        assert.equal(49, server:counter "dropped_pongs")
         assert.equal("echo after the pings", p:read_text())
     end)
 
@@ -133,6 +125,6 @@ describe("A peer that does not read", function()
         server:printed "^filled"
         p:reset()
         server:printed "^closed 1006"
-        assert.is_true(tonumber((server:get "/counter/dropped_bytes")) > 10 * 1000000)
+        assert.is_true(server:counter "dropped_bytes" > 10 * 1000000)
     end)
 end)

@@ -2,7 +2,7 @@
 
 local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 -- A connection does what it is told, one message a script: "sub a; pub a hello; send x; all a x".
 local app = [==[
@@ -43,19 +43,11 @@ mw.get("/publish/:topic/:text", function(req)
     assert(mw.publish(req.params.topic, req.params.text))
     return "published"
 end)
-mw.get("/counter/:name", function(req) return tostring(mw.counters()[req.params.name]) end)
+mw.get("/counters", function() return mw.counters() end)
 ]==]
 
 describe("A topic", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     local function open(name)
         return assert(server:websocket("/?name=" .. name))
@@ -263,26 +255,18 @@ describe("A topic", function()
         local a, b = open "a", open "b"
         tell(a, "sub t")
         tell(b, "sub t")
-        local before = tonumber((server:get "/counter/messages_out"))
+        local before = server:counter "messages_out"
         b:text "all t x; pub t y; send done" -- 2 + 1 + 1
         assert.equal("x", b:read_text())
         assert.equal("done", b:read_text())
         assert.equal("x", a:read_text())
         assert.equal("y", a:read_text())
-        assert.equal(before + 4, tonumber((server:get "/counter/messages_out")))
+        assert.equal(before + 4, server:counter "messages_out")
     end)
 end)
 
 describe("A topic with compressed subscribers", function()
-    local server
-
-    setup(function()
-        server = start(app)
-    end)
-
-    teardown(function()
-        server:stop()
-    end)
+    local server = servers.shared(app)
 
     -- A subscriber with one zlib window for its whole connection, as a real client has it.
     local function subscriber(name, path, offer, bits)

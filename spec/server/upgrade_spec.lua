@@ -2,7 +2,7 @@
 
 local frame = require "spec.support.frame"
 local peer = require "spec.support.peer"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local app = [[
 local mw = require "moonwire"
@@ -76,15 +76,7 @@ mw.ws("/waits", {
 ]]
 
 describe("on_upgrade", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     local function refused(path, fields)
         local p, status, r = server:websocket(path, { fields = fields })

@@ -1,7 +1,7 @@
 -- Hooks that wait: only the connection that they belong to waits with them.
 
 local frame = require "spec.support.frame"
-local start = require("spec.support.server").start
+local servers = require "spec.support.server"
 
 local app = [[
 local mw = require "moonwire"
@@ -67,15 +67,7 @@ end })
 ]]
 
 describe("A hook that waits", function()
-    local server
-
-    before_each(function()
-        server = start(app)
-    end)
-
-    after_each(function()
-        server:stop()
-    end)
+    local server = servers.fresh(app)
 
     local function open(gate)
         assert.equal("opened", (server:get("/open/" .. gate)))

@@ -6,9 +6,14 @@
 --   ]]
 --   local peer = server:websocket "/echo"
 --   …
---   server:stop() -- in after_each or teardown: ends it as an operator would, and looks at how
+--   server:stop() -- ends it as an operator would, and looks at how
+--
+-- In a describe, local server = servers.fresh(app) has one for each spec, servers.shared(app) one
+-- for all.
 
 local assert = require "luassert"
+local busted = require "busted"
+local cjson = require "cjson"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 
@@ -30,11 +35,11 @@ local function arguments_of(path, options)
     return out
 end
 
--- Starts an app and waits until it listens. options: arguments for the binary; listen: its
--- addresses (a free port of 127.0.0.1; {} for those of the app); files: { name = text } beside
--- app.lua; setup(folder) before the start; env.
-function M.start(app, options)
-    options = options or {}
+-- What was there of an earlier run is gone.
+local function run(self, app, options)
+    for name in pairs(self) do
+        self[name] = nil
+    end
     local folder = process.folder()
     for name, text in pairs(options.files or {}) do
         folder:write(name, text)
@@ -43,19 +48,49 @@ function M.start(app, options)
         options.setup(folder)
     end
     local path = folder:write("app.lua", app)
-    local self = setmetatable({
-        folder = folder,
-        process = process.start(arguments_of(path, options), { env = options.env }),
-        peers = {},
-    }, Server)
+    self.folder, self.peers = folder, {}
+    self.process = process.start(arguments_of(path, options), { env = options.env })
     local ok, problem = pcall(function()
         self.port = self.process:port()
     end)
     if not ok then
+        self.stopped = true
         self.process:finish()
         folder:remove()
-        error(problem, 2)
+        error(problem, 3)
     end
+end
+
+-- Starts an app and waits until it listens. options: arguments for the binary; listen: its
+-- addresses (a free port of 127.0.0.1; {} for those of the app); files: { name = text } beside
+-- app.lua; setup(folder) before the start; env.
+function M.start(app, options)
+    local self = setmetatable({}, Server)
+    run(self, app, options or {})
+    return self
+end
+
+-- Within describe: the same, started before each of its specs and stopped after it.
+function M.fresh(app, options)
+    local self = setmetatable({}, Server)
+    busted.before_each(function()
+        run(self, app, options or {})
+    end)
+    busted.after_each(function()
+        self:stop()
+    end)
+    return self
+end
+
+-- Within describe: one for all of its specs.
+function M.shared(app, options)
+    local self = setmetatable({}, Server)
+    busted.setup(function()
+        run(self, app, options or {})
+    end)
+    busted.teardown(function()
+        self:stop()
+    end)
     return self
 end
 
@@ -89,6 +124,12 @@ end
 
 function Server:get(path)
     return peer.get(self.port, path)
+end
+
+-- A counter's value (docs/tuning.md), of an app that has
+--   mw.get("/counters", function() return mw.counters() end)
+function Server:counter(name)
+    return cjson.decode((self:get "/counters"))[name]
 end
 
 -- Waits for the next line of the log, or of what the app prints, that matches; its captures.
