@@ -1,15 +1,9 @@
 -- The dev overlay in a real browser, over the chat. What it looked like is kept in build/browser.
 
 local browser = require "spec.browser.browser"
+local read = require("spec.support.files").read
 local servers = require "spec.support.server"
 local sys_stat = require "posix.sys.stat"
-
-local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
 
 local chat, html = read "examples/chat/chat.lua", read "examples/chat/public/index.html"
 local broken = chat:gsub('mw.publish%(room.topic, message%)', "mw.publish(room.topic, message")

@@ -1,13 +1,7 @@
 -- docs/api.md, the annotations for editors and the modules themselves name the same things.
 
 local fake = require "spec.lua.fake"
-
-local function read(path)
-    local file = assert(io.open(path))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
+local read = require("spec.support.files").read
 
 -- "mw.ws", "mw.log.info", "Connection:send" → true, of an annotation file.
 local function annotated_functions()

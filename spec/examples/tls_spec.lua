@@ -2,6 +2,7 @@
 
 local example = require "spec.examples.example"
 local frame = require "spec.support.frame"
+local free_port = require "spec.support.free_port"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local shell = require "spec.support.shell"
@@ -24,13 +25,6 @@ describe("the tls example", function()
     end)
 
     -- The example redirects to a port that it was told: one that is free now.
-    local function free_port()
-        local listener = assert(socket.bind("127.0.0.1", 0))
-        local _, port = listener:getsockname()
-        listener:close()
-        return port
-    end
-
     before_each(function()
         local path = folder.path .. "/tls.lua"
         tls = example.start("tls", { path = path, arguments = { "0", tostring(free_port()) } })

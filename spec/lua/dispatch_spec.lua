@@ -1,24 +1,17 @@
 local fake = require "spec.lua.fake"
+local notes = require "spec.lua.notes"
 
 describe("the dispatcher", function()
     local engine, seen
 
     local function load(source)
-        engine = fake.new()
+        local problem
+        engine, problem = notes.load('local r = mw.ws "/x"\n' .. source)
+        assert.is_nil(problem)
         seen = engine.seen
-        seen.log = {}
-        assert.is_nil(engine:load([[
-            local mw, seen = require "moonwire", require "seen"
-            local function note(...)
-                seen.log[#seen.log + 1] = table.concat({ ... }, " ")
-            end
-            local r = mw.ws("/x")
-        ]] .. source))
     end
     local function log()
-        local text = table.concat(seen.log, ", ")
-        seen.log = {}
-        return text
+        return notes.take(engine)
     end
 
     it("calls the hooks of a connection with the ws first", function()

@@ -1,23 +1,17 @@
 local fake = require "spec.lua.fake"
+local notes = require "spec.lua.notes"
 
 describe("code that waits", function()
     local engine, seen
 
     local function load(source)
-        engine = fake.new()
+        local problem
+        engine, problem = notes.load(source)
         seen = engine.seen
-        seen.log = {}
-        return engine:load([[
-            local mw, seen = require "moonwire", require "seen"
-            local function note(...)
-                seen.log[#seen.log + 1] = table.concat({ ... }, " ")
-            end
-        ]] .. source)
+        return problem
     end
     local function log()
-        local text = table.concat(seen.log, ", ")
-        seen.log = {}
-        return text
+        return notes.take(engine)
     end
     -- What fn writes to standard error.
     local function stderr_of(fn)

@@ -1,19 +1,14 @@
 local fake = require "spec.lua.fake"
+local notes = require "spec.lua.notes"
 
 describe("WebSocket", function()
     local engine, seen, WebSocket
     local NO_ROUTE = require("ffi").C.MW_NO_ROUTE
 
     local function load(source)
-        engine = fake.new()
-        seen = engine.seen
-        seen.log = {}
-        assert.is_nil(engine:load([[
-            local mw, seen = require "moonwire", require "seen"
+        local problem
+        engine, problem = notes.load([[
             local WebSocket = require "moonwire.websocket"
-            local function note(...)
-                seen.log[#seen.log + 1] = table.concat({ ... }, " ")
-            end
             local function listen(ws)
                 for _, kind in ipairs { "open", "message", "error", "close" } do
                     ws:addEventListener(kind, function(e)
@@ -23,13 +18,13 @@ describe("WebSocket", function()
                 end
             end
             seen.WebSocket = WebSocket
-        ]] .. source))
+        ]] .. source)
+        assert.is_nil(problem)
+        seen = engine.seen
         WebSocket = seen.WebSocket
     end
     local function log()
-        local text = table.concat(seen.log, ", ")
-        seen.log = {}
-        return text
+        return notes.take(engine)
     end
     local function event(kind, more)
         local e = { kind = kind, conn = 9001, route = NO_ROUTE }
@@ -549,24 +544,15 @@ describe("WebSocket", function()
 end)
 
 describe("the server's ws", function()
-    local engine, seen
+    local engine
 
     local function load(source)
-        engine = fake.new()
-        seen = engine.seen
-        seen.log = {}
-        assert.is_nil(engine:load([[
-            local mw, seen = require "moonwire", require "seen"
-            local function note(...)
-                seen.log[#seen.log + 1] = table.concat({ ... }, " ")
-            end
-            local r = mw.ws "/x"
-        ]] .. source))
+        local problem
+        engine, problem = notes.load('local r = mw.ws "/x"\n' .. source)
+        assert.is_nil(problem)
     end
     local function log()
-        local text = table.concat(seen.log, ", ")
-        seen.log = {}
-        return text
+        return notes.take(engine)
     end
 
     it("gives a hook that receives the messages that would come to on_message next", function()

@@ -1,6 +1,7 @@
 -- Listeners and certificates across reloads.
 
 local certificates = require "spec.support.certificates"
+local free_port = require "spec.support.free_port"
 local peer = require "spec.support.peer"
 local servers = require "spec.support.server"
 
@@ -22,13 +23,6 @@ for _, workers in ipairs { 1, 2 } do
         local function start(source, setup)
             server = servers.start(source, { listen = {}, setup = setup,
                 arguments = { "--workers", tostring(workers) } })
-        end
-
-        local function free_port()
-            local s = require("socket").bind("127.0.0.1", 0)
-            local _, port = s:getsockname()
-            s:close()
-            return tonumber(port)
         end
 
         after_each(function()

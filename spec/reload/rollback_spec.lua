@@ -1,6 +1,7 @@
 -- Going back to the code before, while clients are connected.
 
 local cjson = require "cjson"
+local free_port = require "spec.support.free_port"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
@@ -132,12 +133,6 @@ describe("a rollback", function()
     it("brings back listeners", function()
         local function source(port)
             return app("any", ("mw.listen { host = '127.0.0.1', port = %d }"):format(port))
-        end
-        local function free_port()
-            local s = require("socket").bind("127.0.0.1", 0)
-            local _, port = s:getsockname()
-            s:close()
-            return tonumber(port)
         end
         local first, other = free_port(), free_port()
         start(source(first), { listen = {} })

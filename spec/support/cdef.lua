@@ -5,16 +5,10 @@
 --   core.C.frame_decode(frame, core.copy "\129\0", 2)
 
 local ffi = require "ffi"
+local read = require("spec.support.files").read
 local posix_dirent = require "posix.dirent"
 
 local M = {}
-
-local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
 
 -- What ffi.cdef understands of a header: no preprocessor, no _Atomic (the specs have one thread).
 local function declarations(text)

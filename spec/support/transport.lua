@@ -250,17 +250,4 @@ function M.run(command)
     shell(command .. " >/dev/null 2>&1")
 end
 
-function M.write_file(path, text)
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
-end
-
-function M.read_file(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
-
 return M

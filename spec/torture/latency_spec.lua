@@ -3,6 +3,7 @@
 
 local cjson = require "cjson"
 local figures = require "spec.torture.figures"
+local read = require("spec.support.files").read
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
 
@@ -12,13 +13,6 @@ local RATE = figures.pick(2000, 500)
 local SAVE_TO_EVENT_MS, HELD_UP_MS = 50, 10 -- what is promised, of the median
 -- Of the short form, beside whatever else the machine does.
 local ALLOWED = figures.pick(1, 10)
-
-local function read(path)
-    local file = assert(io.open(path))
-    local text = file:read "*a"
-    file:close()
-    return text
-end
 
 -- What all connections have something to do for at once.
 local eager = [[

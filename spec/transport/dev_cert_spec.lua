@@ -1,5 +1,6 @@
 local ffi = require "ffi"
 local certificates = require "spec.support.certificates"
+local files = require "spec.support.files"
 local transport = require "spec.support.transport"
 local C = transport.C
 
@@ -52,16 +53,16 @@ describe("dev_cert", function()
 
     it("uses the same one again, and closes its key to others", function()
         local _, cert, key = make(folder)
-        local before = transport.read_file(cert)
+        local before = files.read(cert)
         transport.run("chmod 644 " .. key)
         assert.equal(0, (make(folder)))
-        assert.equal(before, transport.read_file(cert))
+        assert.equal(before, files.read(cert))
         assert.equal("600\n", output("stat -c %a " .. key))
     end)
 
     it("makes another when the old one is broken, without its key, or about to expire", function()
         local _, cert, key = make(folder)
-        transport.write_file(key, "-----BEGIN")
+        files.write(key, "-----BEGIN")
         assert.equal(1, (make(folder)))
         os.remove(cert)
         assert.equal(1, (make(folder)))
@@ -76,7 +77,7 @@ describe("dev_cert", function()
     end)
 
     it("says why it cannot", function()
-        transport.write_file(folder .. "/file", "")
+        files.write(folder .. "/file", "")
         local code, _, _, why = make(folder .. "/file/state")
         assert.equal(C.ERR_IO, code)
         assert.is_truthy(why:find("/file/state: Not a directory", 1, true), why)

@@ -1,5 +1,6 @@
 local ffi = require "ffi"
 local certificates = require "spec.support.certificates"
+local files = require "spec.support.files"
 local transport = require "spec.support.transport"
 local C, ssl = transport.C, transport.ssl
 
@@ -60,7 +61,7 @@ describe("tls", function()
 
         it("says which file cannot be read or used", function()
             local missing, text = folder .. "/missing.pem", folder .. "/text.pem"
-            transport.write_file(text, "hello\n")
+            files.write(text, "hello\n")
             assert.equal("cannot read the certificate " .. missing .. ": No such file or directory",
                 failure { missing, first[2] })
             assert.equal("cannot read the key " .. missing .. ": No such file or directory",
@@ -85,14 +86,14 @@ describe("tls", function()
 
         it("says that a certificate is cut short", function()
             local path = folder .. "/cut.pem"
-            transport.write_file(path, transport.read_file(first[1]):sub(1, 300))
+            files.write(path, files.read(first[1]):sub(1, 300))
             assert.matches("cut.pem is damaged", failure { path, first[2] })
         end)
 
         it("takes certificate and key from one file", function()
             local path = folder .. "/both.pem"
-            local both = transport.read_file(first[1]) .. transport.read_file(first[2])
-            transport.write_file(path, both)
+            local both = files.read(first[1]) .. files.read(first[2])
+            files.write(path, both)
             local made, why = transport.context { { path } }
             assert.is_truthy(made)
             assert.equal("", why)
@@ -318,7 +319,7 @@ describe("tls", function()
 
         it("sends a file, and says where it ends", function()
             local path, len = folder .. "/file", 200000
-            transport.write_file(path, pattern(len, 0))
+            files.write(path, pattern(len, 0))
             open()
             link:decrypted()
             local file = assert(io.open(path))
