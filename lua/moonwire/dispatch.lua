@@ -150,8 +150,10 @@ local function hook_failed(ws, route, name, problem)
     end
 end
 
+-- The origin of its URL, serialised (HTML §7.1.1): scheme, host and port, never user and password.
 local function origin_of(ws)
-    return (ws.url:match "^%a+://[^/?]*") or ""
+    local scheme, authority = ws.url:match "^(%a+://)([^/?]*)"
+    return scheme and scheme .. authority:match "[^@]*$" or ""
 end
 
 -- Text, and binary as a string. Does not look at the connection's state.

@@ -54,6 +54,30 @@ describe("A client's connection", function()
         client:ended()
     end)
 
+    it("is CLOSING once the server has begun, and ws:close() then changes nothing", function()
+        local client = acceptor:client("/", '{ close_seconds = "600s" }', nil, [[
+            ws.onmessage = function()
+                print "waits"
+                local ok, why = pcall(mw.sleep, "1h")
+                print(ok, why, ws.readyState, ws:close(4000, "late"))
+                print(ws:send "in vain")
+            end]])
+        local peer = acceptor:open()
+        peer:say(frame.TEXT, "go")
+        client:printed "^open"
+        client:prints "waits"
+        peer:say(frame.CLOSE, frame.close(1001, "away"))
+        client:prints "false\tcancelled: the connection is closed\t2\tnil\tclosed"
+        client:prints "nil\tclosed"
+        client:prints "close 1001 [away] true"
+        local opcode, payload = peer:hear()
+        assert.equal(frame.CLOSE, opcode)
+        assert.equal(1001, (frame.parse_close(payload)))
+        peer:shutdown()
+        assert.is_true(peer:is_ended())
+        client:ended()
+    end)
+
     it("hears of no message that comes before the answer to its Close", function()
         local client = acceptor:client("/", nil, nil, "ws.onopen = function() ws:close() end")
         local peer = acceptor:open()

@@ -223,6 +223,40 @@ describe("WebSocket", function()
                 origin = "ws://h:81" }, seen.event)
         end)
 
+        it("gives messages the origin of its URL, without the user and the password", function()
+            for url, origin in pairs {
+                ["ws://u:p@h/x"] = "ws://h",
+                ["wss://u@h:444?y@z"] = "wss://h:444",
+                ["ws://h/a@b"] = "ws://h",
+                ["http://[::1]:81/"] = "ws://[::1]:81",
+            } do
+                load(([[
+                    seen.ws = WebSocket.new %q
+                    seen.ws.onmessage = function(event) seen.origin = event.origin end
+                ]]):format(url))
+                opens()
+                message "hello"
+                engine:run()
+                assert.equal(origin, seen.origin)
+            end
+        end)
+
+        it("lives as long as its connection, though nothing but C knows of it", function()
+            load [[
+                WebSocket.new("ws://h/").onmessage = function(event) note(event.data) end
+            ]]
+            for _, data in ipairs { "a", "b" } do
+                collectgarbage()
+                collectgarbage()
+                if data == "a" then
+                    opens()
+                end
+                message(data)
+                engine:run()
+            end
+            assert.equal("a, b", log())
+        end)
+
         it("fires error just before close when it fails, CLOSED both times", function()
             load 'seen.ws = WebSocket.new "ws://h/" listen(seen.ws)'
             event("error", { data = "connection refused", code = 1006 })
