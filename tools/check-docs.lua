@@ -1,15 +1,15 @@
 -- Checks what the documents say against the code: luajit tools/check-docs.lua
 --
 -- docs/protocol.md: every file, function and spec title that it names exists, and each rule names
--- code and a spec. docs/tuning.md: every limit with its default and every counter, in the code's
--- order, and the defaults of compression. docs/api.md names them all. Everywhere: links and files
--- exist, Lua blocks compile.
+-- code and a spec. docs/websocket.md: each step names specs. docs/tuning.md: every limit with its
+-- default and every counter, in the code's order, and the defaults of compression. docs/api.md names
+-- them all. Everywhere: links and files exist, Lua blocks compile.
 
 local M = {}
 
 local documents = {
     "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/protocol.md",
-    "docs/deployment.md", "docs/tuning.md", "docs/reload.md",
+    "docs/deployment.md", "docs/tuning.md", "docs/reload.md", "docs/websocket.md",
     "examples/README.md", "bench/README.md", "bench/NOTES.md",
 }
 
@@ -169,6 +169,21 @@ function M.protocol(self)
     end
     if rules == 0 then
         self.fault(path, 1, "has no rules")
+    end
+end
+
+-- The last column of each table names specs.
+function M.websocket(self)
+    local path, steps = "docs/websocket.md", 0
+    for number, line in lines_of(self.read(path) or "") do
+        local cells = cells_of(line)
+        if cells and cells[#cells] ~= "Specs" then
+            steps = steps + 1
+            check_specs(self, path, number, cells[#cells])
+        end
+    end
+    if steps == 0 then
+        self.fault(path, 1, "has no steps")
     end
 end
 
@@ -335,6 +350,7 @@ function M.check(read, exists)
         end,
     }
     M.protocol(self)
+    M.websocket(self)
     M.tuning(self)
     M.links(self)
     M.snippets(self)

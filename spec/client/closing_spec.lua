@@ -127,6 +127,23 @@ describe("A client's connection", function()
         client:ended()
     end)
 
+    it("fails when the process is told to end before it is open", function()
+        local client = acceptor:client()
+        local peer = acceptor:accept()
+        peer:request()
+        client.process:signal "TERM"
+        client:fails "the process is ending"
+        assert.is_true(peer:is_ended())
+
+        client = acceptors.client("wss://127.0.0.1:" .. acceptor.port)
+        peer = acceptor:accept()
+        peer:bytes(5) -- of its ClientHello
+        client.process:signal "TERM"
+        client:printed "^error "
+        client:prints "close 1006 [] false"
+        client:ended()
+    end)
+
     it("is left by os.exit, after what was sent", function()
         local client = acceptor:client("/", nil, nil,
             'ws.onopen = function() ws:send("last words") os.exit(3) end')

@@ -31,6 +31,12 @@ describe("the documents", function()
             { "docs/protocol.md", ' "§5.6 leaves binary messages alone"', "", "names no spec" },
         ["a rule without code"] =
             { "docs/protocol.md", "`opcode_is_known`", "", "names no function" },
+        ["a step of the WebSockets Standard whose spec was renamed"] =
+            { "spec/lua/websocket_spec.lua", "fails when it is closed while CONNECTING", "fails",
+                "fails when it is closed while CONNECTING" },
+        ["a step without a spec"] =
+            { "docs/websocket.md", '`protocol/ws_url` "that is nothing else"', "client/",
+                "names no spec" },
         ["a default that has changed"] =
             { "src/base/limits.c", ".head_bytes = 16384", ".head_bytes = 32768", "head_bytes" },
         ["a default of compression that has changed"] =

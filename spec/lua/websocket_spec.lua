@@ -241,6 +241,29 @@ describe("WebSocket", function()
             end
         end)
 
+        it("gives binary messages as its binaryType says when they come", function()
+            load [[
+                local ws = WebSocket.new "ws://h/"
+                ws.onmessage = function(event)
+                    note(type(event.data), tostring(event.data), tostring(event.is_binary))
+                end
+                seen.ws = ws
+            ]]
+            opens()
+            message("\1a", true)
+            engine:run()
+            assert.equal("string \1a true", log())
+            seen.ws.binaryType = "buffer"
+            assert.equal("buffer", seen.ws.binaryType)
+            message("\1a", true)
+            message "text"
+            engine:run()
+            assert.matches("^cdata [^,]*1a true, string text false$", (log():gsub("\1", "1")))
+            fake.raises('binaryType is "string" or "buffer", got "blob"', function()
+                seen.ws.binaryType = "blob"
+            end)
+        end)
+
         it("lives as long as its connection, though nothing but C knows of it", function()
             load [[
                 WebSocket.new("ws://h/").onmessage = function(event) note(event.data) end

@@ -1,0 +1,54 @@
+-- make install: the program, its manual, examples, and annotations for editors.
+
+local process = require "spec.support.process"
+
+describe("make install", function()
+    local folder
+
+    before_each(function()
+        folder = process.folder()
+    end)
+
+    after_each(function()
+        folder:remove()
+    end)
+
+    local function read(path)
+        local file = io.open(path, "rb")
+        local text = file and file:read "*a"
+        if file then
+            file:close()
+        end
+        return text
+    end
+
+    -- Of what is built already; not with the flags of a make that runs these specs.
+    local function make(goal)
+        local done = process.run { [0] = "env", "-u", "MAKEFLAGS", "-u", "MFLAGS", "-u", "VARIANT",
+            "make", "-s", "-o", "all", goal, "DESTDIR=" .. folder.path, "PREFIX=/usr" }
+        assert.equal(0, done.status, done.err)
+    end
+
+    it("brings what the documents promise, and make uninstall takes it away", function()
+        if not read "build/moonwire" then
+            pending "build/moonwire is not built"
+            return
+        end
+        make "install"
+        local root = folder.path .. "/usr/"
+        for from, to in pairs {
+            ["build/moonwire"] = "bin/moonwire",
+            ["docs/moonwire.1"] = "share/man/man1/moonwire.1",
+            ["annotations/moonwire.lua"] = "share/moonwire/annotations/moonwire.lua",
+            ["annotations/moonwire/websocket.lua"] =
+                "share/moonwire/annotations/moonwire/websocket.lua",
+            ["examples/jsapi/client.lua"] = "share/moonwire/examples/jsapi/client.lua",
+        } do
+            assert.is_true(read(from) == read(root .. to), to)
+        end
+        assert.equal(0, process.run({ [0] = root .. "bin/moonwire", "--version" }).status)
+        make "uninstall"
+        local left = process.run { [0] = "find", folder.path, "-type", "f" }
+        assert.equal("", left.out)
+    end)
+end)
