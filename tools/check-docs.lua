@@ -2,8 +2,8 @@
 --
 -- docs/protocol.md: every file, function and spec title that it names exists, and each rule names
 -- code and a spec. docs/websocket.md: each step names specs. docs/tuning.md: every limit with its
--- default and every counter, in the code's order, and the defaults of compression. docs/api.md names
--- them all. Everywhere: links and files exist, Lua blocks compile.
+-- default and every counter, in the code's order, and the defaults of compression. docs/api.md
+-- names them all. Everywhere: links and files exist, Lua blocks compile.
 
 local M = {}
 
