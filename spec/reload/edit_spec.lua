@@ -27,31 +27,26 @@ describe("an edit while clients are connected", function()
         return assert(server:websocket "/talk")
     end
 
-    local function says(peer, text)
-        peer:text(text)
-        return peer:read_text()
-    end
-
     after_each(function()
         server:stop()
     end)
 
     it("is taken up by the next message, on the same connection", function()
         local peer = start(app "one")
-        assert.equal("one a", says(peer, "a"))
+        assert.equal("one a", peer:ask "a")
         server:edit(app "two")
         assert.equal(2, server:reloaded())
-        assert.equal("two b", says(peer, "b"))
+        assert.equal("two b", peer:ask "b")
         server:edit(app "three")
         assert.equal(3, server:reloaded())
-        assert.equal("three c", says(peer, "c"))
+        assert.equal("three c", peer:ask "c")
     end)
 
     it("is seen when the editor writes a new file and renames it", function()
         local peer = start(app "one")
         os.rename(server.folder:write(".app.lua.swp", app "two"), server.folder.path .. "/app.lua")
         assert.equal(2, server:reloaded())
-        assert.equal("two b", says(peer, "b"))
+        assert.equal("two b", peer:ask "b")
     end)
 
     it("is one edit when it comes in two writes", function()
@@ -64,7 +59,7 @@ describe("an edit while clients are connected", function()
         file:write(text:sub(101))
         file:close()
         assert.equal(2, server:reloaded())
-        assert.equal("two b", says(peer, "b"))
+        assert.equal("two b", peer:ask "b")
         -- Closed in between.
         text = app "three"
         server:edit(text:sub(1, 100))
@@ -72,7 +67,7 @@ describe("an edit while clients are connected", function()
         file:write(text:sub(101))
         file:close()
         assert.equal(3, server:reloaded())
-        assert.equal("three b", says(peer, "b"))
+        assert.equal("three b", peer:ask "b")
         assert.is_nil(server:stop():find("reload failed", 1, true))
     end)
 
@@ -83,13 +78,13 @@ describe("an edit while clients are connected", function()
         file:flush()
         server.process:signal "HUP"
         for _ = 1, 20 do
-            assert.equal("one x", says(peer, "x"))
+            assert.equal("one x", peer:ask "x")
             require("posix.time").nanosleep { tv_sec = 0, tv_nsec = 5000000 }
         end
         file:write(app "two")
         file:close()
         assert.equal(2, server:reloaded())
-        assert.equal("two b", says(peer, "b"))
+        assert.equal("two b", peer:ask "b")
     end)
 
     it("that comes while another is loaded is not missed", function()
@@ -99,7 +94,7 @@ describe("an edit while clients are connected", function()
         assert.equal(2, server:reload(app("two", [[
             os.rename(arg[0]:gsub("app.lua$", "next.lua"), arg[0])
         ]])))
-        assert.equal("three b", says(peer, "b"))
+        assert.equal("three b", peer:ask "b")
     end)
 
     it("is none when the file holds what it held", function()
@@ -108,7 +103,7 @@ describe("an edit while clients are connected", function()
         server:edit("return 1", "other.lua")
         server:edit(app "two")
         assert.equal(2, server:reloaded())
-        assert.equal("two b", says(peer, "b"))
+        assert.equal("two b", peer:ask "b")
     end)
 
     it("may be one of a module, of what that requires, or of a module that was missing", function()
@@ -122,23 +117,23 @@ describe("an edit while clients are connected", function()
             os.execute(("mkdir '%s/lib'"):format(folder.path))
             folder:write("lib/b.lua", 'return "b1 "')
         end })
-        assert.equal("a1 b1 x", says(peer, "x"))
+        assert.equal("a1 b1 x", peer:ask "x")
         server:edit('return "b2 "', "lib/b.lua")
         server:reloaded()
-        assert.equal("a1 b2 x", says(peer, "x"))
+        assert.equal("a1 b2 x", peer:ask "x")
         server:edit('return require "c"', "a.lua")
         assert.matches("module 'c' not found", server:reload_failed(), 1, true)
-        assert.equal("a1 b2 x", says(peer, "x"))
+        assert.equal("a1 b2 x", peer:ask "x")
         server:edit('return function() return "c " end', "c.lua")
         server:reloaded()
-        assert.equal("c x", says(peer, "x"))
+        assert.equal("c x", peer:ask "x")
     end)
 
     it("comes by SIGHUP and mw.reload too, without --watch", function()
         local source = app("one", 'mw.post("/reload", function() mw.reload() return "soon" end)')
         local peer = start(source, { arguments = {} })
         assert.equal(2, server:reload(app "two"))
-        assert.equal("two a", says(peer, "a"))
+        assert.equal("two a", peer:ask "a")
         server:reload(source)
         local p = assert(server:connect())
         p:send "POST /reload HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
@@ -164,12 +159,12 @@ describe("an edit while clients are connected", function()
         local peer = assert(server:websocket "/talk/ada")
         local bob = assert(server:websocket "/talk/bob")
         local whole = frame.build(frame.TEXT, ("x"):rep(300))
-        assert.equal(1, cjson.decode(says(peer, "a")).n)
+        assert.equal(1, cjson.decode(peer:ask "a").n)
         bob:read_text()
         peer:send(whole:sub(1, 150))
         -- Renaming a parameter leaves the route the same, as does one that fits this path better.
         server:reload((source:format "called":gsub("/:name", "/:called")) .. 'mw.ws "/talk/bob"')
-        assert.equal("bob", cjson.decode(says(bob, "b")).name)
+        assert.equal("bob", cjson.decode(bob:ask "b").name)
         peer:read_text()
         peer:send(whole:sub(151))
         assert.same({ data = ("x"):rep(300), n = 2, mine = "field", count = 1, loads = 2,
@@ -183,15 +178,15 @@ describe("an edit while clients are connected", function()
             end
         ]]
         local peer = start(app "one", { arguments = {} })
-        assert.equal("one a", says(peer, "a"))
+        assert.equal("one a", peer:ask "a")
         server:reload(app("two", with))
         server:reload(app("three", with))
         peer:text "b"
         assert.equal("from 1 to 3, opened in one", peer:read_text())
         assert.equal("three b", peer:read_text())
-        assert.equal("three c", says(peer, "c"))
+        assert.equal("three c", peer:ask "c")
         local late = assert(server:websocket "/talk")
-        assert.equal("three d", says(late, "d"))
+        assert.equal("three d", late:ask "d")
     end)
 
     it("tells on_reload at once where the route is eager, and of connections nobody met", function()
@@ -206,12 +201,12 @@ describe("an edit while clients are connected", function()
         assert.equal("1 to 2", peer:read_text())
         server:reload()
         assert.equal("2 to 3", peer:read_text())
-        assert.equal("x", says(peer, "x"))
+        assert.equal("x", peer:ask "x")
     end)
 
     it("lets on_reload wait, with the events behind it in order", function()
         local peer = start(app "one", { arguments = {} })
-        says(peer, "a")
+        peer:ask "a"
         server:reload(app("two", [[
             function talk.on_reload(ws) mw.sleep "20ms" ws:send "moved" end
         ]]))
@@ -247,10 +242,10 @@ describe("an edit while clients are connected", function()
         asking:send "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
         local versions
         repeat -- until both wait
-            versions = cjson.decode((server:get "/versions"))
+            versions = server:versions()
         until versions[1].waiting == 2
         server:reload(waits "two")
-        versions = cjson.decode((server:get "/versions"))
+        versions = server:versions()
         assert.same({ 2, true }, { versions[1].number, versions[1].serving })
         assert.equal(40, #versions[1].files[1].sha1)
         assert.equal("one wait one", peer:read_text())
@@ -266,7 +261,7 @@ describe("an edit while clients are connected", function()
                 mw.log.info(("closed %d %s %s"):format(code, tostring(clean), ws.state.opened))
             end
         ]]), { arguments = {} })
-        says(peer, "a")
+        peer:ask "a"
         server:edit [[
             local mw = require "moonwire"
             mw.ws("/other", { on_message = function(ws, data) ws:send("other " .. data) end })
@@ -278,9 +273,9 @@ describe("an edit while clients are connected", function()
         peer:frame(frame.CLOSE, frame.close(1012))
         assert.equal("closed 1012 true one", server:logged "(closed %d.*)")
         local other = assert(server:websocket "/other")
-        assert.equal("other x", says(other, "x"))
+        assert.equal("other x", other:ask "x")
         server:reload()
-        assert.equal("other y", says(other, "y"))
+        assert.equal("other y", other:ask "y")
     end)
 
     it("names the functions of an old generation that connections hold", function()
@@ -292,13 +287,13 @@ describe("an edit while clients are connected", function()
             end
         ]]
         local peer = start(app("one", source), { arguments = {} })
-        says(peer, "a")
+        peer:ask "a"
         server:reload(app "two")
         assert.matches("generation 1, .*listeners.* of /talk %(1%), state.deep.callback of /talk",
             server:logged "connections hold functions of (.*)")
-        local versions = cjson.decode((server:get "/versions"))
+        local versions = server:versions()
         assert.equal(1, versions[2].number)
         assert.equal("state.deep.callback", versions[2].held[2].key)
-        assert.equal("two b", says(peer, "b"))
+        assert.equal("two b", peer:ask "b")
     end)
 end)

@@ -1,6 +1,5 @@
 -- New code that fails far more than the code before it is taken back by the server itself.
 
-local cjson = require "cjson"
 local frame = require "spec.support.frame"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
@@ -30,10 +29,6 @@ describe("new code on probation", function()
 
     local function start(source)
         server = servers.start(source, { arguments = { "--workers", "2" } })
-    end
-
-    local function versions()
-        return cjson.decode((server:get "/versions"))
     end
 
     local function failures()
@@ -76,7 +71,7 @@ describe("new code on probation", function()
             client:text(tostring(i))
             assert.equal("fine " .. i, client:read_text())
         end
-        local list = versions()
+        local list = server:versions()
         assert.same({ 3, 1, 2 }, { list[1].number, list[1].code_of, list[2].number })
         assert.equal(text, list[2].rolled_back:match "^[^\n]*")
         assert.matches("\nstack traceback:\n.*app.lua:%d+: in function", list[2].rolled_back)
@@ -84,7 +79,7 @@ describe("new code on probation", function()
         -- What came back is not on probation, and its record is kept when the other is collected.
         server:reload(app("", "collectgarbage() collectgarbage()"))
         server:reload(app("", "collectgarbage() collectgarbage()"))
-        for _, one in ipairs(versions()) do
+        for _, one in ipairs(server:versions()) do
             assert.equal(one.number == 2, one.rolled_back ~= nil)
         end
     end)
@@ -94,10 +89,10 @@ describe("new code on probation", function()
         fail(5)
         server:reload(app("", bad .. "-- the same"))
         fail(14)
-        assert.equal(2, versions()[1].number)
+        assert.equal(2, server:versions()[1].number)
         fail(1)
         assert.truthy(server:logged "generation 2 failed 15 times .* before 5 times in the (10) s")
-        assert.equal(3, versions()[1].number)
+        assert.equal(3, server:versions()[1].number)
     end)
 
     it("stays when probation is off, or its limit is not reached", function()
@@ -107,7 +102,7 @@ describe("new code on probation", function()
         server:reload(app "")
         server:reload(app("probation_failures = 100", bad))
         fail(20)
-        assert.equal(4, versions()[1].number)
+        assert.equal(4, server:versions()[1].number)
         assert.is_nil(server:stop():find("rolled back", 1, true))
     end)
 
@@ -175,7 +170,7 @@ describe("new code on probation", function()
         local p = assert(server:connect())
         p:send "GET /start HTTP/1.1\r\nHost: a\r\n\r\n"
         process.eventually(function()
-            return versions()[1].waiting == 1 -- workers answer in turn
+            return server:versions()[1].waiting == 1 -- workers answer in turn
         end)
         server:reload(app("probation_failures = 1", [[
             mw.get("/start", function() error "new" end)
@@ -185,7 +180,7 @@ describe("new code on probation", function()
         process.eventually(function()
             return failures() > before + 20
         end)
-        assert.equal(2, versions()[1].number)
+        assert.equal(2, server:versions()[1].number)
         assert.truthy(server:logged "GET /start failed: .*(old too)")
         server:get "/start"
         assert.matches("GET /start failed: .*new", server:logged "rolled back %(probation%)(.*)")

@@ -40,19 +40,10 @@ describe("a rollback", function()
         return assert(server:websocket(path or "/talk"))
     end
 
-    local function says(client, text)
-        client:text(text)
-        return client:read_text()
-    end
-
     -- Asks for one, and waits; number and code.
     local function go_back()
         assert.equal("soon", (server:get "/rollback"))
         return server:rolled_back()
-    end
-
-    local function versions()
-        return cjson.decode((server:get "/versions"))
     end
 
     -- A connection for requests that this worker answers.
@@ -74,13 +65,13 @@ describe("a rollback", function()
             mw.get("/calls", function() calls = calls + 1 return tostring(calls) end)
         ]]), { arguments = {} })
         local client = talk()
-        assert.equal("one a 1", says(client, "a"))
+        assert.equal("one a 1", client:ask "a")
         assert.equal("1", (server:get "/calls"))
         server:reload(app "two")
-        assert.equal("two b 2", says(client, "b"))
+        assert.equal("two b 2", client:ask "b")
         local number, code, cause = go_back()
         assert.same({ 3, 1, "mw.rollback" }, { number, code, cause })
-        assert.equal("one c 3", says(client, "c"))
+        assert.equal("one c 3", client:ask "c")
         assert.equal("2", (server:get "/calls"))
         assert.equal(1, server:counter "rollbacks")
         assert.equal(1, server:counter "reloads")
@@ -119,7 +110,7 @@ describe("a rollback", function()
         go_back()
         assert.equal(413, post())
         assert.is_nil(server:websocket "/new")
-        assert.equal("gone x", says(talk "/gone", "x"))
+        assert.equal("gone x", talk("/gone"):ask "x")
         new:text "123456" -- the limit is its route's, whenever it was opened
         assert.equal(1009, (new:read_close()))
         local old = assert(server:websocket("/small", { fields = {
@@ -145,7 +136,7 @@ describe("a rollback", function()
         assert.equal(tostring(first), server:logged "info  listening on .*:(%d+)")
         assert.equal(tostring(other), server:logged "no longer listening on .*:(%d+)")
         assert.equal(3, (server:rolled_back()))
-        assert.equal("any x 1", says(client, "x"))
+        assert.equal("any x 1", client:ask "x")
         assert.matches("^[12]$", (peer.get(first, "/worker")))
         process.eventually(function()
             return peer.connect(other) == nil
@@ -204,29 +195,29 @@ describe("a rollback", function()
         ]]
         start(app("one", moved), { arguments = {} })
         local client, idle = talk(), talk()
-        assert.equal("one a 1", says(client, "a"))
+        assert.equal("one a 1", client:ask "a")
         server:reload(app("two", moved))
-        assert.equal("two from 1 to 2", says(client, "b"))
+        assert.equal("two from 1 to 2", client:ask "b")
         assert.equal("two b 2", client:read_text())
-        local list = versions()
+        local list = server:versions()
         assert.same({ 2, true, false, 1, 1 }, { list[1].number, list[1].serving, list[1].earlier,
             list[1].connections, list[1].unmoved })
         assert.same({ 1, false, true, 1 }, { list[2].number, list[2].serving, list[2].earlier,
             list[2].connections })
         go_back()
-        assert.equal("one from 2 to 3", says(client, "c"))
+        assert.equal("one from 2 to 3", client:ask "c")
         assert.equal("one c 3", client:read_text())
-        list = versions()
+        list = server:versions()
         assert.same({ 3, 1, 2, 0 }, { list[1].number, list[1].code_of, list[1].connections,
             list[1].unmoved })
         assert.same({ 2, "mw.rollback", 40 }, { list[2].number, list[2].rolled_back,
             #list[2].files[1].sha1 })
         assert.is_nil(list[3])
-        assert.equal("one from 1 to 3", says(idle, "d"))
+        assert.equal("one from 1 to 3", idle:ask "d")
         assert.equal("one d 1", idle:read_text())
         server:reload(app "three")
         go_back()
-        list = versions()
+        list = server:versions()
         assert.same({ 5, 1 }, { list[1].number, list[1].code_of })
     end)
 
@@ -241,10 +232,10 @@ describe("a rollback", function()
         local p = assert(server:connect())
         p:send "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
         process.eventually(function()
-            return versions()[1].waiting == 1
+            return server:versions()[1].waiting == 1
         end)
         go_back()
-        local list = versions()
+        local list = server:versions()
         assert.same({ 2, 1 }, { list[2].number, list[2].waiting })
         assert.equal("two", assert(p:response()).body)
         assert.equal("one", (server:get "/wait"))
@@ -259,11 +250,11 @@ describe("a rollback", function()
         go_back()
         server:get "/rollback"
         assert.matches("^there is no earlier generation to go back to", server:rollback_failed())
-        assert.equal("one a 1", says(client, "a"))
+        assert.equal("one a 1", client:ask "a")
         assert.equal(2, server:counter "reload_failures")
         server:reload(app "three")
         go_back()
-        assert.equal("one b 2", says(client, "b"))
+        assert.equal("one b 2", client:ask "b")
     end)
 
     it("changes nothing when it fails, and can be tried again", function()
@@ -277,10 +268,10 @@ describe("a rollback", function()
         server:get "/rollback"
         assert.matches('app.lua:%d+: static "/files": .*no such directory',
             server:rollback_failed())
-        assert.equal("two a 1", says(client, "a"))
+        assert.equal("two a 1", client:ask "a")
         os.rename(folder .. ".away", folder)
         assert.equal(3, (go_back()))
-        assert.equal("one b 2", says(client, "b"))
+        assert.equal("one b 2", client:ask "b")
     end)
 
     it("loads no file again until one is saved", function()
@@ -291,16 +282,16 @@ describe("a rollback", function()
         server:reloaded()
         assert.equal(3, (go_back()))
         for i = 1, 20 do -- longer than a watch waits
-            assert.equal(("one x %d"):format(i), says(client, "x"))
+            assert.equal(("one x %d"):format(i), client:ask "x")
             require("posix.time").nanosleep { tv_sec = 0, tv_nsec = 5000000 }
         end
         server:edit("return 2", "other.lua") -- of what was taken back, and still on the disk
         assert.equal(4, server:reloaded())
-        assert.equal("two a 21", says(client, "a"))
+        assert.equal("two a 21", client:ask "a")
         assert.equal(5, (go_back()))
         server:edit(app "three")
         assert.equal(6, server:reloaded())
-        assert.equal("three b 22", says(client, "b"))
+        assert.equal("three b 22", client:ask "b")
         local _, count = server:stop():gsub("serves[^\n]*, after", "")
         assert.equal(5, count)
     end)
@@ -318,7 +309,7 @@ describe("a rollback", function()
         server:get "/both"
         assert.same({ 5, 1, "mw.rollback" }, { server:rolled_back() })
         assert.equal(6, server:reloaded())
-        assert.equal("three a 1", says(talk(), "a"))
+        assert.equal("three a 1", talk():ask "a")
     end)
 
     it("does not wait for a reload that is prepared, which never serves", function()
@@ -338,10 +329,10 @@ describe("a rollback", function()
         server.folder:write("go_on", "")
         assert.equal(3, (server:rolled_back()))
         for i = 1, 4 do
-            assert.equal(("one %d 1"):format(i), says(talk(), tostring(i)))
+            assert.equal(("one %d 1"):format(i), talk():ask(tostring(i)))
         end
         assert.equal(4, server:reload())
-        assert.equal("three x 1", says(talk(), "x"))
+        assert.equal("three x 1", talk():ask "x")
     end)
 end)
 

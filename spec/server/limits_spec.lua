@@ -155,17 +155,13 @@ describe("The limit", function()
 
     of("subscriptions", "is for one connection's topics, and subscribe says so", function()
         local p, other = server:websocket "/topics", server:websocket "/topics"
-        local function ask(one, text)
-            one:text(text)
-            return one:read_text()
-        end
         for _, topic in ipairs { "a", "b", "c", "c" } do
-            assert.equal("true nil", ask(p, "subscribe " .. topic))
+            assert.equal("true nil", p:ask("subscribe " .. topic))
         end
-        assert.equal("nil over the limit subscriptions", ask(p, "subscribe d"))
-        assert.equal("true nil", ask(p, "unsubscribe a"))
-        assert.equal("true nil", ask(p, "subscribe d"))
-        assert.equal("true nil", ask(other, "subscribe e"))
+        assert.equal("nil over the limit subscriptions", p:ask "subscribe d")
+        assert.equal("true nil", p:ask "unsubscribe a")
+        assert.equal("true nil", p:ask "subscribe d")
+        assert.equal("true nil", other:ask "subscribe e")
     end)
 
     of("idle_seconds", "is the silence before a ping", function()

@@ -33,10 +33,6 @@ describe("Open connections", function()
             fields.Host = "a.example"
             return server:websocket(path, { fields = fields })
         end
-        local function ask(p, name)
-            p:text(name)
-            return p:read_text()
-        end
         local peers = {
             open("/one", { Cookie = "id=1", Accept = "x" }),
             open("/one", { Cookie = "id=1", Accept = "x" }),
@@ -44,19 +40,19 @@ describe("Open connections", function()
             open("/two", { Cookie = { "id=3", "more=4" }, ["X-Forwarded-For"] = "10.0.0.1" }),
         }
         peers[1]:close_cleanly()
-        assert.are.equal("id=1", ask(peers[2], "cookie"))
-        assert.are.equal("x", ask(peers[2], "accept"))
-        assert.are.equal("one", ask(peers[2], "room"))
+        assert.are.equal("id=1", peers[2]:ask "cookie")
+        assert.are.equal("x", peers[2]:ask "accept")
+        assert.are.equal("one", peers[2]:ask "room")
         peers[2]:close_cleanly()
-        assert.are.equal("id=2", ask(peers[3], "cookie"))
-        assert.are.equal("x", ask(peers[3], "accept"))
-        assert.are.equal("ws://a.example/two?q", ask(peers[3], "url"))
-        assert.are.equal("id=3; more=4", ask(peers[4], "cookie"))
-        assert.are.equal("10.0.0.1", ask(peers[4], "x-forwarded-for"))
-        assert.are.equal("nil", ask(peers[4], "accept"))
-        assert.are.equal("a.example", ask(peers[4], "host"))
+        assert.are.equal("id=2", peers[3]:ask "cookie")
+        assert.are.equal("x", peers[3]:ask "accept")
+        assert.are.equal("ws://a.example/two?q", peers[3]:ask "url")
+        assert.are.equal("id=3; more=4", peers[4]:ask "cookie")
+        assert.are.equal("10.0.0.1", peers[4]:ask "x-forwarded-for")
+        assert.are.equal("nil", peers[4]:ask "accept")
+        assert.are.equal("a.example", peers[4]:ask "host")
         local again = open("/one", { Cookie = "id=1", Accept = "x" })
-        assert.are.equal("id=1", ask(again, "cookie"))
+        assert.are.equal("id=1", again:ask "cookie")
     end)
 
     -- On builds with a sanitizer memory is not what it is.

@@ -23,11 +23,6 @@ mw.ws("/run/:room/*rest", { on_message = run, protocols = "chat",
     compress = { min_bytes = 10000, server_max_window_bits = 15 } })
 ]]
 
-    local function ask(p, text)
-        p:text(text)
-        return p:read_text()
-    end
-
     describe("knows of its request", function()
         local p
 
@@ -70,7 +65,7 @@ mw.ws("/run/:room/*rest", { on_message = run, protocols = "chat",
         }
         for what, wanted in pairs(fields) do
             it(what, function()
-                assert.equal(wanted, ask(p, "return " .. what))
+                assert.equal(wanted, p:ask("return " .. what))
             end)
         end
     end)
@@ -125,10 +120,10 @@ mw.ws("/run/:room/*rest", { on_message = run, protocols = "chat",
         }
         for what, wanted in pairs(cases) do
             it(what, function()
-                local answer = ask(p, what)
+                local answer = p:ask(what)
                 assert.equal("error: ", answer:sub(1, 7), answer)
                 assert.truthy(answer:find(wanted, 1, true), answer)
-                assert.equal("still open", ask(p, "return 'still open'")) -- and nothing happened
+                assert.equal("still open", p:ask "return 'still open'") -- and nothing happened
             end)
         end
     end)

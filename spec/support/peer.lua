@@ -293,6 +293,12 @@ function Peer:read_text()
     return payload
 end
 
+-- Sends a text; the text that answers it.
+function Peer:ask(text)
+    self:text(text)
+    return self:read_text()
+end
+
 -- Code and reason of the next frame, which must be a Close; "none" for one that holds no code.
 function Peer:read_close()
     local opcode, payload = self:read_frame()

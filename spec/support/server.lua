@@ -132,6 +132,12 @@ function Server:counter(name)
     return cjson.decode((self:get "/counters"))[name]
 end
 
+-- What mw.versions() gives, of an app that has
+--   mw.get("/versions", function() return mw.versions() end)
+function Server:versions()
+    return cjson.decode((self:get "/versions"))
+end
+
 -- Waits for the next line of the log, or of what the app prints, that matches; its captures.
 function Server:logged(pattern)
     return self.process:wait_for(pattern, "err")
