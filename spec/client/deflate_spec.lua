@@ -34,9 +34,7 @@ describe("A client's compression", function()
                 back = deflate.inflater(client_bits)
             end
         end
-        peer:close()
-        client:printed "^close 1006"
-        client:ended()
+        client:loses(peer)
         return lengths
     end
 

@@ -43,9 +43,7 @@ describe("A client's frames", function()
             assert.is_nil(seen[keys[i]])
             seen[keys[i]] = true
         end
-        peer:close()
-        client:printed "^close 1006"
-        client:ended()
+        client:loses(peer)
     end)
 
     it("have keys that do not repeat over thousands of them", function()
@@ -63,9 +61,7 @@ describe("A client's frames", function()
         end
         -- Of 5,000 random keys two are the same once in 340 runs.
         assert.is_true(repeated <= 1)
-        peer:close()
-        client:printed "^close 1006"
-        client:ended()
+        client:loses(peer)
     end)
 
     it("answer pings, and keep their order with what was sent", function()

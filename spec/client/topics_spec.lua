@@ -27,9 +27,7 @@ describe("A client's connection that subscribes", function()
                 assert.equal(expected == "three" and frame.BINARY or frame.TEXT, opcode)
                 assert.is_true(expected == payload)
             end
-            peer:close()
-            client:printed "^close 1006"
-            client:ended()
+            client:loses(peer)
         end
     end)
 
@@ -45,9 +43,7 @@ describe("A client's connection that subscribes", function()
                 local _, payload, f = peer:hear()
                 assert.is_true(expected == (f.rsv1 and inflater:inflate(payload) or payload))
             end
-            peer:close()
-            client:printed "^close 1006"
-            client:ended()
+            client:loses(peer)
         end
     end)
 end)

@@ -246,6 +246,13 @@ function Client:fails(text)
     self:ended()
 end
 
+-- Its server goes away without a Close: it says so, and ends.
+function Client:loses(one)
+    one:close()
+    self:printed "^close 1006"
+    self:ended()
+end
+
 -- For after_each: whatever is left.
 function Client:discard()
     self.process:finish()
