@@ -36,7 +36,7 @@ describe("moonwire", function()
                 process.binary .. " " .. table.concat(command, " "), "/dev/null" }
         end
         local done = process.start(command, { input = true, env = {
-            HOME = "/nonexistent",
+            HOME = env and env.HOME or "/nonexistent",
             LD_LIBRARY_PATH = env and env.LD_LIBRARY_PATH,
         } })
         for _, step in ipairs(type(input) == "table" and input or { input }) do
@@ -185,6 +185,32 @@ mw.spawn(function() return "joined" end):join()
                 local done = sum "^(28)\r?$"
                 assert.equal(0, done.status, done.out)
                 assert.is_nil(done.out:find("libedit", 1, true))
+            end)
+
+            it("brings back the lines before, those of another time too", function()
+                local home = process.folder()
+                local function session(lines, n)
+                    local steps = { function(p)
+                        p:wait_for("(Ctrl%-D ends)", "out")
+                    end }
+                    for _, line in ipairs(lines) do
+                        steps[#steps + 1] = line
+                    end
+                    steps[#steps + 1] = function(p)
+                        p:wait_for("^(sum\t" .. n .. ")\r?$", "out")
+                    end
+                    -- A timer fires while a line is edited; before that Ctrl-D is no key.
+                    steps[#steps + 1] = "mw.after(0.01, function() print 'ready' end)\r"
+                    steps[#steps + 1] = function(p)
+                        p:wait_for("(ready)\r?$", "out")
+                    end
+                    steps[#steps + 1] = "\4"
+                    return run({ "repl" }, steps, true, { HOME = home.path }).status
+                end
+                -- Ctrl-P, and the key with the arrow.
+                assert.equal(0, session({ "n = (n or 40) + 1 print('sum', n)\r", "\16\r" }, 42))
+                assert.equal(0, session({ "\27[A\27[A", "\r" }, 41))
+                home:remove()
             end)
 
             it("takes lines as they are without it, and says so", function()
