@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/handover.h"
+#include "engine/reload_files.h"
 #include "engine/worker.h"
 
 /* Between the end of one reload and the next: a storm of causes is a few reloads a second. */
@@ -189,93 +190,6 @@ static bool post_all(struct reload *r, enum letter_kind kind, uint32_t number)
     return true;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
-
-void reload_late_file(struct reload *r, const char *path, const char *digest)
-{
-    pthread_mutex_lock(&r->lock);
-    bool known = false;
-    for (size_t i = 0; i < r->late_count && !known; i++)
-        known = strcmp(r->late_files[i].path, path) == 0;
-    struct site_file *more = NULL;
-    if (!known)
-        more = realloc(r->late_files, (r->late_count + 1) * sizeof(*more));
-    if (more)
-        r->late_files = more;
-    char *copy = more ? strdup(path) : NULL;
-    if (copy) {
-        more[r->late_count] = (struct site_file){.path = copy};
-        snprintf(more[r->late_count++].digest, SITE_DIGEST_BYTES, "%s", digest);
-    }
-    pthread_mutex_unlock(&r->lock);
-    if (copy)
-        ev_async_send(r->server->loop, &r->wake);
-}
-
-static void forget_late_files(struct reload *r)
-{
-    for (size_t i = 0; i < r->late_count; i++)
-        free(r->late_files[i].path);
-    free(r->late_files);
-    r->late_files = NULL;
-    r->late_count = 0;
-}
-
-static void watch_late_files(struct reload *r)
-{
-    pthread_mutex_lock(&r->lock);
-    for (size_t i = 0; i < r->late_count; i++)
-        watch_add(&r->watch, r->late_files[i].path, r->late_files[i].digest);
-    bool some = r->late_count > 0;
-    forget_late_files(r);
-    pthread_mutex_unlock(&r->lock);
-    if (some)
-        watch_end(&r->watch);
-}
-
-static void each_certificate(struct reload *r, const struct site *site,
-                             void (*fn)(struct watch *w, const char *path))
-{
-    for (size_t i = 0; !r->fixed_listeners && i < site->listener_count; i++) {
-        const struct site_listener *l = &site->listeners[i];
-        for (size_t j = 0; j < l->certificate_count; j++) {
-            fn(&r->watch, l->certificates[j].cert_path);
-            if (l->certificates[j].key_path)
-                fn(&r->watch, l->certificates[j].key_path);
-        }
-    }
-}
-
-/* After an attempt that failed, what serves is watched as well. */
-static void watch_site(struct reload *r, const struct site *site, bool served)
-{
-    struct watch *w = &r->watch;
-    if (!r->watching)
-        return;
-    watch_begin(w);
-    for (size_t i = 0; i < site->file_count; i++)
-        watch_add(w, site->files[i].path, site->files[i].digest);
-    if (served)
-        each_certificate(r, site, watch_keep);
-    else
-        watch_keep_all(w);
-    watch_end(w);
-}
-
-/* What was taken back, and is on the disk, is not loaded again until it changes. */
-static void watch_both(struct reload *r, const struct site *site)
-{
-    struct watch *w = &r->watch;
-    if (!r->watching)
-        return;
-    watch_begin(w);
-    watch_keep_all(w);
-    for (size_t i = 0; i < site->file_count; i++)
-        watch_keep(w, site->files[i].path);
-    each_certificate(r, site, watch_keep);
-    watch_end(w);
-}
-
 /* ---- one attempt ----------------------------------------------------------------------------- */
 
 static void over(struct reload *r)
@@ -375,25 +289,13 @@ static void begin(struct reload *r)
     ev_timer_start(s->loop, &r->overdue);
 }
 
-/* Are these files not any more what they were when they were read? */
-static bool outdated(const struct site *site)
-{
-    char now[SITE_DIGEST_BYTES];
-    for (size_t i = 0; site && i < site->file_count; i++) {
-        watch_digest(site->files[i].path, now);
-        if (strcmp(now, site->files[i].digest) != 0)
-            return true;
-    }
-    return false;
-}
-
 /* Workers that read different things would not agree either. */
 static bool half_written(struct reload *r)
 {
     if (watch_busy(&r->watch))
         return true;
     for (uint32_t i = 0; i < r->server->worker_count; i++) {
-        if (outdated(r->answers[i].site))
+        if (reload_files_outdated(r->answers[i].site))
             return true;
     }
     return false;
@@ -408,7 +310,7 @@ static int judge(struct reload *r, char why[RELOAD_WHY_BYTES])
         if (r->answers[i].status < 0) {
             snprintf(why, RELOAD_WHY_BYTES, "%s", r->answers[i].why);
             if (r->answers[i].site && r->kind == RELOAD_LOAD)
-                watch_site(r, r->answers[i].site, false);
+                reload_files_refused(r, r->answers[i].site);
             return r->answers[i].status;
         }
     }
@@ -425,8 +327,7 @@ static int judge(struct reload *r, char why[RELOAD_WHY_BYTES])
                  r->app);
         return ERR_INVALID;
     }
-    if (r->watching)
-        each_certificate(r, first, watch_look); /* before they are read */
+    reload_files_look(r, first); /* before they are read */
     char refused[SERVER_WHY_BYTES] = "";
     int err =
         server_plan_listeners(s, &r->listeners, first->listeners, first->listener_count, refused);
@@ -461,9 +362,9 @@ static void commit(struct reload *r)
     const struct site *site = r->answers[0].site;
     /* Before the workers own it again. */
     if (r->kind == RELOAD_LOAD)
-        watch_site(r, site, true);
+        reload_files_serve(r, site);
     else
-        watch_both(r, site);
+        reload_files_taken_back(r, site);
     server_set_limits(s, &site->limits);
     pthread_mutex_lock(&r->lock);
     r->missing = s->worker_count;
@@ -646,8 +547,7 @@ static void step(struct reload *r)
     pthread_mutex_lock(&r->lock);
     bool complete = r->missing == 0;
     pthread_mutex_unlock(&r->lock);
-    if (r->watching)
-        watch_late_files(r);
+    reload_files_late(r);
     look_at_probation(r);
     drop_older(r);
     if (r->phase == RELOAD_IDLE)
@@ -707,7 +607,7 @@ void reload_watch(struct reload *r)
     }
     r->watch.owner = r;
     r->watching = true;
-    watch_site(r, s->workers[0].site, true);
+    reload_files_serve(r, s->workers[0].site);
 }
 
 void reload_deinit(struct reload *r)
@@ -720,7 +620,7 @@ void reload_deinit(struct reload *r)
     ev_timer_stop(s->loop, &r->overdue);
     watch_deinit(&r->watch);
     server_abandon_listeners(&r->listeners);
-    forget_late_files(r);
+    reload_files_forget(r);
     free(r->answers);
     free(r->app);
     pthread_mutex_destroy(&r->lock);
