@@ -10,7 +10,9 @@ local FORGET = "1h" -- how long a room that everybody left keeps them
 -- Rooms are plain tables, because one worker serves everybody. With --workers 2 each would have
 -- its own: messages would still reach everyone, but lists of people and histories would differ.
 local rooms = mw.keep "rooms" -- the same table when this file was changed, and runs anew
-local last_id = os.time() * 1000 -- grows over restarts too: a page knows what it has shown
+local messages = mw.keep("messages", function() -- numbered, so that a page knows what it has shown
+    return { last_id = os.time() * 1000 }
+end)
 
 local chat = mw.ws("/chat/:room", { limits = { message_bytes = "4k", messages_per_second = 20 } })
 
@@ -57,9 +59,9 @@ function chat.on_message(ws, text, is_binary)
     elseif not text:find "%S" then
         return ws:publish(room.topic, mw.json.encode { type = "typing", name = name })
     end
-    last_id = last_id + 1
+    messages.last_id = messages.last_id + 1
     local message = mw.json.encode {
-        type = "message", id = last_id, at = os.time(), name = name, text = text,
+        type = "message", id = messages.last_id, at = os.time(), name = name, text = text,
     }
     table.insert(room.history, message) -- encoded once, for now and for later
     if #room.history > HISTORY then

@@ -133,6 +133,13 @@ describe("the chat in a browser", function()
         ada:press("#text", "Enter")
         shows(ada, "written while it was away")
         assert.equal(2, count(ada, ".message")) -- what was there before is still there, once
+        -- A server that starts twice in one second gives its numbers twice.
+        for _, text in ipairs { "of the first", "of the second" } do
+            ada:evaluate(("on.message({ type: 'message', id: 1, at: 1, name: 'Eve', text: %s })")
+                :format(cjson.encode(text)))
+        end
+        shows(ada, "of the first")
+        shows(ada, "of the second")
         for _, complaint in ipairs(ada:complaints()) do
             assert.truthy(complaint:find("WebSocket connection to", 1, true), complaint)
         end
