@@ -10,8 +10,8 @@ Q       := $(if $(V),,@)
 # All processors, unless make was told how many.
 JOBS     = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 CC      := gcc
-SRC     := $(wildcard src/*/*.c)
-HEADERS := $(wildcard src/*/*.h)
+SRC     := $(wildcard src/*/*.c src/*/*/*.c)
+HEADERS := $(wildcard src/*/*.h src/*/*/*.h)
 CORE    := $(wildcard src/base/*.c src/protocol/*.c)
 LUA     := $(shell find lua -name '*.lua' -o -name '*.js' 2>/dev/null | LC_ALL=C sort)
 
@@ -53,7 +53,7 @@ LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
 OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c) \
-                                           src/engine/probation.c)
+                                           src/engine/reload/probation.c)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -191,7 +191,7 @@ $(B)/bench/%: $$(wildcard bench/$$*.c bench/$$*/*.[ch])
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -fPIE -o $@ $(filter %.c,$^) -lssl -lcrypto -lz -pthread -lm
 
 ##@ Look after the code
-FORMATTED = $(wildcard src/*/*.[ch] tools/*.c fuzz/*.[ch] bench/*.[ch] bench/*/*.[ch])
+FORMATTED = $(wildcard src/*/*.[ch] src/*/*/*.[ch] tools/*.c fuzz/*.[ch] bench/*.[ch] bench/*/*.[ch])
 
 format: ## Format the C code
 	clang-format -i $(FORMATTED)

@@ -20,7 +20,7 @@ local function fault(path, number, text)
 end
 
 local function check_include(path, number, layer, header)
-    local target = header:match "^(%w+)/[%w_]+%.h$"
+    local target = header:match "^(%w+)/[%w_/]+%.h$"
     if rank[target] and rank[target] > rank[layer] then
         fault(path, number, ("%s may not include %s: it is a layer above"):format(layer, header))
     end

@@ -1,5 +1,5 @@
 -- moonwire reload, rollback and status: ask a server that runs, over its control socket
--- (engine/control.h).
+-- (engine/control/control.h).
 
 local inspect = require "moonwire.inspect"
 local json_text = require "moonwire.json_text"

@@ -1,5 +1,5 @@
 -- What becomes of an error in the app's code: kept with its traceback, written to the log, counted
--- for its generation (engine/probation.h).
+-- for its generation (engine/reload/probation.h).
 
 local log = require "moonwire.log"
 local native = require "moonwire.native"

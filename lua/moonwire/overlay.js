@@ -1,6 +1,6 @@
 // The dev overlay of moonwire. In watch mode every page of mw.static ends with this script. The server
 // tells it what became of the last reload, which hooks fail and when the page's files change
-// (src/engine/overlay.h). Whatever comes from there is text to show, never markup.
+// (src/engine/reload/overlay.h). Whatever comes from there is text to show, never markup.
 (() => {
     "use strict";
 

@@ -1,6 +1,6 @@
--- The dev overlay's routes (engine/overlay.h): its script, and the WebSocket that tells pages of
--- failed reloads, failing hooks and changed files. In watch mode every generation that serves a
--- folder has them.
+-- The dev overlay's routes (engine/reload/overlay.h): its script, and the WebSocket that tells
+-- pages of failed reloads, failing hooks and changed files. In watch mode every generation that
+-- serves a folder has them.
 
 local log = require "moonwire.log"
 local native = require "moonwire.native"

@@ -1,11 +1,11 @@
--- src/engine/probation.c: when is new code far worse than the code before it?
+-- src/engine/reload/probation.c: when is new code far worse than the code before it?
 
 local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
 do
-    local file = assert(io.open "src/engine/probation.h")
+    local file = assert(io.open "src/engine/reload/probation.h")
     ffi.cdef((("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")))
     file:close()
 end

@@ -28,7 +28,7 @@ if not declared "struct event" then
     if not declared "struct http_head" then
         require "spec.support.cdef"
     end
-    declare "src/engine/connect.h"
+    declare "src/engine/client/connect.h"
     declare "src/engine/event.h"
     declare "src/script/api.h"
 end

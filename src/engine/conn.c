@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "engine/client.h"
-#include "engine/http_conn.h"
+#include "engine/client/client.h"
+#include "engine/http/http_conn.h"
 #include "engine/server.h"
 #include "engine/topics.h"
 #include "engine/worker.h"

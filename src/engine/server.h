@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "engine/audience.h"
+#include "engine/client/resolver.h"
 #include "engine/counters.h"
 #include "engine/listener.h"
-#include "engine/resolver.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 

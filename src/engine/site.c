@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "engine/probation.h"
+#include "engine/reload/probation.h"
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 

@@ -6,11 +6,11 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
-#include "engine/client.h"
-#include "engine/control.h"
-#include "engine/http_conn.h"
-#include "engine/reload.h"
-#include "engine/resolver.h"
+#include "engine/client/client.h"
+#include "engine/client/resolver.h"
+#include "engine/control/control.h"
+#include "engine/http/http_conn.h"
+#include "engine/reload/reload.h"
 #include "engine/server.h"
 #include "engine/ws_conn.h"
 #include "protocol/close_code.h"

@@ -12,12 +12,12 @@
 #include "base/intern.h"
 #include "base/log.h"
 #include "engine/batch.h"
+#include "engine/client/mask_keys.h"
 #include "engine/conn.h"
 #include "engine/counters.h"
-#include "engine/handover.h"
 #include "engine/mailbox.h"
-#include "engine/mask_keys.h"
 #include "engine/outbound.h"
+#include "engine/reload/handover.h"
 #include "engine/site.h"
 #include "engine/timers.h"
 #include "engine/topics.h"
@@ -47,7 +47,7 @@ struct worker {
     uint32_t index;
 
     /* The script. dispatch is called with a batch that is not empty (in running); what the others do is
-     * told by engine/reload.h and engine/control.h. */
+     * told by engine/reload/reload.h and engine/control/control.h. */
     void (*dispatch)(void *script);
     int (*prepare)(struct worker *w, struct site *next, char *why, size_t why_len);
     int (*restore)(struct worker *w, struct site *next, char *why, size_t why_len);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/client.h"
+#include "engine/client/client.h"
 #include "engine/topics.h"
 #include "engine/worker.h"
 #include "engine/ws_kept.h"

@@ -36,7 +36,7 @@ static struct script_source source_of(const struct options *o)
     return (struct script_source){o->app, o->code, o->argument_count, o->arguments};
 }
 
-/* worker->prepare, engine/reload.h. */
+/* worker->prepare, engine/reload/reload.h. */
 static int prepare(struct worker *w, struct site *next, char *why, size_t why_len)
 {
     const struct app *a = w->app;

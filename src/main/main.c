@@ -8,9 +8,9 @@
 #include <zlib.h>
 
 #include "base/error.h"
-#include "engine/control.h"
-#include "engine/overlay.h"
-#include "engine/reload.h"
+#include "engine/control/control.h"
+#include "engine/reload/overlay.h"
+#include "engine/reload/reload.h"
 #include "engine/server.h"
 #include "main/app.h"
 #include "main/files.h"

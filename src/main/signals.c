@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "engine/control.h"
-#include "engine/reload.h"
+#include "engine/control/control.h"
+#include "engine/reload/reload.h"
 #include "engine/server.h"
 
 /* Programs that a script starts inherit an ignored SIGPIPE, but not a handler: they shall have the

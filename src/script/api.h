@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/connect.h"
+#include "engine/client/connect.h"
 #include "engine/event.h"
 #include "protocol/http_head.h"
 
@@ -180,7 +180,8 @@ void mw_digest(const char *data, size_t len, char out[41]);
 void mw_stop(struct mw_worker *w);
 
 /* ---- servers that run ------------------------------------------------------------------------
- * For commands such as moonwire status: engine/control_place.h and engine/control_ask.h. These wait. */
+ * For commands such as moonwire status: control_place.h and control_ask.h in engine/control. These
+ * wait. */
 
 /* The paths of this user's control sockets, each with its NUL. Bytes; ERR_TOO_BIG. */
 long mw_control_find(char *out, size_t size);
@@ -230,7 +231,7 @@ int mw_route_was(struct mw_worker *w, uint32_t i);
 /* The number of the generation that serves, from 1. */
 int mw_generation(struct mw_worker *w);
 
-/* ---- the dev overlay (engine/overlay.h) ------------------------------------------------------ */
+/* ---- the dev overlay (engine/reload/overlay.h) ----------------------------------------------- */
 
 /* The paths of its WebSocket and of its script. */
 const char *mw_overlay_path(int script);

@@ -49,7 +49,7 @@ void script_abandon(void *script);
  * dealt with in Lua; one of the dispatcher itself is logged. */
 void script_dispatch(void *script);
 
-/* worker->describe (engine/control.h), with the script as its argument. */
+/* worker->describe (engine/control/control.h), with the script as its argument. */
 int script_describe(void *script, struct buffer *out);
 
 /* worker->pending: tasks that wait, when the worker has nothing pending. It may end the process with

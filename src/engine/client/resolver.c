@@ -1,0 +1,247 @@
+#include "engine/client/resolver.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+#include "engine/mailbox.h"
+
+struct question {
+    struct question *next;
+    struct mailbox *to;
+    double asker;
+    uint16_t port;
+    char name[];
+};
+
+/* getaddrinfo cannot be interrupted: threads are detached, and the last one that leaves frees it. */
+struct resolver {
+    pthread_mutex_t lock;
+    pthread_cond_t wanted;
+    struct question *head;
+    struct question *tail;
+    uint32_t waiting; /* questions */
+    uint32_t threads;
+    uint32_t idle;
+    bool closed;
+};
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void add_address(struct resolver_answer *a, const struct sockaddr *from, socklen_t len,
+                        uint16_t port)
+{
+    struct address *to = &a->addresses[a->count];
+    if (a->count == RESOLVER_ADDRESSES_MAX)
+        return;
+    address_from(to, from, len);
+    to->port = port;
+    a->count += to->family == AF_INET || to->family == AF_INET6;
+}
+
+static const char *why_not(int err)
+{
+    switch (err) {
+    case EAI_NONAME:
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY:
+        return "there is no such host";
+    case EAI_AGAIN:
+        return "the name servers do not answer";
+    case EAI_MEMORY:
+        return "out of memory";
+    default:
+        return gai_strerror(err); /* constant texts */
+    }
+}
+
+static void look_up(struct resolver_answer *a, const char *name, uint16_t port)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo *found = NULL;
+    int err = getaddrinfo(name, NULL, &hints, &found);
+    if (err) {
+        a->why = why_not(err);
+        return;
+    }
+    for (const struct addrinfo *i = found; i; i = i->ai_next)
+        add_address(a, i->ai_addr, i->ai_addrlen, port);
+    freeaddrinfo(found);
+    if (a->count == 0)
+        a->why = "there is no such host";
+}
+
+static bool is_loopback_name(const char *name)
+{
+    static const char local[] = "localhost";
+    size_t len = strlen(name);
+    if (len > 0 && name[len - 1] == '.')
+        len--;
+    size_t n = sizeof local - 1;
+    return len >= n && strncasecmp(name + len - n, local, n) == 0 &&
+           (len == n || name[len - n - 1] == '.');
+}
+
+int resolver_known(struct resolver_answer *out, const char *name, uint16_t port)
+{
+    *out = (struct resolver_answer){0};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    bool local = is_loopback_name(name);
+    if (local) {
+        v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        v6.sin6_addr = in6addr_loopback;
+    }
+    if (local || inet_pton(AF_INET6, name, &v6.sin6_addr) == 1)
+        add_address(out, (const struct sockaddr *)&v6, sizeof v6, port);
+    if (local || inet_pton(AF_INET, name, &v4.sin_addr) == 1)
+        add_address(out, (const struct sockaddr *)&v4, sizeof v4, port);
+    return out->count > 0;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+static void destroy(struct resolver *r)
+{
+    pthread_cond_destroy(&r->wanted);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+/* Locked: waits for a question; NULL at the end. */
+static struct question *next_question(struct resolver *r)
+{
+    r->idle++;
+    while (!r->head && !r->closed)
+        pthread_cond_wait(&r->wanted, &r->lock);
+    r->idle--;
+    struct question *q = r->closed ? NULL : r->head;
+    if (q) {
+        r->head = q->next;
+        if (!r->head)
+            r->tail = NULL;
+        r->waiting--;
+    }
+    return q;
+}
+
+/* Without memory the asker's deadline tells it. */
+static struct letter *answer(const struct question *q)
+{
+    struct letter *l = letter_new(LETTER_RESOLVED, NULL, 0);
+    struct resolver_answer *a = l ? calloc(1, sizeof *a) : NULL;
+    if (!a) {
+        if (l)
+            letter_free(l);
+        return NULL;
+    }
+    a->asker = q->asker;
+    look_up(a, q->name, q->port);
+    l->answer = a;
+    return l;
+}
+
+static void *thread_body(void *arg)
+{
+    struct resolver *r = arg;
+    struct question *q;
+    pthread_mutex_lock(&r->lock);
+    while ((q = next_question(r))) {
+        pthread_mutex_unlock(&r->lock);
+        struct letter *l = answer(q);
+        pthread_mutex_lock(&r->lock);
+        if (l && !r->closed) /* the mailbox is there while the resolver is open */
+            mailbox_post(q->to, l);
+        else if (l)
+            letter_free(l);
+        free(q);
+    }
+    bool last = --r->threads == 0;
+    pthread_mutex_unlock(&r->lock);
+    if (last)
+        destroy(r);
+    return NULL;
+}
+
+/* Locked. */
+static bool begin_thread(struct resolver *r)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, thread_body, r))
+        return false;
+    pthread_setname_np(thread, "moonwire/names");
+    pthread_detach(thread);
+    r->threads++;
+    return true;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct resolver *resolver_new(void)
+{
+    struct resolver *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->wanted, NULL);
+    return r;
+}
+
+void resolver_free(struct resolver *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->closed = true;
+    for (struct question *q = r->head, *next; q; q = next) {
+        next = q->next;
+        free(q);
+    }
+    r->head = r->tail = NULL;
+    bool last = r->threads == 0;
+    pthread_cond_broadcast(&r->wanted);
+    pthread_mutex_unlock(&r->lock);
+    if (last)
+        destroy(r);
+}
+
+/* Locked. Takes the question. */
+static int enqueue(struct resolver *r, struct question *q)
+{
+    bool more = r->waiting >= r->idle && r->threads < RESOLVER_THREADS_MAX;
+    if (r->waiting >= RESOLVER_QUEUE_MAX || (more && !begin_thread(r) && r->threads == 0)) {
+        free(q);
+        return ERR_LIMIT;
+    }
+    if (r->tail)
+        r->tail->next = q;
+    else
+        r->head = q;
+    r->tail = q;
+    r->waiting++;
+    pthread_cond_signal(&r->wanted);
+    return 0;
+}
+
+int resolver_ask(struct resolver *r, const char *name, uint16_t port, struct mailbox *to,
+                 double asker)
+{
+    size_t size = strlen(name) + 1;
+    struct question *q = calloc(1, sizeof *q + size);
+    if (!q)
+        return ERR_MEMORY;
+    q->to = to;
+    q->asker = asker;
+    q->port = port;
+    memcpy(q->name, name, size);
+    pthread_mutex_lock(&r->lock);
+    int status = enqueue(r, q);
+    pthread_mutex_unlock(&r->lock);
+    return status;
+}

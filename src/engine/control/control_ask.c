@@ -1,0 +1,92 @@
+#include "engine/control/control_ask.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+static int fail(char *why, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static int fail(char *why, int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, CONTROL_ASK_WHY_BYTES, format, args);
+    va_end(args);
+    return code;
+}
+
+/* A socket may refuse for a moment before its server listens: the server must be gone too. */
+static void remove_stale(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    long pid = name ? strtol(name + 1, NULL, 10) : 0;
+    if (pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH)
+        unlink(path);
+}
+
+/* Whoever listens there is believed: a path that was given may lie in a folder of others. */
+static bool is_trusted(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    return geteuid() == 0 || (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+                              (peer.uid == geteuid() || peer.uid == 0));
+}
+
+static int connect_to(int fd, const char *path, char *why)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(at.sun_path))
+        return fail(why, ERR_INVALID, "%.60s… is too long for a socket: at most %zu bytes fit",
+                    path, sizeof(at.sun_path) - 1);
+    strcpy(at.sun_path, path);
+    if (connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
+        return is_trusted(fd) ? 0 : fail(why, ERR_IO, "%s is another user's", path);
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        return fail(why, ERR_NOT_FOUND, "%s: no server listens there", path);
+    if (errno == EAGAIN)
+        return fail(why, ERR_IO, "%s: the server does not answer", path);
+    return fail(why, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
+}
+
+int control_ask(const char *path, const char *request, int found, char why[CONTROL_ASK_WHY_BYTES])
+{
+    /* Without blocking: the queue of a server that is stopped may be full. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(why, ERR_IO, "cannot open a socket: %s", strerrordesc_np(errno));
+    int err = connect_to(fd, path, why);
+    char line[64];
+    int len = snprintf(line, sizeof(line), "%s\n", request);
+    /* One that does not take it may have answered already. */
+    if (!err) {
+        (void)send(fd, line, (size_t)len, MSG_NOSIGNAL);
+        return fd;
+    }
+    close(fd);
+    if (err == ERR_NOT_FOUND && found)
+        remove_stale(path);
+    return err;
+}
+
+long control_read(int fd, char *out, size_t size, double seconds)
+{
+    struct pollfd set = {.fd = fd, .events = POLLIN};
+    int ready = poll(&set, 1, (int)(seconds * 1000));
+    if (ready == 0 || (ready < 0 && errno == EINTR))
+        return ERR_AGAIN;
+    ssize_t n = recv(fd, out, size, 0);
+    if (n < 0)
+        return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
+    return n;
+}

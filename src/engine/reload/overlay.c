@@ -1,0 +1,209 @@
+#include "engine/reload/overlay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/escape.h"
+#include "engine/server.h"
+#include "engine/topics.h"
+#include "engine/worker.h"
+#include "engine/ws_conn.h"
+
+/* No app says this by chance. */
+static const char topic[] = "\0moonwire/overlay";
+enum { TOPIC_LEN = sizeof(topic) - 1 };
+
+/* ---- the state ------------------------------------------------------------------------------- */
+
+/* Under the lock. Without memory the state before stays. */
+static void describe(struct overlay *o)
+{
+    struct buffer next = {0};
+    o->serial++;
+    int err =
+        buffer_printf(&next,
+                      "{\"process\":\"%s\",\"serial\":%u,\"attempt\":%u,\"changes\":%u,"
+                      "\"styles\":%s,\"failure\":",
+                      o->process, o->serial, o->attempt, o->changes, o->styles ? "true" : "false");
+    if (!err && o->has_failure)
+        err = buffer_printf(&next, "\"%.*s\"}", (int)o->failure.len, (char *)o->failure.data);
+    else if (!err)
+        err = buffer_printf(&next, "null}");
+    if (err) {
+        buffer_deinit(&next);
+        return;
+    }
+    buffer_deinit(&o->state);
+    o->state = next;
+}
+
+static void post(struct overlay *o, struct shared *message)
+{
+    struct server *s = o->server;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        struct letter *l = letter_new(LETTER_PUBLISH, topic, TOPIC_LEN);
+        if (l == NULL)
+            return; /* pages that connect later are told */
+        l->message = shared_ref(message);
+        mailbox_post(&s->workers[i].mailbox, l);
+    }
+}
+
+/* To the pages of all workers. Under the lock, which keeps the states in order. */
+static void tell(struct overlay *o)
+{
+    describe(o);
+    struct shared *message = shared_new(o->state.len);
+    if (message == NULL)
+        return;
+    memcpy(message->data, o->state.data, o->state.len);
+    post(o, message);
+    shared_unref(message);
+}
+
+/* ---- what happens, in the main thread -------------------------------------------------------- */
+
+static void changed(struct watch_tree *tree, bool styles_only)
+{
+    struct overlay *o = tree->owner;
+    pthread_mutex_lock(&o->lock);
+    o->changes++;
+    o->styles = styles_only;
+    tell(o);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* The app serves what it has opened: it opens the folder of that name when it is loaded again. */
+static void returned(struct watch_tree *tree)
+{
+    struct overlay *o = tree->owner;
+    o->returned = true;
+    (void)reload_request(o->server->reload, "a folder came back");
+}
+
+/* While no reload is under way the workers' sites stay as they are. */
+static void watch_site(struct overlay *o)
+{
+    const struct site *site = o->server->workers[0].site;
+    const char **folders = calloc(site->route_count + 1, sizeof(*folders));
+    size_t n = 0;
+    for (size_t i = 0; folders && i < site->declared_count; i++) {
+        if (site->overlay && site->routes[i].kind == SITE_STATIC)
+            folders[n++] = site->routes[i].folder_path;
+    }
+    if (folders)
+        watch_tree_set(&o->tree, folders, n, site->limits.watched_folders);
+    free(folders);
+}
+
+/* Under the lock. */
+static void keep_failure(struct overlay *o, const struct reload_end *end)
+{
+    bool bad = !end->ok || end->by_itself; /* new code was taken back: people do not expect it */
+    o->failure.len = 0;
+    o->has_failure = bad && escape_json(&o->failure, end->text, strlen(end->text)) == 0;
+}
+
+static void ended(struct reload_observer *observer, const struct reload_end *end)
+{
+    struct overlay *o =
+        (struct overlay *)(void *)((char *)observer - offsetof(struct overlay, observer));
+    if (end->ok)
+        watch_site(o);
+    pthread_mutex_lock(&o->lock);
+    o->attempt++;
+    if (end->ok && o->returned) {
+        o->returned = false;
+        o->changes++;
+        o->styles = false;
+    }
+    keep_failure(o, end);
+    tell(o);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* ---- pages, in a worker's thread ------------------------------------------------------------- */
+
+/* What comes in between comes twice: a page knows by the serial. */
+void overlay_join(struct worker *w, struct conn *c)
+{
+    struct overlay *o = w->server->overlay;
+    if (o == NULL || topics_subscribe(w, c, topic, TOPIC_LEN) < 0)
+        return;
+    pthread_mutex_lock(&o->lock);
+    (void)ws_conn_send(w, c, o->state.data, o->state.len, false);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* May pages be told of one more fault? A hook may fail a thousand times a second. */
+static bool may_tell(struct overlay *o, uint32_t *left)
+{
+    uint64_t now = clock_monotonic_us();
+    pthread_mutex_lock(&o->lock);
+    bool may = o->fault_us == 0 || now - o->fault_us >= OVERLAY_FAULT_PAUSE_US;
+    if (may) {
+        *left = o->faults_left;
+        o->faults_left = 0;
+        o->fault_us = now;
+    } else {
+        o->faults_left++;
+    }
+    pthread_mutex_unlock(&o->lock);
+    return may;
+}
+
+void overlay_fault(struct worker *w, const char *text, size_t len)
+{
+    struct overlay *o = w->server->overlay;
+    uint32_t left = 0;
+    if (o == NULL || !may_tell(o, &left))
+        return;
+    struct buffer out = {0};
+    int err = buffer_append(&out, "{\"fault\":\"", 10);
+    if (!err)
+        err = escape_json(&out, text, len < OVERLAY_FAULT_BYTES ? len : OVERLAY_FAULT_BYTES);
+    if (!err)
+        err = buffer_printf(&out, "\",\"more\":%u}", left);
+    if (!err)
+        (void)topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
+    buffer_deinit(&out);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+int overlay_init(struct overlay *o, struct server *s)
+{
+    *o = (struct overlay){.server = s, .observer = {.ended = ended}};
+    snprintf(o->process, sizeof(o->process), "%d-%llx", (int)getpid(),
+             (unsigned long long)clock_wall_ms());
+    describe(o);
+    if (o->state.len == 0)
+        return ERR_MEMORY;
+    pthread_mutex_init(&o->lock, NULL);
+    watch_tree_init(&o->tree, s->loop, &s->log, changed);
+    o->tree.owner = o;
+    o->tree.returned = returned;
+    s->overlay = o;
+    return 0;
+}
+
+void overlay_start(struct overlay *o, struct reload *r)
+{
+    reload_observe(r, &o->observer);
+    watch_site(o);
+}
+
+void overlay_deinit(struct overlay *o)
+{
+    if (o->state.len == 0)
+        return;
+    watch_tree_deinit(&o->tree);
+    buffer_deinit(&o->failure);
+    buffer_deinit(&o->state);
+    pthread_mutex_destroy(&o->lock);
+    o->server->overlay = NULL;
+}
