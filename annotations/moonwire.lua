@@ -1,8 +1,7 @@
 ---@meta moonwire
 
--- The API for editors (LuaCATS, read by lua-language-server). docs/api.md tells the rest.
--- Add the folder that holds this file to "Lua.workspace.library", or to .luarc.json:
---   { "runtime.version": "LuaJIT", "workspace.library": ["/usr/local/share/moonwire/annotations"] }
+-- The API for editors (LuaCATS, read by lua-language-server). docs/api.md tells the rest, also how
+-- an editor finds this file.
 
 ---Seconds, or "250ms", "5s", "1.5m", "2h", "1d".
 ---@alias moonwire.Duration number|string
@@ -10,15 +9,42 @@
 ---Bytes, or "64k", "16M".
 ---@alias moonwire.Size integer|string
 
+---Header fields to send; a list is a field for each of its values.
 ---@alias moonwire.Headers table<string, string|number|(string|number)[]>
 
----What is sent: text, or bytes of the FFI.
----@alias moonwire.Data string|ffi.cdata*|moonwire.View
+---What is sent: text, or bytes of the FFI (which are userdata to the language server).
+---@alias moonwire.Data string|userdata
 
----@alias moonwire.EventType "open"|"message"|"close"|"error"|"drain"
+---@alias moonwire.BinaryType
+---| "string" # binary messages are Lua strings
+---| "buffer" # they are views: not copied, valid in that hook only
 
----A binary message that is not copied (binaryType "buffer"), valid in its hook only.
----@class moonwire.View
+---@alias moonwire.EventType
+---| "open"
+---| "message"
+---| "close"
+---| "error"
+---| "drain" # the system took all output, after send had said "queued"
+
+---Texts by name, any of which may be missing.
+---@alias moonwire.Texts table<string, string?>
+
+---The parts of a path that its route names: all are there.
+---@alias moonwire.Params table<string, string>
+
+-- A table of options takes those of its class and no others: what is misspelt is an error, since
+-- nothing can be a NoSuchOption.
+---@enum moonwire.NoSuchOption
+local _ = { "there is no such option" }
+
+---@class moonwire.NoOtherOptions
+---@field [string] moonwire.NoSuchOption
+
+-- ---- connections --------------------------------------------------------------------------------
+
+---A binary message that is not copied (binaryType "buffer"), valid in its hook only. #view is its
+---length, tostring(view) a string of all of it.
+---@class moonwire.View: userdata
 ---@field data ffi.cdata* const uint8_t *
 ---@field [integer] integer a byte, counted from 0
 ---@operator len: integer
@@ -32,15 +58,15 @@ function View:string(first, last) end
 
 ---@class moonwire.Event
 ---@field type moonwire.EventType
----@field target moonwire.Connection
+---@field target moonwire.Connection|moonwire.ws the connection
 
 ---@class moonwire.MessageEvent: moonwire.Event
----@field data string with binaryType "buffer": ---@cast data moonwire.View
+---@field data string with binaryType "buffer" binary is a view: event.data --[[@as moonwire.View]]
 ---@field is_binary boolean
----@field origin string
+---@field origin string scheme, host and port of the url
 
 ---@class moonwire.CloseEvent: moonwire.Event
----@field code integer
+---@field code integer 1005: none was sent; 1006: no closing handshake
 ---@field reason string
 ---@field wasClean boolean
 
@@ -48,115 +74,123 @@ function View:string(first, last) end
 ---@field message string
 ---@field code? integer
 
----A connection, on either end.
+---@class moonwire.ListenerOptions: moonwire.NoOtherOptions
+---@field once? boolean it is removed before its first call
+
+---A connection, on either end, named as in the browser.
 ---@class moonwire.Connection
----@field id number
+---@field id number no two open connections have the same
 ---@field url string
----@field protocol string
+---@field protocol string the subprotocol that was agreed on; "" is none
 ---@field extensions string
----@field headers table<string, string> of the request; of the answer where the script connected
+---@field headers moonwire.Texts of the request, names in lower case; of the answer where the script connected
 ---@field remote_address string
----@field readyState 0|1|2|3
+---@field readyState 0|1|2|3 CONNECTING, OPEN, CLOSING, CLOSED
 ---@field CONNECTING 0
 ---@field OPEN 1
 ---@field CLOSING 2
 ---@field CLOSED 3
 ---@field bufferedAmount number bytes sent that the system has not taken yet
----@field binaryType "string"|"buffer"
+---@field binaryType moonwire.BinaryType
 ---@field onopen? fun(event: moonwire.Event)
 ---@field onmessage? fun(event: moonwire.MessageEvent)
 ---@field onclose? fun(event: moonwire.CloseEvent)
 ---@field onerror? fun(event: moonwire.ErrorEvent)
 ---@field ondrain? fun(event: moonwire.Event)
----@field [any] any fields of your own
 local Connection = {}
 
 ---Sends a message: text unless is_binary; FFI data is binary unless is_binary is false.
----@param data moonwire.Data
+---@param data moonwire.Data a table is for mw.json.encode
 ---@param is_binary? boolean
----@return true? ok
----@return string? problem "queued" beside true: wait for on_drain; "closed" beside nil
+---@return boolean? ok
+---@return "queued"|"closed"|string|nil problem "queued" beside true: wait for on_drain
 function Connection:send(data, is_binary) end
 
----Begins the closing handshake.
+---Begins the closing handshake. No message is delivered afterwards.
 ---@param code? integer 1000 or 3000 to 4999, on the server also 1001, 1003, 1007 to 1009, 1011 to 1013
 ---@param reason? string at most 123 bytes
----@return true? ok
----@return string? problem
+---@return boolean? ok
+---@return "closed"|string|nil problem
 function Connection:close(code, reason) end
 
 ---Ends the connection at once.
----@return true? ok
----@return string? problem
+---@return boolean? ok
+---@return "closed"|string|nil problem
 function Connection:terminate() end
 
+---Sends a Ping; idle peers are pinged anyway.
 ---@param data? string at most 125 bytes
----@return true? ok
----@return string? problem
+---@return boolean? ok
+---@return "closed"|string|nil problem
 function Connection:ping(data) end
 
+---Receives what is published to the topic from now on, in every worker.
 ---@param topic string
----@return true? ok
----@return string? problem
+---@return boolean? ok
+---@return "closed"|string|nil problem
 function Connection:subscribe(topic) end
 
 ---@param topic string
 ---@return boolean? was_subscribed
----@return string? problem
+---@return "closed"|string|nil problem
 function Connection:unsubscribe(topic) end
 
----Sends to all subscribers of the topic but this one.
+---Sends to all subscribers of the topic but this one, in every worker.
 ---@param topic string
----@param data moonwire.Data
+---@param data moonwire.Data a table is for mw.json.encode
 ---@param is_binary? boolean
----@return true? ok
+---@return boolean? ok
 ---@return string? problem
 function Connection:publish(topic, data, is_binary) end
 
 ---Waits for the next message.
 ---@param timeout? moonwire.Duration
 ---@return string? data nil: see the second value
----@return boolean|"timeout"|"closed" is_binary
+---@return any is_binary a boolean; beside nil "timeout" or "closed"
 ---@return integer? code "closed"
 ---@return string? reason "closed"
 function Connection:receive(timeout) end
 
 ---Waits until the connection is open.
----@return true? ok
+---@return boolean? ok
 ---@return string? problem
 function Connection:opened() end
 
----@param type moonwire.EventType
+---Calls listener after the hook, and after those that were added before; the same function once.
+---@param type "open"|"drain"
 ---@param listener fun(event: moonwire.Event)
----@param options? { once?: boolean }
----@overload fun(self, type: "message", listener: fun(event: moonwire.MessageEvent), options?: { once?: boolean })
----@overload fun(self, type: "close", listener: fun(event: moonwire.CloseEvent), options?: { once?: boolean })
----@overload fun(self, type: "error", listener: fun(event: moonwire.ErrorEvent), options?: { once?: boolean })
+---@param options? moonwire.ListenerOptions
+---@overload fun(self, type: "message", listener: fun(event: moonwire.MessageEvent), options?: moonwire.ListenerOptions)
+---@overload fun(self, type: "close", listener: fun(event: moonwire.CloseEvent), options?: moonwire.ListenerOptions)
+---@overload fun(self, type: "error", listener: fun(event: moonwire.ErrorEvent), options?: moonwire.ListenerOptions)
 function Connection:addEventListener(type, listener, options) end
 
 ---@param type moonwire.EventType
 ---@param listener function
 function Connection:removeEventListener(type, listener) end
 
----A connection on the server.
----@class moonwire.ws: moonwire.Connection
----@field state any what on_upgrade returned
----@field params table<string, string>
----@field query table<string, string>
+---@class moonwire.ServerConnection: moonwire.Connection
+---@field state any what on_upgrade returned; it survives a reload
+---@field params moonwire.Params what ":name" and "*name" of its route stand for
+---@field query moonwire.Texts
+
+---A connection on the server. A script may add to this class: fields of its own, and what ws.state
+---holds there.
+---@class moonwire.ws: moonwire.ServerConnection
+
+-- ---- requests -----------------------------------------------------------------------------------
 
 ---@class moonwire.Request
 ---@field method string
----@field target string
----@field path string
----@field query table<string, string>
----@field params table<string, string>
----@field headers table<string, string>
----@field cookies table<string, string>
----@field body string
----@field remote_address string
----@field secure boolean
----@field protocols string[]
----@field protocol? string on_upgrade: the subprotocol to choose
+---@field target string as sent
+---@field path string decoded, without the query
+---@field query moonwire.Texts
+---@field params moonwire.Params what ":name" and "*name" of its route stand for
+---@field headers moonwire.Texts names in lower case
+---@field cookies moonwire.Texts
+---@field body string "" when there is none
+---@field remote_address string "127.0.0.1", "::1", "unix"
+---@field secure boolean it came over TLS
 local Request = {}
 
 ---The body, decoded.
@@ -164,84 +198,134 @@ local Request = {}
 ---@return string? problem
 function Request:json() end
 
----Adds a header to the answer.
+---Adds a header to whatever the answer will be; may be repeated.
 ---@param name string
 ---@param value string|number
 function Request:set_header(name, value) end
 
----Refuses an upgrade.
+---A request for a WebSocket, in on_upgrade.
+---@class moonwire.UpgradeRequest: moonwire.Request
+---@field protocols string[] the subprotocols that the client offers
+---@field protocol? string set it to one of them to choose it, instead of the route's own choice
+local UpgradeRequest = {}
+
+---Refuses the upgrade.
 ---@param status integer 300 to 599
 ---@param text? string
 ---@param headers? moonwire.Headers
-function Request:reject(status, text, headers) end
+function UpgradeRequest:reject(status, text, headers) end
 
----@class moonwire.Limits
----@field target_bytes? moonwire.Size
----@field head_bytes? moonwire.Size
----@field header_count? integer
----@field body_bytes? moonwire.Size
+-- ---- limits and options -------------------------------------------------------------------------
+
+---Limits that a route may set too.
+---@class moonwire.RouteLimits: moonwire.NoOtherOptions
+---A message, its fragments together: over it 1009. Default: 1 MiB.
 ---@field message_bytes? moonwire.Size
+---A compressed message while it is inflated: over it 1009. Default: 0, as message_bytes.
 ---@field inflated_bytes? moonwire.Size
+---What a slow peer has not taken: over it 1008. Default: 16 MiB.
 ---@field queued_bytes? moonwire.Size
+---Over it 1008. Default: 0, none.
 ---@field messages_per_second? integer
+---Topics of one connection. Default: 1,024.
 ---@field subscriptions? integer
+---Events behind a hook that waits, before the socket is not read any more. Default: 64.
 ---@field waiting_messages? integer
----@field handshake_seconds? moonwire.Duration
----@field request_seconds? moonwire.Duration
----@field keep_alive_seconds? moonwire.Duration
+---Silence before a ping is sent; 0: never. Default: 30.
 ---@field idle_seconds? moonwire.Duration
+---Silence after that ping before the peer is given up. Default: 20.
 ---@field pong_seconds? moonwire.Duration
+---For the peer to answer a Close. Default: 5.
 ---@field close_seconds? moonwire.Duration
+
+---All limits: those of the app.
+---@class moonwire.Limits: moonwire.RouteLimits
+---A request's target: over it 414. Default: 8 KiB.
+---@field target_bytes? moonwire.Size
+---Request line and headers: over it 431. Default: 16 KiB.
+---@field head_bytes? moonwire.Size
+---Headers of a request, at most 256: over it 431. Default: 100.
+---@field header_count? integer
+---A request's body: over it 413. Default: 1 MiB.
+---@field body_bytes? moonwire.Size
+---From accept to a whole request head, TLS included. Default: 10.
+---@field handshake_seconds? moonwire.Duration
+---For a whole body, and for a response to be taken. Default: 30.
+---@field request_seconds? moonwire.Duration
+---Between two requests. Default: 60.
+---@field keep_alive_seconds? moonwire.Duration
+---Closes are spread over it when the server ends. Default: 5.
 ---@field drain_seconds? moonwire.Duration
+---For the top level of an app that is loaded again. Default: 5.
 ---@field reload_seconds? moonwire.Duration
+---New code is watched so long, at most 600; 0: never. Default: 10.
 ---@field probation_seconds? moonwire.Duration
+---Failures of new code in that time before the code before it comes back. Default: 5.
 ---@field probation_failures? integer
+---Of the process. Default: 100,000.
 ---@field connections? integer
+---Default: 0, none.
 ---@field connections_per_address? integer
+---Folders of mw.static that watch mode looks at. Default: 2,000.
 ---@field watched_folders? integer
 
----@class moonwire.Generation
----@field number integer
----@field since integer as os.time
----@field serving boolean
----@field earlier boolean mw.rollback brings it back
----@field code_of? integer it has come back: the number that it was loaded as
----@field rolled_back? string it was taken back: why
----@field files { path: string, sha1: string }[]
----@field connections integer whose last event it handled
----@field unmoved? integer of the one that serves: the other connections
----@field waiting integer its hooks that wait
----@field held { key: string, route: string, count: integer }[] functions of it that connections hold
+---permessage-deflate.
+---@class moonwire.Compress: moonwire.NoOtherOptions
+---@field level? integer 1 (fast, the default) to 9 (small)
+---@field memory_level? integer memory of the compressor, 1 to 9 (5)
+---@field min_bytes? moonwire.Size shorter messages go as they are (64)
+---@field memory_bytes? moonwire.Size budget of one connection for what is kept between messages (0: none)
+---@field server_max_window_bits? integer how far back what we send may refer, 9 to 15 (12)
+---@field client_max_window_bits? integer the same for what clients send, 9 to 15 (12)
+---@field server_no_context_takeover? boolean every message we send stands alone
+---@field client_no_context_takeover? boolean clients are asked to do the same
 
----@class moonwire.Compress
----@field level? integer 1 to 9
----@field memory_level? integer 1 to 9
----@field min_bytes? moonwire.Size
----@field memory_bytes? moonwire.Size
----@field server_max_window_bits? integer 9 to 15
----@field client_max_window_bits? integer 9 to 15
----@field server_no_context_takeover? boolean
----@field client_no_context_takeover? boolean
+-- ---- routes -------------------------------------------------------------------------------------
 
----@class moonwire.RouteOptions
----@field on_upgrade? fun(req: moonwire.Request): any
----@field on_open? fun(ws: moonwire.ws)
----With binaryType "buffer", binary data is a view: ---@cast data moonwire.View
----@field on_message? fun(ws: moonwire.ws, data: string, is_binary: boolean)
----@field on_drain? fun(ws: moonwire.ws)
----@field on_error? fun(ws: moonwire.ws, err: any)
----@field on_close? fun(ws: moonwire.ws, code: integer, reason: string, was_clean: boolean)
----@field on_reload? fun(ws: moonwire.ws, from: integer, to: integer)
+---@class moonwire.RouteFields
+---@field on_upgrade? fun(req: moonwire.UpgradeRequest): any what it returns becomes ws.state; false, or req:reject(…), refuses
+---@field on_open? fun(ws: moonwire.ws) the WebSocket is open
+---@field on_message? fun(ws: moonwire.ws, data: string, is_binary: boolean) with binaryType "buffer" binary is a view: local view = data --[[@as moonwire.View]]
+---@field on_drain? fun(ws: moonwire.ws) the system took all output, after ws:send said "queued"
+---@field on_error? fun(ws: moonwire.ws, err: any) the peer broke the protocol or a limit (a text), or a hook raised err
+---@field on_close? fun(ws: moonwire.ws, code: integer, reason: string, was_clean: boolean) the last event; 1005: no code was sent, 1006: no closing handshake
+---@field on_reload? fun(ws: moonwire.ws, from: integer, to: integer) the app was loaded again; before this connection's next event
+---Subprotocols that the route speaks, the preferred first.
 ---@field protocols? string|string[]
+---Allowed Origins, "*" for all. Default: the request's own host.
 ---@field origins? string|string[]
----@field reload? "lazy"|"eager"
+---@field reload? moonwire.ReloadType
 ---@field compress? boolean|moonwire.Compress
----@field limits? moonwire.Limits
----@field binaryType? "string"|"buffer"
+---@field limits? moonwire.RouteLimits
+---@field binaryType? moonwire.BinaryType
+
+---@alias moonwire.ReloadType
+---| "lazy" # on_reload comes before a connection's next event
+---| "eager" # it comes at once
+
+---Hooks and options of a WebSocket route.
+---@class moonwire.RouteOptions: moonwire.RouteFields, moonwire.NoOtherOptions
 
 ---Hooks and options may be assigned, as in route.on_open = function(ws) … end.
----@class moonwire.Route: moonwire.RouteOptions
+---@class moonwire.Route: moonwire.RouteFields
 ---@field path string
+
+---@alias moonwire.Body string|table|nil a table is JSON
+
+---Returns body, or status, body, headers; nothing is 204.
+---@alias moonwire.Handler fun(req: moonwire.Request): moonwire.Body|integer, moonwire.Body, moonwire.Headers?
+
+---PEM files, relative to the app's folder.
+---@class moonwire.Certificate: moonwire.NoOtherOptions
+---@field cert string
+---@field key? string
+
+---@class moonwire.ListenOptions: moonwire.NoOtherOptions
+---@field port? integer 0 is one that is free; needed but for a local socket
+---@field host? string default: loopback; "*": every address; "unix:/path": a local socket
+---@field tls? true|moonwire.Certificate|moonwire.Certificate[] a list is chosen from by SNI; true: a certificate for development
+
+-- ---- the rest -----------------------------------------------------------------------------------
 
 ---@class moonwire.Timer
 local Timer = {}
@@ -279,7 +363,19 @@ function log.warn(text, fields) end
 ---@param fields? table<string, any>
 function log.error(text, fields) end
 
+---lua-cjson.
 ---@class moonwire.Json
+---@field null lightuserdata what null becomes
+---@field empty_array? lightuserdata an array without items, in newer versions of lua-cjson
+---@field array_mt? table a metatable for arrays, in newer versions
+---@field empty_array_mt? table the same for those that may be empty
+---@field encode_sparse_array fun(convert?: boolean, ratio?: integer, safe?: integer): boolean, integer, integer
+---@field encode_max_depth fun(depth?: integer): integer
+---@field decode_max_depth fun(depth?: integer): integer
+---@field encode_number_precision fun(digits?: integer): integer
+---@field encode_keep_buffer fun(keep?: boolean): boolean
+---@field encode_invalid_numbers fun(setting?: boolean|"null"): boolean|"null"
+---@field decode_invalid_numbers fun(setting?: boolean): boolean
 local json = {}
 
 ---@param value any
@@ -290,8 +386,51 @@ function json.encode(value) end
 ---@return any
 function json.decode(text) end
 
+---A number that only grows, each since the start and over all workers.
+---@class moonwire.Counters
+---@field accepted integer connections taken
+---@field opened integer WebSockets opened
+---@field closed integer WebSockets closed
+---@field requests integer HTTP requests answered, handshakes not among them
+---@field messages_in integer messages from clients
+---@field messages_out integer messages to clients
+---@field forwarded integer published messages passed on to another worker that has subscribers, once for each
+---@field refused_requests integer requests that the server itself answered with 4xx or 5xx
+---@field refused_handshakes integer handshakes that were refused, by the server or by on_upgrade
+---@field refused_connections integer connections over connections or connections_per_address
+---@field protocol_errors integer connections closed with 1002 or 1007
+---@field too_big integer connections closed with 1009
+---@field queue_overflows integer connections closed since their client read too slowly
+---@field rate_overflows integer connections closed by messages_per_second
+---@field handshake_timeouts integer connections closed before a whole request came
+---@field dead_peers integer connections given up after an unanswered ping
+---@field close_timeouts integer connections whose client did not answer a Close
+---@field dropped_pongs integer answers to pings that a newer one replaced before they could be sent
+---@field dropped_bytes integer output thrown away with its connection
+---@field tls_failures integer TLS handshakes that failed, and sessions that broke
+---@field tls_resumed integer TLS handshakes, of clients and to servers, that resumed an earlier session
+---@field hook_failures integer hooks, handlers, timers and listeners that raised
+---@field reloads integer generations of the app that took over from one before
+---@field reload_failures integer reloads and rollbacks that failed: what served serves on
+---@field rollbacks integer generations that were taken back, by hand or by themselves
+---@field certificate_failures integer certificates and keys that a reload could not take: the old pair is kept
+
+---One that was loaded, and still serves or is held.
+---@class moonwire.Generation
+---@field number integer
+---@field since integer as os.time
+---@field serving boolean
+---@field earlier boolean mw.rollback brings it back
+---@field code_of? integer it has come back: the number that it was loaded as
+---@field rolled_back? string it was taken back: why
+---@field files { path: string, sha1: string }[]
+---@field connections integer whose last event it handled
+---@field unmoved? integer of the one that serves: the other connections
+---@field waiting integer its hooks that wait
+---@field held { key: string, route: string, count: integer }[] functions of it that connections hold
+
 ---@class moonwire
----@field worker { index: integer, count: integer }
+---@field worker { index: integer, count: integer } this one, from 1, and how many there are
 ---@field log moonwire.Log
 ---@field json moonwire.Json
 local mw = {}
@@ -302,33 +441,38 @@ local mw = {}
 ---@return moonwire.Route
 function mw.ws(path, options) end
 
----@alias moonwire.Handler fun(req: moonwire.Request): any, any, moonwire.Headers?
-
----@param path string
+---Answers GET, and HEAD. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.get(path, handler) end
 
----@param path string
+---Answers POST. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.post(path, handler) end
 
----@param path string
+---Answers PUT. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.put(path, handler) end
 
----@param path string
+---Answers DELETE. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.delete(path, handler) end
 
----@param path string
+---Answers PATCH. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.patch(path, handler) end
 
----@param path string
+---Answers OPTIONS. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.options(path, handler) end
 
----@param path string
+---Answers every method. The handler returns body, or status, body, headers.
+---@param path string "/hello/:name", "/files/*rest"
 ---@param handler moonwire.Handler
 function mw.any(path, handler) end
 
@@ -337,24 +481,23 @@ function mw.any(path, handler) end
 ---@param folder string
 function mw.static(prefix, folder) end
 
----@class moonwire.Certificate
----@field cert string
----@field key? string
-
----@param options { port?: integer, host?: string, tls?: true|moonwire.Certificate|moonwire.Certificate[] }
+---Listens on an address.
+---@param options moonwire.ListenOptions
 function mw.listen(options) end
 
+---Sets limits of the app.
 ---@param values moonwire.Limits
 function mw.limits(values) end
 
 ---Sends to all subscribers in all workers.
 ---@param topic string
----@param data moonwire.Data
+---@param data moonwire.Data a table is for mw.json.encode
 ---@param is_binary? boolean
----@return true? ok
+---@return boolean? ok
 ---@return string? problem
 function mw.publish(topic, data, is_binary) end
 
+---How many connections of this worker are subscribed to the topic.
 ---@param topic string
 ---@return integer
 function mw.subscribers(topic) end
@@ -403,7 +546,8 @@ function mw.race(list) end
 ---@return any ...
 function mw.timeout(duration, fn, ...) end
 
----@return table<string, integer>
+---What the server has counted, by name.
+---@return moonwire.Counters
 function mw.counters() end
 
 ---Loads the app again, in all workers, soon.
@@ -415,8 +559,9 @@ function mw.rollback() end
 ---A value that outlives reloads.
 ---@generic T
 ---@param name string
----@param make? fun(): T
+---@param make fun(): T makes it the first time; without it, it is an empty table
 ---@return T
+---@overload fun(name: string): table
 function mw.keep(name, make) end
 
 ---The generations of the app in this worker, the newest first.

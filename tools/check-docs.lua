@@ -3,7 +3,8 @@
 -- docs/protocol.md: every file, function and spec title that it names exists, and each rule names
 -- code and a spec. docs/websocket.md: each step names specs. docs/tuning.md: every limit with its
 -- default and every counter, in the code's order, and the defaults of compression. docs/api.md
--- names them all. Everywhere: links and files exist, Lua blocks compile.
+-- names them all. The annotations for editors have each of them too, with the same defaults.
+-- Everywhere: links and files exist, Lua blocks compile.
 
 local M = {}
 
@@ -227,6 +228,48 @@ local function check_compression(self, path)
     end
 end
 
+-- The fields of a class of the annotations, in order: { name, text before it, the field's line }.
+local function fields_of(text, class)
+    local list, inside, before = {}, false, ""
+    for number, line in lines_of(text) do
+        if line:find "^%-%-%-@class " then
+            inside = line:match "^%-%-%-@class ([%w_.]+)" == class
+        elseif not line:find "^%-%-%-" then
+            inside = false
+        end
+        local name = inside and line:match "^%-%-%-@field ([%w_]+)"
+        if name then
+            list[#list + 1] = { name = name, value = before .. line, line = number }
+        end
+        before = inside and not name and line or ""
+    end
+    return list
+end
+
+-- "Default: 1 MiB.", "Default: 0, none."
+local function check_annotations(self, limits, defaults, counters)
+    local path = "annotations/moonwire.lua"
+    local text = self.read(path) or ""
+    local known = {}
+    for _, class in ipairs { "moonwire.RouteLimits", "moonwire.Limits", "moonwire.Counters" } do
+        for _, field in ipairs(fields_of(text, class)) do
+            known[field.name] = true
+            local default = amount(field.value:match "Default: (.-)%.?%-%-%-" or "")
+            if defaults[field.name] and default ~= defaults[field.name] then
+                self.fault(path, field.line, ("the default of %s is %d"):format(field.name,
+                    defaults[field.name]))
+            end
+        end
+    end
+    for _, list in ipairs { limits, counters } do
+        for _, name in ipairs(list) do
+            if not known[name] then
+                self.fault(path, 1, "has no field " .. name)
+            end
+        end
+    end
+end
+
 function M.tuning(self)
     local path = "docs/tuning.md"
     local limits = limits_of(self.read "src/base/limits.c" or "")
@@ -241,6 +284,7 @@ function M.tuning(self)
     if #names == 0 or #counters == 0 then
         self.fault(path, 1, "no limits or no counters are found in the code")
     end
+    check_annotations(self, names, defaults, counters)
     local api = self.read "docs/api.md" or ""
     for _, list in ipairs { names, counters } do
         for _, name in ipairs(list) do

@@ -1,18 +1,27 @@
 ---@meta moonwire.websocket
 
----@class moonwire.WebSocketOptions
+---@class moonwire.WebSocketOptions: moonwire.NoOtherOptions
+---More headers of the request (Origin, Cookie, Authorization).
 ---@field headers? moonwire.Headers
+---For name, TCP and TLS. Default: 10.
 ---@field connect_timeout? moonwire.Duration
+---From the request to the answer. Default: 10.
 ---@field handshake_timeout? moonwire.Duration
+---Offers permessage-deflate.
 ---@field compress? boolean
+---As the limit; so are the next ones. Default: the app's.
 ---@field message_bytes? moonwire.Size
 ---@field queued_bytes? moonwire.Size
 ---@field idle_seconds? moonwire.Duration
 ---@field pong_seconds? moonwire.Duration
 ---@field close_seconds? moonwire.Duration
+---PEM file of the authorities to trust, in place of the system's.
 ---@field ca_file? string
+---PEM file of a client certificate.
 ---@field cert? string
+---PEM file of its key.
 ---@field key? string
+---The certificate is not verified. Said in the log each time.
 ---@field insecure? boolean
 
 ---The browser's WebSocket.

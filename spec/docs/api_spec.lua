@@ -14,20 +14,21 @@ local function annotated_functions()
     return out
 end
 
--- The fields of a class, with those that it has from another.
-local function annotated_fields(class)
-    for _, path in ipairs { "annotations/moonwire.lua", "annotations/moonwire/websocket.lua" } do
-        local body = read(path):match("\n%-%-%-@class " .. class:gsub("%.", "%%.")
-            .. "[^\n]*\n(.-)\n[^-]")
-        if body then
-            local out = {}
-            for name in ("\n" .. body):gmatch "\n%-%-%-@field ([%w_]+)" do
-                out[name] = true
-            end
-            return out
-        end
+local files = read "annotations/moonwire.lua" .. read "annotations/moonwire/websocket.lua"
+
+-- Adds the fields of a class, and of those that it extends, to a set.
+local function annotated_fields(class, out)
+    out = out or {}
+    local parents, body = files:match("\n%-%-%-@class " .. class:gsub("%.", "%%.")
+        .. "%f[^%w_.]:?([^\n]*)(\n.-)\n[^%-]")
+    assert(parents, "no class " .. class)
+    for name in body:gmatch "\n%-%-%-@field ([%w_]+)" do
+        out[name] = true
     end
-    error("no class " .. class)
+    for parent in parents:gmatch "[%w_.]+" do
+        annotated_fields(parent, out)
+    end
+    return out
 end
 
 local function sorted(set)
@@ -40,7 +41,8 @@ local function sorted(set)
 end
 
 -- How docs/api.md writes the receiver of a method.
-local receivers = { Connection = "ws", Request = "req", Timer = "timer", Task = "task",
+local receivers = { Connection = "ws", Request = "req",
+    UpgradeRequest = "req", Timer = "timer", Task = "task",
     View = "view", WebSocket = "WebSocket", mw = "mw", log = "mw.log", json = "mw.json" }
 
 describe("the API page", function()
@@ -78,8 +80,10 @@ describe("the API page", function()
 
     it("names every option and limit of the annotations", function()
         for _, class in ipairs { "moonwire.WebSocketOptions", "moonwire.Limits",
-            "moonwire.Compress", "moonwire.RouteOptions", "moonwire.Request", "moonwire.Event",
-            "moonwire.MessageEvent", "moonwire.CloseEvent", "moonwire.ErrorEvent" } do
+            "moonwire.Compress", "moonwire.RouteOptions", "moonwire.UpgradeRequest",
+            "moonwire.ListenOptions", "moonwire.Certificate", "moonwire.ListenerOptions",
+            "moonwire.MessageEvent", "moonwire.CloseEvent", "moonwire.ErrorEvent",
+            "moonwire.Counters", "moonwire.ws" } do
             for name in pairs(annotated_fields(class)) do
                 assert.is_truthy(page:find("%f[%w_]" .. name .. "%f[^%w_]"),
                     ("docs/api.md does not name %s of %s"):format(name, class))
@@ -134,7 +138,11 @@ describe("the annotations", function()
             real = sorted(getmetatable(object).__index)
             assert.same(real, sorted(names_of(receiver)))
         end
-        for name in pairs(names_of "Request") do
+        local of_requests = names_of "Request"
+        for name in pairs(names_of "UpgradeRequest") do
+            of_requests[name] = true
+        end
+        for name in pairs(of_requests) do
             assert.is_function(require("moonwire.request").new(1, 1, { kind = "http" })[name], name)
         end
         assert.same({ "new" }, sorted(names_of "WebSocket"))
@@ -149,6 +157,32 @@ describe("the annotations", function()
             real[name] = true
         end
         assert.same(sorted(real), sorted(annotated_fields "moonwire.WebSocketOptions"))
+    end)
+
+    it("have the hooks and options of routes, and the limits that routes may set", function()
+        local section = read("docs/api.md"):match "\n### `mw%.ws.-\n###"
+        local real = {}
+        for names in section:gmatch "\n| (`[^|]+) |" do
+            real[names:match "^`([%w_]+)"] = true
+        end
+        assert.same(sorted(real), sorted(annotated_fields "moonwire.RouteFields"))
+        real = {}
+        for name in read("docs/tuning.md"):gmatch "\n| `([%w_]+)` | [^|]+ | yes |" do
+            real[name] = true
+        end
+        assert.same(sorted(real), sorted(annotated_fields "moonwire.RouteLimits"))
+    end)
+
+    it("refuse options that there are not", function()
+        -- What lua-language-server needs for it; it reads NoSuchOption as "nothing fits".
+        assert.is_truthy(files:find("\n---@enum moonwire.NoSuchOption\nlocal _ = ", 1, true))
+        assert.is_truthy(files:find("\n---@class moonwire.NoOtherOptions\n"
+            .. "---@field [string] moonwire.NoSuchOption\n", 1, true))
+        for _, class in ipairs { "RouteOptions", "RouteLimits", "Compress", "ListenOptions",
+            "Certificate", "ListenerOptions", "WebSocketOptions" } do
+            assert.is_truthy(files:match("\n%-%-%-@class moonwire%." .. class
+                .. ": [^\n]*moonwire%.NoOtherOptions\n"), class)
+        end
     end)
 
     it("are Lua that compiles", function()

@@ -43,6 +43,13 @@ describe("the documents", function()
             { "src/protocol/extension.c", ".level = 1", ".level = 6", "tuning.md" },
         ["one that the page on the API has otherwise"] =
             { "docs/api.md", "`level` 1–9 (1)", "`level` 1–9 (6)", "api.md" },
+        ["one that the annotations have otherwise"] =
+            { "annotations/moonwire.lua", "over it 1008. Default: 16 MiB", "Default: 8 MiB",
+                "annotations/moonwire.lua" },
+        ["a counter that the annotations lack"] =
+            { "annotations/moonwire.lua", "---@field opened integer", "---opened", "opened" },
+        ["a limit that the annotations lack"] =
+            { "annotations/moonwire.lua", "---@field body_bytes?", "---body_bytes", "body_bytes" },
         ["a limit that is new"] =
             { "src/base/limits.c", ".head_bytes = 16384", ".new_bytes = 1,\n.head_bytes = 16384",
                 "new_bytes" },

@@ -1,5 +1,6 @@
 -- make install: the program, its manual, examples, and annotations for editors.
 
+local cjson = require "cjson"
 local process = require "spec.support.process"
 
 describe("make install", function()
@@ -43,8 +44,14 @@ describe("make install", function()
             ["annotations/moonwire/websocket.lua"] =
                 "share/moonwire/annotations/moonwire/websocket.lua",
             ["examples/jsapi/client.lua"] = "share/moonwire/examples/jsapi/client.lua",
+            ["examples/.luarc.json"] = "share/moonwire/examples/.luarc.json",
         } do
             assert.is_true(read(from) == read(root .. to), to)
+        end
+        -- What an editor reads that opens the folder of the examples.
+        local settings = cjson.decode(read(root .. "share/moonwire/examples/.luarc.json"))
+        for _, library in ipairs(settings["workspace.library"]) do
+            assert.is_truthy(read(root .. "share/moonwire/examples/" .. library .. "/moonwire.lua"))
         end
         assert.equal(0, process.run({ [0] = root .. "bin/moonwire", "--version" }).status)
         make "uninstall"
