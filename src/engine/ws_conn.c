@@ -116,12 +116,25 @@ static void emit_close(struct worker *w, struct conn *c, uint16_t code, const ch
     e->flag = clean;
 }
 
+/* Unless the script knows already that it is closed. why: static. */
+static void tell_failure(struct worker *w, struct conn *c, uint16_t code, const char *why)
+{
+    struct event *e = farewell_of(c) ? NULL : emit(w, c, EVENT_ERROR);
+    if (!e)
+        return;
+    e->code = code;
+    e->data = why;
+    e->len = (uint32_t)strlen(why);
+}
+
 /* A client's frame gets its key (§5.3). Without random bytes nothing more is said. */
 static int seal(struct worker *w, struct conn *c, struct frame *f)
 {
     f->masked = c->client != NULL;
     if (!f->masked || mask_keys_next(&w->mask_keys, f->key) == 0)
         return 0;
+    tell_failure(w, c, CLOSE_ABNORMAL,
+                 "the system has no random bytes for masking keys (RFC 6455 §5.3)");
     conn_kill(w, c);
     return ERR_CLOSED;
 }
@@ -244,12 +257,7 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     bool told = farewell_of(c) != NULL; /* the script knows that it is closed */
     if (c->state == CONN_OPEN) {
         worker_log_peer(w, LOG_WARN, c, "%s: %s: closed with %u", name_of(w, c), why, code);
-        struct event *e = told ? NULL : emit(w, c, EVENT_ERROR);
-        if (e) {
-            e->code = code;
-            e->data = why;
-            e->len = (uint32_t)strlen(why);
-        }
+        tell_failure(w, c, code, why);
         size_t dropped = outbound_drop(&c->out);
         if (dropped)
             count(&w->counters, COUNT_DROPPED_BYTES, dropped);
