@@ -2,6 +2,9 @@
 
 local acceptors = require "spec.support.acceptor"
 local frame = require "spec.support.frame"
+local preload = require "spec.support.preload"
+local process = require "spec.support.process"
+local shell = require "spec.support.shell"
 local socket = require "socket"
 
 describe("A client finds its server", function()
@@ -111,34 +114,196 @@ describe("A client finds its server", function()
             ("no connection to 127.0.0.1:%d within 0.4 seconds"):format(silent.port))
     end)
 
-    it("does not block the loop while it looks names up", function()
-        local client = acceptors.run [[
-            local mw = require "moonwire"
-            local WebSocket = require "moonwire.websocket"
-            local ffi = require "ffi"
-            ffi.cdef "int gettimeofday(long *now, void *zone);"
-            local function seconds()
-                local now = ffi.new "long[2]"
-                ffi.C.gettimeofday(now, nil)
-                return tonumber(now[0]) + tonumber(now[1]) / 1e6
+    -- Names are looked up by getaddrinfo, on threads. Here one stands before it that says whom it
+    -- was asked for, and waits until the spec answers: by a byte in the pipe of that name.
+    describe("by a name that takes as long as the spec wants", function()
+        local folder, library, pipes, clients
+
+        setup(function()
+            folder = process.folder()
+            library = preload.build(folder, "slow", [[
+                #include <dlfcn.h>
+                #include <fcntl.h>
+                #include <netdb.h>
+                #include <stdio.h>
+                #include <stdlib.h>
+                #include <unistd.h>
+
+                typedef int resolve(const char *, const char *, const struct addrinfo *,
+                                    struct addrinfo **);
+
+                int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                                struct addrinfo **found)
+                {
+                    char path[256], line[256], answer = 0;
+                    snprintf(path, sizeof path, "%s/%s", getenv("PIPES"), name);
+                    int pipe = open(path, O_RDWR | O_CLOEXEC);
+                    int len = snprintf(line, sizeof line, "asked for %s\n", name);
+                    if (write(2, line, len) != len || read(pipe, &answer, 1) != 1)
+                        abort();
+                    close(pipe);
+                    resolve *real;
+                    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+                    return answer == '+' ? real("127.0.0.1", service, hints, found) : EAI_NONAME;
+                }
+            ]])
+        end)
+
+        before_each(function()
+            pipes, clients = {}, {}
+        end)
+
+        after_each(function()
+            for name, pipe in pairs(pipes) do
+                pipe:close()
+                os.remove(folder.path .. "/" .. name)
             end
-            local n, began = 0, seconds()
-            for i = 1, 50 do
-                local ws = WebSocket.new(("ws://no%d.such.invalid/"):format(i), nil,
-                    { connect_timeout = "1s" }) -- a slow name server is none of ours
-                ws.onclose = function() n = n + 1 end
+            for _, client in ipairs(clients) do
+                client:discard()
             end
-            local ticks = 0
-            local timer
-            timer = mw.every("1ms", function()
-                ticks = ticks + 1
-                if n < 50 then return end
-                timer:stop() -- without a network the answers come before a second tick is due
-                print("all", ticks > 1 or seconds() - began < 0.01)
-            end)
-        ]]
-        keep({ close = function() client:discard() end })
-        client:printed "^all\ttrue"
-        client:ended()
+        end)
+
+        teardown(function()
+            folder:remove()
+        end)
+
+        local function names(...)
+            for _, name in ipairs { ... } do
+                local path = folder.path .. "/" .. name
+                shell(("mkfifo '%s'"):format(path))
+                pipes[name] = assert(io.open(path, "r+"))
+            end
+        end
+
+        -- "+": it is 127.0.0.1; "-": there is no such name.
+        local function answer(name, how)
+            pipes[name]:write(how)
+            pipes[name]:flush()
+        end
+
+        local function run(script, ...)
+            local client = acceptors.run([[
+                local mw = require "moonwire"
+                local WebSocket = require "moonwire.websocket"
+                local function connect(name, options)
+                    local url = ("ws://%s:%s/"):format(name, arg[1])
+                    local ws = WebSocket.new(url, nil, options)
+                    ws.onopen = function() print("open " .. name) end
+                    ws.onerror = function(e) print("error " .. e.message) end
+                    ws.onclose = function(e) print("close " .. name .. " " .. e.code) end
+                    return ws
+                end
+                local _ = mw
+            ]] .. script, { ... }, preload.env(library, { PIPES = folder.path }))
+            clients[#clients + 1] = client
+            return client
+        end
+
+        local function asked(client, name)
+            assert.equal(name, (client.process:wait_for "^asked for (.*)$"))
+        end
+
+        it("does not block the loop while it looks names up", function()
+            local acceptor = keep(acceptors.new())
+            names "slow.test"
+            local client = run([[
+                connect "slow.test"
+                local ticks = 0
+                local ws = connect "127.0.0.1"
+                local timer = mw.every("1ms", function() ticks = ticks + 1 end)
+                ws.onmessage = function(e)
+                    local before = ticks
+                    repeat mw.sleep "1ms" until ticks > before + 2
+                    ws:send("ticking " .. e.data)
+                    if e.data == "3" then timer:stop() end
+                end
+            ]], tostring(acceptor.port))
+            asked(client, "slow.test")
+            local peer = acceptor:open()
+            client:prints "open 127.0.0.1"
+            for i = 1, 2 do
+                peer:say(frame.TEXT, tostring(i))
+                assert.equal("ticking " .. i, select(2, peer:hear()))
+            end
+            answer("slow.test", "+") -- not before
+            local other = acceptor:open()
+            client:prints "open slow.test"
+            peer:say(frame.TEXT, "3")
+            assert.equal("ticking 3", select(2, peer:hear()))
+            peer:close()
+            other:close()
+            client:ended()
+        end)
+
+        it("closes before its address is known, and ends without it", function()
+            names("slow.test", "next.test")
+            local acceptor = keep(acceptors.new())
+            local client = run([[
+                local ws = connect "slow.test"
+                ws:addEventListener("close", function() connect "next.test" end)
+                mw.after("10ms", function()
+                    ws:close()
+                    print("state", ws.readyState)
+                end)
+            ]], tostring(acceptor.port))
+            asked(client, "slow.test")
+            client:prints "state\t2"
+            client:printed "^error "
+            client:prints "close slow.test 1006"
+            asked(client, "next.test")
+            answer("slow.test", "+") -- too late: nobody waits for it
+            answer("next.test", "+")
+            local peer = acceptor:open()
+            client:prints "open next.test"
+            peer:close()
+            client:printed "^close next.test 1006"
+            client:ended()
+            acceptor.listener:settimeout(0)
+            assert.is_nil((acceptor.listener:accept()))
+        end)
+
+        it("gives the look-up no longer than connect_timeout, and ends without it", function()
+            names "slow.test"
+            local client = run([[connect("slow.test", { connect_timeout = "0.2s" })]], "1")
+            client:prints "error the address of slow.test was not found within 0.2 seconds"
+            client:prints "close slow.test 1006"
+            client:ended()
+        end)
+
+        it("stops waiting for it when the process is told to end", function()
+            names "slow.test"
+            local client = run([[connect "slow.test"]], "1")
+            asked(client, "slow.test")
+            client.process:signal "TERM"
+            client:prints "error the process is ending"
+            client:prints "close slow.test 1006"
+            client:ended()
+        end)
+
+        it("asks for 16 names at once, and for the others in turn", function()
+            local all = {}
+            for i = 1, 18 do
+                all[i] = ("n%d.test"):format(i)
+            end
+            names(unpack(all))
+            local client = run([[for i = 1, 18 do connect(("n%d.test"):format(i)) end]], "1")
+            local seen = {}
+            for _ = 1, 16 do
+                seen[client.process:wait_for "^asked for (.*)$"] = true
+            end
+            for i = 1, 16 do
+                assert.is_true(seen[all[i]])
+            end
+            for i = 1, 18 do
+                answer(all[i], "-")
+                client:prints(("error the address of %s was not found: there is no such host")
+                    :format(all[i]))
+                client:prints(("close %s 1006"):format(all[i]))
+                if i <= 2 then
+                    asked(client, all[16 + i])
+                end
+            end
+            client:ended()
+        end)
     end)
 end)

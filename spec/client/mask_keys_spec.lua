@@ -1,5 +1,5 @@
--- src/engine/mask_keys.c: masking keys come from the kernel's generator, many at a time (RFC 6455
--- §5.3: from a strong source, not to be foreseen).
+-- src/engine/client/mask_keys.c: masking keys come from the kernel's generator, many at a time
+-- (RFC 6455 §5.3: from a strong source, not to be foreseen).
 
 local acceptors = require "spec.support.acceptor"
 local frame = require "spec.support.frame"
@@ -9,8 +9,8 @@ local process = require "spec.support.process"
 local bit = require "bit"
 
 -- Stands before getrandom(), and says at the end how often it was called. What is asked for at once
--- tells keys from the 16 bytes of the handshake. It is as it may be by its manual: interrupted by
--- signals and giving less than was asked for (SHORT), or not working any more (FAIL: after so many).
+-- tells keys from the 16 bytes of the handshake. It is as it may be by its manual: interrupted and
+-- giving less than was asked for (SHORT); or it works no more (FAIL: after how many calls).
 local source = [[
 #include <dlfcn.h>
 #include <errno.h>
