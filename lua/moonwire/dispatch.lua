@@ -1,9 +1,11 @@
--- From events to hooks. The loop calls run() with each batch.
+-- From events to hooks.
 --
--- A dispatcher is a coroutine that takes one event after the other. A hook that waits parks the
--- dispatcher it runs in, and another goes on with the batch; when the hook is done, its dispatcher
--- first delivers what came for that connection meanwhile, in order, and is then free again. So a
--- hook that never waits pays nothing for the ability.
+-- A dispatcher is a coroutine that takes one event after the other. C resumes one with each batch
+-- (script_dispatch of src/script/state.c), so that nothing but the coroutine runs when no hook
+-- waits. A hook that waits parks the dispatcher it runs in, and another, which C gets from go_on(),
+-- goes on with the batch; when the hook is done, its dispatcher first delivers what came for that
+-- connection meanwhile, in order, and is then free again. So a hook that never waits pays nothing
+-- for the ability.
 --
 -- The path of a message is compiled together with the hook: no closures, varargs or concatenation
 -- there (check with -jv).
@@ -25,7 +27,10 @@ local wait = require "moonwire.wait"
 local websocket = require "moonwire.websocket"
 
 local C, worker = native.C, native.worker
+local batch = C.mw_batch(worker)
+local yield = coroutine.yield
 local catch = failure.catch
+local any_ready = wait.any_ready
 local find, adopt = connection.find, socket.adopt
 local HANDLE, STATE, ROUTE = connection.HANDLE, connection.STATE, connection.ROUTE
 local LISTENERS, QUEUE = connection.LISTENERS, connection.QUEUE
@@ -56,18 +61,18 @@ local M = {}
 
 -- Free dispatchers that are kept for the next hook that waits.
 local IDLE_MAX = 64
-local DONE = task.DONE -- yielded by a dispatcher that has nothing to do
+-- Yielded by a dispatcher that has nothing to do, and when something is to be resumed.
+local DONE, READY = task.DONE, {}
+M.DONE = DONE -- C knows it
 -- Of what is woken in one turn of the loop; the rest comes in the next, after the others' events.
 local WAKES_MAX = 10000
 
 local routes = {} -- by the site's index: records of route.lua
 local version = 0 -- the number of the generation that serves
 
-local count_box = ffi.new "uint32_t[1]"
 local next_slot, opened_in = ffi.new "uint32_t[1]", ffi.new "uint32_t[1]"
-local events, at, total = nil, 0, 0
 
-local active        -- the dispatcher that takes events
+local active        -- the dispatcher that takes events; only C resumes it
 local idle = {}
 local parked = {}   -- dispatcher → its connection, or false
 local parked_in = {} -- dispatcher → the generation whose hook waits
@@ -569,35 +574,41 @@ local function settle(self)
     end
 end
 
--- These two are functions so that each can be a trace of its own: with a batch of one event no loop
--- gets hot, and the FFI is slow in the interpreter.
-local function fetch()
-    events = C.mw_batch(worker, count_box)
-    at, total = 0, count_box[0]
-end
-
-local function step()
-    local event = events[at]
-    at = at + 1
+-- Takes one event. Nothing while there are more for this dispatcher, and then what it yields. A
+-- function, so that it is a trace of its own: with a batch of one event no loop gets hot, and the
+-- FFI is slow in the interpreter.
+local function step(self)
+    local event = batch.events[batch.at]
+    batch.at = batch.at + 1
     handle_event(event)
+    if active == self then
+        if batch.at < batch.count then
+            return nil
+        end
+        return any_ready() and READY or DONE
+    end
+    return DONE
 end
 
-local function dispatcher(self)
+local function dispatcher()
+    local self = coroutine.running()
     while true do
-        while at < total do
-            step()
-            if active ~= self then
-                settle(self)
-                break
-            end
+        local result = step(self)
+        -- A loop that most batches leave at once would not be compiled: this one is not even begun.
+        while not result do
+            result = step(self)
         end
-        coroutine.yield(DONE)
+        if active ~= self then
+            settle(self)
+        end
+        yield(result)
     end
 end
 
 -- The hook in active waits: its connection's events are kept from now on, and what it holds of the
 -- batch and of its request is copied.
 local function park_active(co)
+    active = nil
     local ws = handling or false
     parked[co], parked_in[co] = ws, version
     if ws then
@@ -612,7 +623,6 @@ local function park_active(co)
         waiting_requests[request.handle(handling_request)] = co
     end
     handling, handling_view, handling_request = nil, nil, nil
-    active = nil
 end
 
 -- A defect of ours: hooks' own errors do not come here.
@@ -628,8 +638,8 @@ local function dispatcher_broke(co, problem)
     end
 end
 
-local function resume(co, value)
-    local ok, result, asked = wait.resume(co, value)
+-- What follows when co has yielded, or failed.
+local function resumed(co, ok, result, asked)
     if not ok then
         dispatcher_broke(co, result)
     elseif result ~= DONE then
@@ -643,6 +653,10 @@ local function resume(co, value)
     end
 end
 
+local function resume(co, value)
+    resumed(co, wait.resume(co, value))
+end
+
 local function activate()
     active = table.remove(idle)
     if not active then
@@ -653,6 +667,7 @@ end
 
 -- Goes on with what was woken, and begins tasks.
 local function resume_ready()
+    wait.looked()
     for _ = 1, WAKES_MAX do
         local entry = wait.next_ready()
         if not entry then
@@ -667,6 +682,9 @@ local function resume_ready()
             resume(entry.co)
         end
     end
+    if any_ready() then
+        wait.kick()
+    end
 end
 
 --- Runs a task now, until it waits or is done.
@@ -674,17 +692,20 @@ function M.run_task(new)
     resume(task.begin(new), new)
 end
 
---- Delivers one batch. Called by script_dispatch (src/script/state.c).
-function M.run()
-    wait.enter()
-    fetch()
-    while at < total do
-        local co = active or activate()
-        resume(co, co)
+--- The dispatcher that C is to resume, with what is left of its batch and with each new one, until
+-- it yields anything but DONE.
+-- @param ok nil at first; then whether the last one has yielded, and not failed
+-- @param result what it yielded; its error
+-- @return a coroutine, and whether any event of this batch is left
+function M.go_on(ok, result)
+    if ok ~= nil and result ~= READY then
+        resumed(active, ok, result, wait.was_asked())
     end
-    resume_ready()
-    events = nil
-    wait.leave()
+    if batch.at == batch.count then
+        resume_ready()
+    end
+    wait.set_current(active or activate())
+    return active, batch.at < batch.count
 end
 
 return M

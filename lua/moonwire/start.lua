@@ -1,8 +1,9 @@
 -- The one module that src/script/state.c asks for. Called with the worker (lightuserdata), it
--- returns what C may call: run(), for each batch of events, load(path, arguments, site [, code]),
--- prepare with the same arguments and restore(site), each with commit() or abandon() after it;
--- pending(), when a script without listeners has no connections and timers left; and describe(),
--- for moonwire status.
+-- returns what C may call: go_on(), which gives the coroutine that C resumes with each batch of
+-- events; load(path, arguments, site [, code]), prepare with the same arguments and restore(site),
+-- each with commit() or abandon() after it; pending(), when a script without listeners has no
+-- connections and timers left; and describe(), for moonwire status. Last what that coroutine yields
+-- when nothing is left to do.
 
 local native = require "moonwire.native"
 
@@ -16,6 +17,6 @@ return function(worker)
     io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     local dispatch = require "moonwire.dispatch"
     local app = require "moonwire.app"
-    return dispatch.run, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,
-        app.describe
+    return dispatch.go_on, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,
+        app.describe, dispatch.DONE
 end

@@ -7,26 +7,28 @@
 --   w.release = function(w) … end       -- optional: called once when the wait is over, however
 --   return wait.park(w)                 -- what wait.wake(w, …) is given
 --
--- A wait that is cancelled raises in the code that waits. dispatch.lua resumes the coroutines.
+-- A wait that is cancelled raises in the code that waits. dispatch.lua and C (src/script/state.c)
+-- resume the coroutines.
 
 local native = require "moonwire.native"
 
 local C, worker = native.C, native.worker
+local batch = C.mw_batch(worker)
 
 local M = {}
 
 M.CONNECTION_CLOSED = "cancelled: the connection is closed"
 M.TASK_CANCELLED = "cancelled: the task was cancelled"
 
-local current          -- the coroutine that dispatch.lua has resumed
-local asked = false    -- the yield is park's
+local current          -- the coroutine that was resumed: it runs, or nothing of the app's does
+local asked = false    -- the yield is park's, until somebody has looked
 local parked = {}      -- coroutine → its wait, while it waits
 -- Coroutines that were cancelled while they did not wait: their next wait raises.
 local doomed = setmetatable({}, { __mode = "k" })
 
 local ready = {} -- what is to be resumed: waits that are over, tasks that begin; in order
 local first, last = 1, 0
-local running, kicked = false, false -- a batch is being delivered; a timer will cause one
+local kicked = false -- a timer will cause a batch
 
 -- ---- for what waits -------------------------------------------------------------------------
 
@@ -39,7 +41,7 @@ function M.begin(name, level)
         error(("%s waits, and the top level of an app that is loaded again cannot; write "
             .. "mw.spawn(function() … end) around it"):format(name), level)
     end
-    if not current then
+    if not co or not current then
         error(("%s waits, which is possible in hooks, handlers, timers, tasks and the app's file")
             :format(name), level)
     elseif co ~= current then
@@ -107,6 +109,11 @@ function M.let_go(begin)
     end
 end
 
+-- What is ready is looked at in a turn of the loop that comes at once.
+function M.kick()
+    kicked = kicked or C.mw_timer_start(worker, 0, 0) >= 0
+end
+
 -- Puts something with a coroutine, or a task that has none yet, behind what is to be resumed.
 function M.queue(entry)
     if M.loading_again then
@@ -115,9 +122,8 @@ function M.queue(entry)
     end
     last = last + 1
     ready[last] = entry
-    if not running and not kicked then
-        -- No batch will end and look: an app is being loaded.
-        kicked = C.mw_timer_start(worker, 0, 0) >= 0
+    if batch.events == nil then
+        M.kick() -- no batch will end and look: an app is being loaded
     end
 end
 
@@ -160,16 +166,9 @@ end
 
 -- ---- for dispatch.lua -----------------------------------------------------------------------
 
--- Around the delivery of a batch.
-function M.enter()
-    running, kicked = true, false
-end
-
-function M.leave()
-    running = false
-    if first <= last then
-        kicked = C.mw_timer_start(worker, 0, 0) >= 0
-    end
+-- Is anything to be resumed? Compiled with each event that ends a batch.
+function M.any_ready()
+    return first <= last
 end
 
 function M.next_ready()
@@ -182,14 +181,31 @@ function M.next_ready()
     return entry
 end
 
+-- It was looked at what is ready, by whom ever.
+function M.looked()
+    kicked = false
+end
+
+-- C resumes co from now on, with each batch.
+function M.set_current(co)
+    current = co
+end
+
+-- What has just yielded: does it wait for a wake?
+function M.was_asked()
+    local was = asked
+    asked = false
+    return was
+end
+
 -- Runs co until it yields or ends. true and what it yielded, or false and the error; then whether
 -- it waits for a wake.
 function M.resume(co, value)
     local before = current
-    current, asked = co, false
+    current = co
     local ok, result = coroutine.resume(co, value)
     current = before
-    return ok, result, asked
+    return ok, result, M.was_asked()
 end
 
 return M

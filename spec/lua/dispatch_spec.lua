@@ -36,6 +36,23 @@ describe("the dispatcher", function()
             .. "error bad frame, close 1006 bad false", log())
     end)
 
+    it("goes on with the batch when it has failed itself", function()
+        load [[
+            function r.on_open(ws) note("open", ws.id) end
+            function r.on_message(ws, data) note(ws.id, data) end
+        ]]
+        engine:open(1)
+        engine:queue_event { kind = "message", conn = 1, data = "lost", route = 77 } -- no route
+        engine:message(1, "a")
+        engine:run()
+        assert.equal("open 1, 1 a", log())
+        assert.matches("^the dispatcher failed: .*attempt to index.*stack traceback",
+            engine.logged[1].text)
+        engine:message(1, "b")
+        engine:run()
+        assert.equal("1 b", log())
+    end)
+
     it("asks nothing of C for events that nobody wants", function()
         load ""
         engine:open(1)

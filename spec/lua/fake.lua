@@ -87,22 +87,8 @@ local function make_c(engine)
         return 0
     end
 
-    function c.mw_batch(_, count)
-        engine.events = ffi.new("struct event[?]", math.max(#engine.queue, 1))
-        engine.kept = engine.queue
-        for i, e in ipairs(engine.queue) do
-            local to = engine.events[i - 1]
-            to.kind, to.conn, to.route = kinds[e.kind], e.conn, e.route or 0
-            to.serial, to.code, to.flag = e.serial or 0, e.code or 0, e.flag and 1 or 0
-            if e.data then
-                -- In memory that is wiped after the batch, as the loop reuses its own.
-                e.memory = ffi.new("char[?]", #e.data + 1, e.data)
-                to.data, to.len = e.memory, #e.data
-            end
-        end
-        count[0] = #engine.queue
-        engine.queue = {}
-        return ffi.cast("const struct event *", engine.events)
+    function c.mw_batch()
+        return engine.batch
     end
 
     function c.mw_send(_, conn, data, len, kind)
@@ -475,6 +461,7 @@ function M.new()
         failures = 0, last_timer = 0, route_count = 0,
         faults = {}, -- what pages in watch mode would be told
         dialed = {}, last_dialed = 9000, buffered = 42,
+        batch = ffi.new "struct event_batch",
     }, Engine)
     if not package.path:find("lua/?.lua", 1, true) then
         package.path = "lua/?.lua;" .. package.path
@@ -507,6 +494,37 @@ function Engine:load(source, name)
     os.exit = saved_exit -- luacheck: ignore 122
     os.execute("rm -r " .. folder)
     return problem and (problem:gsub(folder:gsub("%p", "%%%0") .. "/", ""))
+end
+
+-- The queued events where the dispatcher finds them.
+function Engine:give()
+    self.events = ffi.new("struct event[?]", math.max(#self.queue, 1))
+    self.kept = self.queue
+    for i, e in ipairs(self.queue) do
+        local to = self.events[i - 1]
+        to.kind, to.conn, to.route = kinds[e.kind], e.conn, e.route or 0
+        to.serial, to.code, to.flag = e.serial or 0, e.code or 0, e.flag and 1 or 0
+        if e.data then
+            -- In memory that is wiped after the batch, as the loop reuses its own.
+            e.memory = ffi.new("char[?]", #e.data + 1, e.data)
+            to.data, to.len = e.memory, #e.data
+        end
+    end
+    self.batch.events, self.batch.count, self.batch.at = self.events, #self.queue, 0
+    self.queue = {}
+end
+
+-- As script_dispatch of src/script/state.c.
+local function dispatch_batch()
+    local dispatch = require "moonwire.dispatch"
+    local co, more = dispatch.go_on()
+    while more do
+        local ok, result = coroutine.resume(co)
+        if ok and result == dispatch.DONE then
+            return
+        end
+        co, more = dispatch.go_on(ok, result)
+    end
 end
 
 function Engine:queue_event(event)
@@ -583,7 +601,9 @@ end
 -- Delivers what is queued in one batch; afterwards its memory holds other bytes. Closed connections
 -- are unknown then.
 function Engine:run()
-    require("moonwire.dispatch").run()
+    self:give()
+    dispatch_batch()
+    self.batch.events = nil
     for _, e in ipairs(self.kept or {}) do
         if e.memory then
             ffi.fill(e.memory, #e.data, 0x23)

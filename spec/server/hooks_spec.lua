@@ -216,4 +216,35 @@ mw.get("/counters", function() return mw.counters() end)
         server:printed "^error\t2\ta frame has a reserved opcode"
         server:printed "^close\t3\t1006"
     end)
+
+    it("are called for the events that follow when the code around one of them fails", function()
+        server = start([[
+            local mw = require "moonwire"
+            -- Raises where the hook has returned to: in the dispatcher, not in the app.
+            local function fail_outside()
+                debug.sethook(function()
+                    if debug.getinfo(2, "S").short_src:find "dispatch" then
+                        debug.sethook()
+                        error "not the app's fault"
+                    end
+                end, "", 1)
+            end
+            mw.ws("/", {
+                on_message = function(ws, data)
+                    if data == "fail" then
+                        fail_outside()
+                    end
+                    ws:send(data)
+                end,
+            })
+        ]], { dispatcher_fails = true })
+        local p = server:websocket "/"
+        p:send(frame.build(1, "one") .. frame.build(1, "fail") .. frame.build(1, "two"))
+        assert.equal("one", p:read_text())
+        assert.equal("fail", p:read_text())
+        server:logged "error the dispatcher failed: .*not the app's fault"
+        assert.equal("two", p:read_text())
+        p:text "three"
+        assert.equal("three", p:read_text())
+    end)
 end)

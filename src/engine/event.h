@@ -36,6 +36,13 @@ struct event {
     uint8_t flag;
 };
 
+/* The events that the script has: one place for the life of a worker. */
+struct event_batch {
+    const struct event *events; /* NULL between batches */
+    int32_t count;
+    int32_t at; /* the next one: the script moves it */
+};
+
 /* A request that waits for its answer, as the script sees it. */
 struct request {
     const struct http_head *head; /* spans are offsets from base */

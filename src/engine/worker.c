@@ -31,8 +31,12 @@ void worker_dispatch(struct worker *w)
         struct batch next = w->running;
         w->running = w->batch;
         w->batch = next;
+        w->given.events = w->running.events;
+        w->given.count = (int32_t)w->running.count;
+        w->given.at = 0;
         if (!w->ending)
             w->dispatch(w->script);
+        w->given.events = NULL;
         batch_clear(&w->running);
     }
     /* What the script caused points at nothing in the arena. */

@@ -61,10 +61,11 @@ struct worker {
     bool until_idle; /* nothing listens: the loop ends when nothing is pending */
     bool ending;     /* the script has ended the process: it hears of nothing more */
 
-    struct arena in;      /* what was read in this turn */
-    struct arena out;     /* what is to be written in this turn */
-    struct batch batch;   /* events that wait */
-    struct batch running; /* events that the script has; what it causes goes to batch */
+    struct arena in;          /* what was read in this turn */
+    struct arena out;         /* what is to be written in this turn */
+    struct batch batch;       /* events that wait */
+    struct batch running;     /* events that the script has; what it causes goes to batch */
+    struct event_batch given; /* the same, for the script */
 
     struct conn_block **blocks; /* of connections, by slot / CONN_BLOCK */
     struct conn *free_conns;    /* slots that are free */

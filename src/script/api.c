@@ -44,10 +44,9 @@ static struct conn *get(struct mw_worker *w, double handle)
     return conn_get(worker(w), handle);
 }
 
-const struct event *mw_batch(struct mw_worker *w, uint32_t *count)
+struct event_batch *mw_batch(struct mw_worker *w)
 {
-    *count = worker(w)->running.count;
-    return worker(w)->running.events;
+    return &worker(w)->given;
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */

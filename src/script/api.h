@@ -20,8 +20,8 @@ struct mw_site;   /* what one generation of an app serves */
 
 /* ---- events: what the loop tells the dispatcher ------------------------------------------- */
 
-/* The events that wait. They are the dispatcher's until it returns; *count of them. */
-const struct event *mw_batch(struct mw_worker *w, uint32_t *count);
+/* Where the dispatcher finds each batch, all the worker's life long. */
+struct event_batch *mw_batch(struct mw_worker *w);
 
 /* ---- requests ----------------------------------------------------------------------------- */
 

@@ -17,13 +17,15 @@
 #include "engine/worker.h"
 #include "script/embedded.h"
 
-enum function { RUN, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
+enum function { GO_ON, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
 
 struct script {
     lua_State *lua;
     struct pool blocks; /* Lua's */
     const struct log *log;
     int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
+    lua_State *dispatcher;    /* the coroutine that takes events, kept by the Lua side; or NULL */
+    const void *done;         /* the table that it yields when nothing is left to do */
     uint64_t end_ms;          /* of the code that is loaded now; 0: none */
     bool ended;               /* it was ended: */
     char where[128];          /* there, "app.lua:3: " */
@@ -71,7 +73,8 @@ static int with_traceback(lua_State *l)
     return 1;
 }
 
-/* Protected, with the worker as the argument: leaves moonwire.start's functions. */
+/* Protected, with the worker as the argument: leaves moonwire.start's functions, and what dispatchers
+ * yield. */
 static int start(lua_State *l)
 {
     luaL_openlibs(l);
@@ -80,8 +83,8 @@ static int start(lua_State *l)
     lua_pushliteral(l, "moonwire.start");
     lua_call(l, 1, 1);
     lua_pushvalue(l, 1);
-    lua_call(l, 1, FUNCTIONS);
-    return FUNCTIONS;
+    lua_call(l, 1, FUNCTIONS + 1);
+    return FUNCTIONS + 1;
 }
 
 static const char *error_of(lua_State *l)
@@ -107,11 +110,13 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
     lua_pushcfunction(l, with_traceback);
     lua_pushcfunction(l, start);
     lua_pushlightuserdata(l, w);
-    if (lua_pcall(l, 1, FUNCTIONS, 1) != 0) {
+    if (lua_pcall(l, 1, FUNCTIONS + 1, 1) != 0) {
         (void)snprintf(why, SCRIPT_WHY_BYTES, "the Lua side does not start: %s", error_of(l));
         script_free(s);
         return ERR_INVALID;
     }
+    s->done = lua_topointer(l, -1);
+    (void)luaL_ref(l, LUA_REGISTRYINDEX);
     for (int i = FUNCTIONS - 1; i >= 0; i--)
         s->functions[i] = luaL_ref(l, LUA_REGISTRYINDEX);
     lua_settop(l, 0);
@@ -251,9 +256,53 @@ void script_abandon(void *script)
     call(script, ABANDON, "abandoning a generation");
 }
 
+/* ---- events ---------------------------------------------------------------------------------- */
+
+/* Resumes the dispatcher from here and not from Lua: coroutine.resume is not compiled. True: the batch
+ * is done, and no more is to do. */
+static bool took_all(struct script *s, int *status)
+{
+    lua_State *co = s->dispatcher;
+    *status = lua_resume(co, 0);
+    if (*status != LUA_YIELD || lua_topointer(co, -1) != s->done)
+        return false;
+    lua_settop(co, 0);
+    return true;
+}
+
+/* Tells Lua what the dispatcher has yielded or raised, if there was one. Leaves in s->dispatcher the one
+ * that takes events from now on. True: some of this batch are left for it. */
+static bool go_on(struct script *s, int status)
+{
+    lua_State *l = s->lua;
+    lua_State *co = s->dispatcher;
+    int args = 0;
+    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[GO_ON]);
+    if (co) {
+        args = 2;
+        lua_pushboolean(l, status == LUA_YIELD);
+        if (lua_gettop(co) == 0) /* a bare yield, of nothing */
+            lua_pushnil(co);
+        lua_xmove(co, l, 1);
+    }
+    s->dispatcher = NULL; /* should this fail */
+    if (lua_pcall(l, args, 2, 1) != 0)
+        log_write(s->log, LOG_ERROR, "the dispatcher failed: %s", error_of(l));
+    else
+        s->dispatcher = lua_tothread(l, -2);
+    bool more = s->dispatcher && lua_toboolean(l, -1);
+    lua_settop(l, 0);
+    return more;
+}
+
 void script_dispatch(void *script)
 {
-    call(script, RUN, "the dispatcher");
+    struct script *s = script;
+    int status = 0;
+    bool more = s->dispatcher || go_on(s, status);
+    while (more && !took_all(s, &status))
+        more = go_on(s, status);
 }
 
 uint32_t script_pending(void *script)
