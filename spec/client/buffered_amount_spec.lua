@@ -5,6 +5,7 @@
 local acceptors = require "spec.support.acceptor"
 local certificates = require "spec.support.certificates"
 local frame = require "spec.support.frame"
+local preload = require "spec.support.preload"
 local process = require "spec.support.process"
 local start = require("spec.support.server").start
 
@@ -226,6 +227,139 @@ describe("bufferedAmount", function()
             assert.equal(sent - math.floor(count / (size + 2)) * size - cut, buffered)
         end)
     end
+
+    -- The system takes so many bytes, as the spec says, and then none: a send() in front of the C
+    -- library's. Frames are cut at each byte of their headers, and around them; those of 16 KiB and
+    -- more are offered to the system while the script sends them.
+    it("is exact wherever a frame is cut", function()
+        folder = process.folder()
+        local library = preload.build(folder, "cut", [[
+            #include <dlfcn.h>
+            #include <errno.h>
+            #include <sys/socket.h>
+
+            static long left = -1;
+
+            void cut_after(long n)
+            {
+                left = n;
+            }
+
+            ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+            {
+                static ssize_t (*real)(int, const struct msghdr *, int);
+                if (!real)
+                    *(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
+                if (left < 0)
+                    return real(fd, m, flags);
+                struct iovec iov[128];
+                struct msghdr part = {.msg_iov = iov};
+                for (long room = left; room > 0 && part.msg_iovlen < m->msg_iovlen;) {
+                    struct iovec *to = &iov[part.msg_iovlen];
+                    *to = m->msg_iov[part.msg_iovlen++];
+                    if (to->iov_len > (size_t)room)
+                        to->iov_len = room;
+                    room -= to->iov_len;
+                }
+                errno = EAGAIN;
+                ssize_t n = part.msg_iovlen > 0 ? real(fd, &part, flags) : -1;
+                left -= n > 0 ? n : 0;
+                return n;
+            }
+
+            ssize_t send(int fd, const void *data, size_t len, int flags)
+            {
+                struct iovec iov = {(void *)data, len};
+                struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+                return sendmsg(fd, &m, flags);
+            }
+        ]])
+        server = start([[
+            local mw = require "moonwire"
+            local ffi = require "ffi"
+            ffi.cdef "void cut_after(long n);"
+            mw.ws("/", {
+                on_message = function(ws, data)
+                    local verb, argument = data:match "^(%a+) ?(.*)$"
+                    if verb == "cut" then
+                        ffi.C.cut_after(tonumber(argument))
+                    elseif verb == "send" then
+                        for size in argument:gmatch "%d+" do
+                            ws:send(("x"):rep(tonumber(size)))
+                        end
+                        print "sent" -- what comes now is of the next turn
+                    elseif verb == "report" then
+                        print("buffered", ws.bufferedAmount)
+                    end
+                end,
+                limits = { queued_bytes = "64M" },
+            })
+        ]], { env = preload.env(library) })
+
+        local function send(p, sizes)
+            p:text("send " .. sizes)
+            server:printed "^sent"
+        end
+
+        local function buffered(p)
+            p:text "report"
+            return tonumber((server:printed "^buffered\t(%d+)$"))
+        end
+
+        -- The payload of messages of these sizes, all of it and what lies before a place.
+        local function payload(sizes, at)
+            local total, before, from = 0, 0, 0
+            for size in sizes:gmatch "%d+" do
+                size = tonumber(size)
+                from = from + (size < 126 and 2 or size < 65536 and 4 or 10)
+                before = before + math.min(math.max(at - from, 0), size)
+                from, total = from + size, total + size
+            end
+            return total, before
+        end
+
+        -- Sends messages of these sizes, in two turns; at bytes of them leave.
+        local function check(p, first, second, at)
+            local where = ("%s | %s cut after %d"):format(first, second, at)
+            p:text("cut " .. at)
+            send(p, first)
+            local total, gone = payload(first, at)
+            assert.equal(total - gone, buffered(p), where)
+            send(p, second)
+            total, gone = payload(first .. " " .. second, at)
+            assert.equal(total - gone, buffered(p), where)
+            p:frame(frame.PING, "ahead")
+            assert.equal(total - gone, buffered(p), where .. ", then a pong")
+            p:text "cut -1"
+            local pongs = 0
+            for size in (first .. " " .. second):gmatch "%d+" do
+                local opcode, data = p:read_frame()
+                if opcode == frame.PONG then
+                    pongs, opcode, data = pongs + 1, p:read_frame()
+                end
+                assert.equal(frame.TEXT, opcode)
+                assert.is_true(data == ("x"):rep(tonumber(size)), where)
+            end
+            if pongs == 0 then
+                assert.equal(frame.PONG, (p:read_frame()))
+            end
+            assert.equal(0, buffered(p))
+        end
+
+        local p = server:websocket "/"
+        for at = 0, 16 do -- in several headers of two bytes
+            check(p, "1 0 3 0 2", "4 0 1", at)
+        end
+        for _, size in ipairs { 126, 16384, 65536 } do
+            for at = 0, 16 do
+                check(p, ("%d 1 %d"):format(size, size), "5 200", at)
+                check(p, ("3 %d 1"):format(size), "5 200", at)
+            end
+            for at = size, size + 16 do
+                check(p, ("%d 1 0"):format(size), ("2 %d"):format(size), at)
+            end
+        end
+    end)
 
     it("counts what was published", function()
         serve()
