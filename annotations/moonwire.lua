@@ -266,6 +266,8 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field connections? integer
 ---Default: 0, none.
 ---@field connections_per_address? integer
+---Connections of WebSocket.new that wait for their turn at an address. Default: 16,384.
+---@field waiting_connects? integer
 ---Folders of mw.static that watch mode looks at. Default: 2,000.
 ---@field watched_folders? integer
 

@@ -3,10 +3,12 @@
 ---@class moonwire.WebSocketOptions: moonwire.NoOtherOptions
 ---More headers of the request (Origin, Cookie, Authorization).
 ---@field headers? moonwire.Headers
----For name, TCP and TLS. Default: 10.
+---For name, its turn, TCP and TLS. Default: 10.
 ---@field connect_timeout? moonwire.Duration
 ---From the request to the answer. Default: 10.
 ---@field handshake_timeout? moonwire.Duration
+---Does not wait for its turn: else connections to one address and port are opened one after the other.
+---@field concurrent? boolean
 ---Offers permessage-deflate.
 ---@field compress? boolean
 ---As the limit; so are the next ones. Default: the app's.

@@ -73,7 +73,7 @@ end
 
 local option_names = { "headers", "connect_timeout", "handshake_timeout", "compress",
     "message_bytes", "queued_bytes", "idle_seconds", "pong_seconds", "close_seconds", "ca_file",
-    "cert", "key", "insecure" }
+    "cert", "key", "insecure", "concurrent" }
 
 local function header_lines(value)
     for name in pairs(type(value) == "table" and value or {}) do
@@ -123,6 +123,7 @@ local readers = {
     connect_timeout = seconds,
     handshake_timeout = seconds,
     compress = boolean,
+    concurrent = boolean,
     message_bytes = units.bytes,
     queued_bytes = units.bytes,
     idle_seconds = whole_seconds,
@@ -177,6 +178,7 @@ local function connect(url, protocols, read)
     c.close_seconds = read.close_seconds or 0
     c.insecure = read.insecure or false
     c.compress = read.compress or false
+    c.concurrent = read.concurrent or false
     return C.mw_connect(worker, c, why)
 end
 
@@ -225,7 +227,8 @@ end
 -- @param url absolute: ws, wss, http or https; without a fragment
 -- @param protocols subprotocols to offer: a string or a list, the preferred first
 -- @param options headers = { name = value }: what the request shall hold beside its own (Origin,
---   Cookie, Authorization); connect_timeout, handshake_timeout: "10s"; compress = true offers
+--   Cookie, Authorization); connect_timeout, handshake_timeout: "10s"; concurrent = true does not
+--   wait until others to the same address and port are open; compress = true offers
 --   permessage-deflate; message_bytes, queued_bytes, idle_seconds, pong_seconds, close_seconds as
 --   limits of the same name; ca_file: PEM file of authorities instead of the system's; cert, key:
 --   PEM files of a client certificate; insecure = true: certificates are not verified

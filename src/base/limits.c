@@ -26,6 +26,7 @@ const struct limits limits_default = {
     .probation_failures = 5,
     .connections = 100000,
     .connections_per_address = 0,
+    .waiting_connects = 16384,
     .watched_folders = 2000,
 };
 
@@ -48,7 +49,7 @@ static const struct {
     FIELD(drain_seconds),      FIELD(reload_seconds),
     FIELD(probation_seconds),  FIELD(probation_failures),
     FIELD(connections),        FIELD(connections_per_address),
-    FIELD(watched_folders),
+    FIELD(waiting_connects),   FIELD(watched_folders),
 };
 #undef FIELD
 

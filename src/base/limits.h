@@ -32,6 +32,7 @@ struct limits {
     /* All connections. */
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */
+    uint32_t waiting_connects; /* of scripts, for their turn at an address; over it they fail */
     /* The dev overlay. */
     uint32_t watched_folders; /* of mw.static; pages do not reload for what changes in more */
 };

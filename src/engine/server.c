@@ -242,6 +242,7 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
     *s = (struct server){.log = *log, .limits = limits_default};
     map_init(&s->by_address);
     audiences_init(&s->audiences);
+    turns_init(&s->turns);
     pthread_mutex_init(&s->admission_lock, NULL);
     pthread_mutex_init(&s->listeners_lock, NULL);
     ev_async_init(&s->wake, woken);
@@ -274,6 +275,7 @@ void server_deinit(struct server *s)
     for (uint32_t i = 0; i < s->worker_count; i++)
         worker_deinit(&s->workers[i]);
     audiences_deinit(&s->audiences);
+    turns_deinit(&s->turns);
     free(s->workers);
     free(s->dealt);
     for (uint32_t i = 0; i < s->signal_count; i++)

@@ -57,6 +57,7 @@ struct server {
     uint32_t signal_count;
     struct counters counters; /* of the thread that accepts */
     struct resolver *resolver;
+    struct turns turns;         /* of connections that scripts open */
     struct audiences audiences; /* of topics, for all workers */
     _Atomic int exit_status;    /* what server_exit was given; -1 */
 

@@ -338,6 +338,7 @@ int worker_init(struct worker *w, struct server *server, uint32_t index)
     if (mailbox_init(&w->mailbox, w->loop) < 0)
         return ERR_MEMORY;
     ev_set_cb(&w->mailbox.wake, on_mail);
+    turn_desk_init(&w->turn_desk, &server->turns, w->loop);
     return 0;
 }
 
@@ -362,6 +363,7 @@ void worker_deinit(struct worker *w)
     topics_deinit(w);
     timers_deinit(w);
     tls_client_cache_deinit(&w->tls_clients);
+    turn_desk_deinit(&w->turn_desk);
     mailbox_deinit(&w->mailbox);
     batch_deinit(&w->batch);
     batch_deinit(&w->running);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "engine/batch.h"
 #include "engine/client/mask_keys.h"
+#include "engine/client/turns.h"
 #include "engine/conn.h"
 #include "engine/counters.h"
 #include "engine/mailbox.h"
@@ -83,6 +84,7 @@ struct worker {
     /* What other threads write, and what they read, each apart from the rest: for every message this
      * thread touches its counters and never its mailbox, and shares no line with another worker. */
     _Alignas(WORKER_ALIGNMENT) struct mailbox mailbox;
+    struct turn_desk turn_desk; /* of connections that the script opens */
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;

@@ -46,8 +46,9 @@ struct client_opening {
     uint32_t pong_seconds;
     uint32_t close_seconds;
     char key[HANDSHAKE_KEY_LEN + 1];
-    bool named;  /* its addresses are known */
-    bool failed; /* the script was told */
+    bool named;      /* its addresses are known */
+    bool failed;     /* the script was told */
+    bool concurrent; /* takes no turns */
     unsigned interim;
     struct dial dial;
     struct buffer in; /* of the answer's head */
@@ -165,6 +166,11 @@ void client_expired(struct worker *w, struct conn *c)
     else if (!o->named)
         client_fail(w, c, "the address of %s was not found within %g seconds", o->host,
                     o->connect_seconds);
+    else if (dial_waits(&o->dial))
+        client_fail(w, c,
+                    "no connection to %s within %g seconds: others to the same address were opened "
+                    "before, one at a time (RFC 6455 §4.1); give connect_timeout more",
+                    o->authority, o->connect_seconds);
     else if (!c->transport.tls)
         client_fail(w, c, "no connection to %s within %g seconds", o->authority,
                     o->connect_seconds);
@@ -403,6 +409,13 @@ static void on_dialled(struct dial *d, int fd, const struct address *peer)
     struct client_opening *o = d->data;
     struct worker *w = o->worker;
     struct conn *c = o->conn;
+    if (fd < 0 && d->crowded) {
+        client_fail(w, c,
+                    "cannot connect to %s port %u: %u connections wait for their turn already "
+                    "(limit waiting_connects)",
+                    o->host, o->url.port, d->waiting_max);
+        return;
+    }
     if (fd < 0) {
         const char *text = strerrordesc_np(errno);
         client_fail(w, c, "cannot connect to %s port %u: %s", o->host, o->url.port,
@@ -435,6 +448,8 @@ static void use_addresses(struct worker *w, struct conn *c, const struct resolve
     o->named = true;
     o->dial.done = on_dialled;
     o->dial.data = o;
+    o->dial.desk = o->concurrent ? NULL : &w->turn_desk;
+    o->dial.waiting_max = w->site->limits.waiting_connects;
     dial_start(&o->dial, w->loop, answer);
 }
 
@@ -445,12 +460,33 @@ void client_resolved(struct worker *w, const struct resolver_answer *answer)
         use_addresses(w, c, answer);
 }
 
+/* As if the name had been looked up. */
+static int answer_later(struct worker *w, const struct resolver_answer *known)
+{
+    struct letter *l = letter_new(LETTER_RESOLVED, NULL, 0);
+    struct resolver_answer *answer = l ? malloc(sizeof *answer) : NULL;
+    if (!answer) {
+        if (l)
+            letter_free(l);
+        return ERR_MEMORY;
+    }
+    *answer = *known;
+    l->answer = answer;
+    mailbox_post(&w->mailbox, l);
+    return 0;
+}
+
 static void find_addresses(struct worker *w, struct conn *c)
 {
     struct client_opening *o = c->client->opening;
     struct resolver_answer known;
     if (resolver_known(&known, o->host, o->url.port)) {
-        use_addresses(w, c, &known);
+        known.asker = conn_handle(w, c);
+        /* While the app is loaded, it may still set the limit of those who wait. */
+        if (ev_depth(w->loop) > 0)
+            use_addresses(w, c, &known);
+        else if (answer_later(w, &known) < 0)
+            client_fail(w, c, "out of memory");
         return;
     }
     int err =
@@ -521,6 +557,7 @@ static struct client *client_new(const struct mw_connect *options, struct ws_url
     o->idle_seconds = options->idle_seconds;
     o->pong_seconds = options->pong_seconds;
     o->close_seconds = options->close_seconds;
+    o->concurrent = options->concurrent;
     client->deflate = deflate_options_offer;
     client->deflate.enabled = options->compress;
     client->opening = o;

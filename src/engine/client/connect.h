@@ -23,6 +23,7 @@ struct mw_connect {
     uint32_t idle_seconds;
     uint32_t pong_seconds;
     uint32_t close_seconds;
-    bool insecure; /* certificates are not verified; the caller says so in the log */
-    bool compress; /* offer permessage-deflate */
+    bool insecure;   /* certificates are not verified; the caller says so in the log */
+    bool compress;   /* offer permessage-deflate */
+    bool concurrent; /* does not wait until others to the same address are open */
 };

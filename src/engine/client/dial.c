@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,21 +43,35 @@ static int connect_to(const struct address *a)
 
 static void end_attempt(struct dial *d, struct dial_attempt *a)
 {
-    if (a->fd < 0)
-        return;
-    ev_io_stop(d->loop, &a->io);
-    close(a->fd);
-    a->fd = -1;
-    d->open--;
+    if (a->fd >= 0) {
+        ev_io_stop(d->loop, &a->io);
+        close(a->fd);
+        a->fd = -1;
+    }
+    turn_leave(&a->turn);
+}
+
+static void end_all_but(struct dial *d, const struct dial_attempt *winner)
+{
+    ev_timer_stop(d->loop, &d->next);
+    for (uint32_t i = 0; i < d->begun; i++)
+        if (&d->attempts[i] != winner)
+            end_attempt(d, &d->attempts[i]);
+    d->open = 0;
 }
 
 void dial_stop(struct dial *d)
 {
-    if (!d->loop)
-        return;
-    ev_timer_stop(d->loop, &d->next);
+    if (d->loop)
+        end_all_but(d, NULL);
+}
+
+bool dial_waits(const struct dial *d)
+{
     for (uint32_t i = 0; i < d->begun; i++)
-        end_attempt(d, &d->attempts[i]);
+        if (d->attempts[i].fd >= 0)
+            return false;
+    return d->open > 0;
 }
 
 static void succeed(struct dial *d, struct dial_attempt *a)
@@ -65,29 +80,61 @@ static void succeed(struct dial *d, struct dial_attempt *a)
     int fd = a->fd;
     ev_io_stop(d->loop, &a->io);
     a->fd = -1;
-    d->open--;
-    dial_stop(d);
+    end_all_but(d, a);
     d->done(d, fd, peer);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents);
+static void on_turn(struct turn *t);
+
+static const struct address *address_of(const struct dial_attempt *a)
+{
+    return &a->dial->addresses[a - a->dial->attempts];
+}
+
+/* Its turn has come, if it takes turns. */
+static int connect_now(struct dial_attempt *a)
+{
+    struct dial *d = a->dial;
+    int fd = connect_to(address_of(a));
+    if (fd < 0) {
+        d->error = errno;
+        turn_leave(&a->turn);
+        return fd;
+    }
+    a->fd = fd;
+    ev_io_init(&a->io, on_writable, fd, EV_WRITE);
+    ev_io_start(d->loop, &a->io);
+    return 0;
+}
+
+/* 0: it is under way, or waits for its turn. */
+static int begin(struct dial_attempt *a)
+{
+    struct dial *d = a->dial;
+    if (!d->desk)
+        return connect_now(a);
+    a->turn.called = on_turn;
+    int status = turn_take(&a->turn, d->desk, address_of(a), d->waiting_max);
+    if (status > 0)
+        return connect_now(a);
+    if (status < 0) {
+        d->crowded = status == ERR_LIMIT;
+        d->error = ENOMEM;
+    }
+    return status;
+}
 
 /* Begins attempts until one is under way or none is left. */
 static void go_on(struct dial *d)
 {
     while (d->begun < d->count) {
-        struct dial_attempt *a = &d->attempts[d->begun];
-        int fd = connect_to(&d->addresses[d->begun]);
-        d->begun++;
-        a->fd = fd < 0 ? -1 : fd;
-        if (fd < 0) {
-            d->error = errno;
+        struct dial_attempt *a = &d->attempts[d->begun++];
+        a->dial = d;
+        a->fd = -1;
+        if (begin(a) < 0)
             continue;
-        }
         d->open++;
-        ev_io_init(&a->io, on_writable, fd, EV_WRITE);
-        a->io.data = d;
-        ev_io_start(d->loop, &a->io);
         if (d->begun < d->count)
             ev_timer_again(d->loop, &d->next);
         return;
@@ -99,12 +146,28 @@ static void go_on(struct dial *d)
     }
 }
 
+/* One attempt is over. */
+static void failed(struct dial *d)
+{
+    d->open--;
+    if (d->begun < d->count || d->open == 0)
+        go_on(d);
+}
+
+static void on_turn(struct turn *t)
+{
+    struct dial_attempt *a =
+        (struct dial_attempt *)(void *)((char *)t - offsetof(struct dial_attempt, turn));
+    if (connect_now(a) < 0)
+        failed(a->dial);
+}
+
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop;
     (void)revents;
-    struct dial *d = io->data;
     struct dial_attempt *a = (struct dial_attempt *)(void *)io; /* its first field */
+    struct dial *d = a->dial;
     int status = tcp_connected(a->fd);
     if (status == ERR_AGAIN)
         return;
@@ -114,8 +177,7 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     }
     d->error = errno;
     end_attempt(d, a);
-    if (d->begun < d->count || d->open == 0)
-        go_on(d);
+    failed(d);
 }
 
 static void on_delay(struct ev_loop *loop, ev_timer *timer, int revents)
