@@ -44,15 +44,21 @@ endif
 
 # Looked up when used: the packages may not be there yet when the Makefile is read.
 PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libdeflate libidn2)
-PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libdeflate libidn2)
+PKG_LIBS   = $(shell pkg-config --libs luajit zlib libdeflate libidn2)
+TLS_LIBS   = $(shell pkg-config --libs openssl)
 CFLAGS    ?=
 BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS   += -Wl,-z,relro,-z,now
-LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
+LIBS       = $(PKG_LIBS) $(LINKED_TLS) -lev -pthread -ldl -lm
+# OpenSSL is loaded when TLS is first wanted (src/transport/openssl.h), except on processors whose jump
+# tools/openssl_calls.lua does not know.
+LINKED_TLS = $(if $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine)),,$(TLS_LIBS))
 
-OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(EXTRA_OBJ)
+OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(B)/obj/gen/openssl_calls.o \
+            $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
-SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(wildcard src/transport/*.c) \
+TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
+SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) \
                                            src/engine/reload/probation.c)
 
 .DEFAULT_GOAL := all
@@ -74,9 +80,9 @@ $(B)/moonwire: $(OBJ)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.
-$(B)/libmoonwire-core.so: $(SO_OBJ)
+$(B)/libmoonwire-core.so: $(SO_OBJ) $(B)/obj/gen/openssl_calls.o
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $(SO_OBJ) -lssl -lcrypto -lz -ldeflate -lidn2
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $^ $(LINKED_TLS) -lz -ldeflate -lidn2 -ldl
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -97,6 +103,20 @@ $(B)/obj/gen/embedded.o: $(B)/gen/embedded.c src/script/embedded.h
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(BUILD) -fPIE -c -o $@ $<
+
+# Only to see which functions of OpenSSL our code calls.
+$(B)/gen/tls_linked.so: $(TLS_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BUILD) -fno-lto -shared -o $@ $^ $(TLS_LIBS)
+
+$(B)/gen/openssl_calls.S: tools/openssl_calls.lua $(B)/gen/tls_linked.so
+	@echo "  LUA   $@"
+	$(Q)luajit tools/openssl_calls.lua $@ $(B)/gen/tls_linked.so
+
+$(B)/obj/gen/openssl_calls.o: $(B)/gen/openssl_calls.S
+	@mkdir -p $(@D)
+	@echo "  AS    $@"
+	$(Q)$(CC) $(BUILD) -fno-lto -fPIC -c -o $@ $<
 
 # The list is its own prerequisite, so that a removed module is noticed too.
 $(B)/gen/embedded.c: tools/embed.lua $(HEADERS) $(LUA) $(B)/gen/modules
@@ -171,7 +191,7 @@ fuzz-%: $(B)/%
 
 $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lssl -lcrypto -lz -ldeflate -lidn2 -lm
+	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lz -ldeflate -lidn2 -lm
 
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run

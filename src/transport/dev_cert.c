@@ -19,6 +19,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "transport/openssl.h"
+
+_Static_assert((int)DEV_CERT_WHY_BYTES >= (int)TLS_WHY_BYTES,
+               "openssl_load says why in the same room");
 
 /* Browsers refuse more than 398 days. The start lies back a little for clocks that differ. */
 enum { DAY = 24 * 60 * 60, VALID_DAYS = 397, RENEW_DAYS = 7, BACKDATE_SECONDS = 60 * 60 };
@@ -228,6 +232,8 @@ int dev_cert_make(const char *folder, char cert_path[DEV_CERT_PATH_BYTES],
                   char key_path[DEV_CERT_PATH_BYTES], char why[DEV_CERT_WHY_BYTES])
 {
     why[0] = '\0';
+    if (openssl_load(why))
+        return ERR_NOT_FOUND;
     ERR_clear_error();
     if (folder[0] == '\0' || strlen(folder) + sizeof key_name + 1 > DEV_CERT_PATH_BYTES) {
         fail(why, "the folder for the development certificate has no usable name");

@@ -1,7 +1,9 @@
 /* TLS 1.2 and 1.3 (RFC 5246, RFC 8446) on the server's side, with OpenSSL.
  *
  * A context belongs to a listener and may be used by all threads at once. To change certificates,
- * make a new context and use it for new connections; those that exist keep the old one alive. */
+ * make a new context and use it for new connections; those that exist keep the old one alive.
+ *
+ * OpenSSL is loaded with the first context (transport/openssl.h), and all else needs one. */
 #pragma once
 
 #include <stdbool.h>
@@ -33,7 +35,7 @@ struct tls_options {
     const struct tls_context *previous;
 };
 
-/* The context with one reference, or NULL with one line in why. On success why is "" or holds a
+/* The context with one reference, or NULL with one line in why. Loads OpenSSL. On success why is "" or holds a
  * warning (a certificate that is expired or not yet valid). Reads files. */
 struct tls_context *tls_context_new(const struct tls_options *options, char why[TLS_WHY_BYTES])
     __attribute__((warn_unused_result));
@@ -60,5 +62,5 @@ const char *tls_error(const struct tls_session *s);
 const char *tls_version_name(const struct tls_session *s);
 const char *tls_cipher_name(const struct tls_session *s);
 bool tls_resumed(const struct tls_session *s);
-/* OpenSSL's name and version, as it was linked at run time. */
-const char *tls_library_version(void);
+/* OpenSSL's name and version, after loading it; or NULL with one line in why. */
+const char *tls_library_version(char why[TLS_WHY_BYTES]);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "transport/openssl.h"
 #include "transport/tls_context.h"
 
 enum {
@@ -278,8 +279,10 @@ static bool load_files(SSL_CTX *ctx, const struct tls_client_options *o, char wh
 
 static struct tls_context *context_new(const struct tls_client_options *o, char why[TLS_WHY_BYTES])
 {
-    ERR_clear_error();
     why[0] = '\0';
+    if (openssl_load(why))
+        return NULL;
+    ERR_clear_error();
     struct tls_context *c = tls_context_alloc(1);
     SSL_CTX *ctx = c ? SSL_CTX_new(TLS_client_method()) : NULL;
     if (ctx)

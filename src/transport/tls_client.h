@@ -23,7 +23,7 @@ struct tls_client_cache {
 void tls_client_cache_init(struct tls_client_cache *cache);
 void tls_client_cache_deinit(struct tls_client_cache *cache);
 /* The context (without a reference of its own: good until the next call), or NULL with one line in
- * why. Reads files, when there is none yet. */
+ * why. Loads OpenSSL and reads files, when there is none yet. */
 struct tls_context *tls_client_context(struct tls_client_cache *cache,
                                        const struct tls_client_options *options,
                                        char why[TLS_WHY_BYTES]) __attribute__((warn_unused_result));

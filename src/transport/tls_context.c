@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/openssl.h"
 #include "transport/tls.h"
 
 enum { TICKET_SECONDS = 2 * 60 * 60, NAME_MAX_BYTES = 253 };
@@ -330,11 +331,13 @@ struct tls_context *tls_context_alloc(size_t certificates)
 struct tls_context *tls_context_new(const struct tls_options *options, char why[TLS_WHY_BYTES])
 {
     why[0] = '\0';
-    ERR_clear_error();
     if (options->certificate_count == 0) {
         say(why, "TLS needs a certificate and its key");
         return NULL;
     }
+    if (openssl_load(why))
+        return NULL;
+    ERR_clear_error();
     struct tls_context *c = tls_context_alloc(options->certificate_count);
     if (!c)
         goto memory;
@@ -374,7 +377,7 @@ void tls_context_unref(struct tls_context *c)
     free(c);
 }
 
-const char *tls_library_version(void)
+const char *tls_library_version(char why[TLS_WHY_BYTES])
 {
-    return OpenSSL_version(OPENSSL_VERSION);
+    return openssl_load(why) ? NULL : OpenSSL_version(OPENSSL_VERSION);
 }
