@@ -44,7 +44,7 @@ endif
 
 # Looked up when used: the packages may not be there yet when the Makefile is read.
 PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libdeflate libidn2)
-PKG_LIBS   = $(shell pkg-config --libs luajit zlib libdeflate libidn2)
+PKG_LIBS   = $(shell pkg-config --libs luajit zlib libdeflate)
 TLS_LIBS   = $(shell pkg-config --libs openssl)
 CFLAGS    ?=
 BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
@@ -82,7 +82,7 @@ $(B)/moonwire: $(OBJ)
 # The protocol code for the specs, which call it through the FFI.
 $(B)/libmoonwire-core.so: $(SO_OBJ) $(B)/obj/gen/openssl_calls.o
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $^ $(LINKED_TLS) -lz -ldeflate -lidn2 -ldl
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $^ $(LINKED_TLS) -lz -ldeflate -ldl
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -191,7 +191,7 @@ fuzz-%: $(B)/%
 
 $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lz -ldeflate -lidn2 -lm
+	$(Q)$(CC) $(BUILD) -fsanitize=fuzzer -o $@ $< $(CORE_OBJ) -lz -ldeflate -lm
 
 bench: all $(B)/bench/raw $(B)/bench/load ## Measure against a raw TCP echo server
 	bench/run

@@ -1,10 +1,10 @@
 #include "protocol/ws_url.h"
 
-#include <idn2.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/error.h"
+#include "base/idna.h"
 #include "protocol/utf8.h"
 
 /* What is parsed: the input without what the standard strips, and where it is read. */
@@ -270,18 +270,17 @@ static bool has_a_label(const char *name, size_t len)
 }
 
 /* Domain to ASCII, not strict, by UTS #46. */
-static int append_ascii(struct buffer *out, struct buffer *name)
+static int append_ascii(struct buffer *out, struct buffer *name, const char **why)
 {
-    char *ascii = NULL;
+    *why = "the URL's host is not a name that IDNA (UTS #46) allows";
     if (buffer_append(name, "", 1) < 0)
         return ERR_MEMORY;
-    int err =
-        idn2_to_ascii_8z((const char *)name->data, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-    int status = err == IDN2_OK ? buffer_append(out, ascii, strlen(ascii)) : ERR_INVALID;
-    if (err == IDN2_MALLOC)
-        status = ERR_MEMORY;
-    idn2_free(ascii);
-    return status;
+    int err = idna_to_ascii(out, (const char *)name->data);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    *why = "the URL's host is a name beyond ASCII, which needs libidn2 (Debian: apt-get install "
+           "libidn2-0), and that cannot be loaded";
+    return ERR_INVALID;
 }
 
 static bool is_utf8(const char *text, size_t len)
@@ -305,8 +304,7 @@ static int append_name(struct buffer *out, struct buffer *name, const char **why
             if (out->data[i] >= 'A' && out->data[i] <= 'Z')
                 out->data[i] |= 0x20;
     } else {
-        err = append_ascii(out, name);
-        *why = "the URL's host is not a name that IDNA (UTS #46) allows";
+        err = append_ascii(out, name, why);
     }
     for (size_t i = begin; i < out->len && !err; i++)
         if (forbidden((char)out->data[i]))

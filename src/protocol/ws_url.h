@@ -31,12 +31,12 @@ struct ws_url {
 };
 
 /* 0; ERR_MEMORY; or ERR_INVALID with *why, a static text for people: where the standards say
- * SyntaxError (malformed, relative, another scheme, a fragment, also an empty one), and for text
- * that is not UTF-8 or is too long. On failure *out is all zero. Blanks and control characters
- * around the URL, and tabs and line ends anywhere in it, are dropped; "\" is "/"; ports, addresses
- * and names are put in their canonical form. Names beyond ASCII become A-labels by UTS #46,
- * non-transitional. Any port is allowed: Fetch's list of bad ports protects browsers' users from
- * pages. */
+ * SyntaxError (malformed, relative, another scheme, a fragment, also an empty one), for text that is
+ * not UTF-8 or is too long, and for a name beyond ASCII where libidn2 is missing. On failure *out is
+ * all zero. Blanks and control characters around the URL, and tabs and line ends anywhere in it, are
+ * dropped; "\" is "/"; ports, addresses and names are put in their canonical form. Names beyond ASCII
+ * become A-labels by UTS #46, non-transitional (base/idna.h). Any port is allowed: Fetch's list of bad
+ * ports protects browsers' users from pages. */
 int ws_url_parse(struct ws_url *out, const char *text, size_t len, const char **why)
     __attribute__((warn_unused_result));
 void ws_url_deinit(struct ws_url *u);
