@@ -30,8 +30,8 @@ describe("A host name beyond ASCII", function()
         libraries:write("libidn2.so.0", "no library")
         local done = process.run({ "-e", script }, { env = { LD_LIBRARY_PATH = libraries.path } })
         libraries:remove()
-        assert.matches("^before: \nurl: .*the URL's host is a name beyond ASCII, which needs libidn2 "
-            .. "%(Debian: apt%-get install libidn2%-0%), and that cannot be loaded\nafter: \n$",
-            done.out, done.err)
+        local why = done.out:match "^before: \nurl: .*(the URL's host .*)\nafter: \n$"
+        assert.equal("the URL's host is a name beyond ASCII, which needs libidn2 (Debian: apt-get "
+            .. "install libidn2-0), and that cannot be loaded", why, done.out .. done.err)
     end)
 end)
