@@ -51,7 +51,7 @@ local function gather(workers)
             local sum = by_number[one.number]
             if not sum then
                 sum = { number = one.number, since = one.since, files = one.files or {}, held = {},
-                    connections = 0, waiting = 0 }
+                    connections = 0, unmoved = 0, waiting = 0 }
                 by_number[one.number] = sum
                 out[#out + 1] = sum
             end
@@ -60,6 +60,7 @@ local function gather(workers)
             sum.code_of = sum.code_of or one.code_of
             sum.rolled_back = sum.rolled_back or one.rolled_back
             sum.connections = sum.connections + (one.connections or 0)
+            sum.unmoved = sum.unmoved + (one.unmoved or 0)
             sum.waiting = sum.waiting + (one.waiting or 0)
             add_held(sum.held, one.held)
         end
@@ -129,7 +130,7 @@ local function head(lines, answer, now)
     reload_lines(lines, answer.last_reload)
 end
 
--- What keeps it, and how it fared: "1200 connections, 2 hooks wait".
+-- Whose it is, what keeps it, and how it fared: "1200 connections, 3 more yet to meet it".
 local function notes(one)
     local out = {}
     if one.code_of then
@@ -137,6 +138,10 @@ local function notes(one)
     end
     if one.connections > 0 then
         out[#out + 1] = plural(one.connections, "connection")
+    end
+    if one.unmoved > 0 then
+        out[#out + 1] = (one.connections > 0 and ("%.0f more"):format(one.unmoved)
+            or plural(one.unmoved, "connection")) .. " yet to meet it"
     end
     if one.waiting > 0 then
         out[#out + 1] = one.waiting == 1 and "1 hook waits"

@@ -175,15 +175,20 @@ describe("the control socket", function()
     describe("lets moonwire status", function()
         it("tell what runs, and who is there", function()
             local one = start { arguments = { "--workers", "2" } }
+            local moving
             for _ = 1, 3 do
-                local client = assert(one:websocket "/talk")
-                client:text "a"
-                client:read_text()
+                moving = assert(one:websocket "/talk")
+                moving:text "a"
+                moving:read_text()
             end
             local waiting = assert(one:websocket "/waits")
             waiting:text "a"
             assert.equal("waiting", waiting:read_text())
             one:reload((app:gsub("first", "second")))
+            assert.matches("\n     2  serves  [%d-]+ [%d:]+  4 connections yet to meet it\n",
+                run("status").out)
+            moving:text "b"
+            assert.equal("second b", moving:read_text())
             one:edit(app .. "x y\n")
             run "reload"
             local done = run "status"
@@ -194,17 +199,34 @@ describe("the control socket", function()
                     .. "%d+:%d+:%d+ %(%d+ s%)\n",
                 "\n  listens on   http://127%.0%.0%.1:" .. one.port .. "\n",
                 "\n  connections  4 %(by worker: 2, 2%)\n",
-                "\n  messages     4 in, 4 out\n",
+                "\n  messages     5 in, 5 out\n",
                 "\n  failures     none\n",
                 "\n  reloads      1, 1 failed, 0 rolled back\n",
                 "\n  last reload  [%d-]+ [%d:]+  reload failed, generation 2 serves on: [^\n]+"
                     .. "expected near 'y'\n",
                 "\n +>   10 | x y\n",
-                "\ngenerations\n     2  serves  [%d-]+ [%d:]+[^\n]*\n        %S+/app%.lua  %x+\n",
+                "\ngenerations\n     2  serves  [%d-]+ [%d:]+  1 connection, 3 more yet to meet it"
+                    .. "\n        %S+/app%.lua  %x+\n",
                 "\n     1  old     [%d-]+ [%d:]+  [^\n]*1 hook waits, for a rollback\n",
             } do
                 assert.matches(pattern, done.out)
             end
+        end)
+
+        it("tell what of an old generation connections hold", function()
+            local one = start { app = app .. [[
+                mw.ws("/hold", { on_message = function(ws)
+                    ws.state = { callback = function() return ws end }
+                    ws:send "held"
+                end })
+            ]] }
+            local client = assert(one:websocket "/hold")
+            client:text "a"
+            assert.equal("held", client:read_text())
+            one:reload((app:gsub("first", "second") .. 'mw.ws "/hold"'))
+            one:logged "connections hold functions of (.*)"
+            assert.matches("\n     1  old     [^\n]*\n        %S+/app%.lua  %x+\n"
+                .. "        connections hold state%.callback of /hold %(1%)\n", run("status").out)
         end)
 
         it("tell it all as JSON", function()
