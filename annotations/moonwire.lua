@@ -416,6 +416,7 @@ function json.decode(text) end
 ---@field reload_failures integer reloads and rollbacks that failed: what served serves on
 ---@field rollbacks integer generations that were taken back, by hand or by themselves
 ---@field certificate_failures integer certificates and keys that a reload could not take: the old pair is kept
+---@field dropped_log_lines integer lines of the log that nobody read in time
 
 ---One that was loaded, and still serves or is held.
 ---@class moonwire.Generation

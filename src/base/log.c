@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/escape.h"
+#include "base/log_sink.h"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
@@ -104,9 +105,14 @@ static int json_line(struct buffer *line, enum log_level level, const char *text
     return err ? err : buffer_append(line, "}\n", 2);
 }
 
-/* One write, so that lines of several threads do not mix. The rest of one that was cut short (a full
- * pipe that blocks, a signal) follows; what cannot be written is dropped: a log must not stop a
- * server. */
+static int compose(struct buffer *line, const struct log *log, enum log_level level,
+                   const char *text, size_t len, const char *fields, size_t fields_len)
+{
+    return log->json ? json_line(line, level, text, len, fields, fields_len)
+                     : text_line(line, level, text, len, fields, fields_len);
+}
+
+/* The rest of a line that was cut short (a signal) follows; what cannot be written is dropped. */
 static void write_whole(int fd, const uint8_t *data, size_t len)
 {
     while (len > 0) {
@@ -120,6 +126,33 @@ static void write_whole(int fd, const uint8_t *data, size_t len)
     }
 }
 
+/* What was dropped, and the line behind it: both are taken, or none. */
+static void put_after_dropped(const struct log *log, const struct buffer *line, uint64_t dropped)
+{
+    struct buffer both = {0};
+    char text[128];
+    int n = snprintf(text, sizeof(text),
+                     "%llu line%s of the log dropped: nobody reads standard error, or too slowly",
+                     (unsigned long long)dropped, dropped == 1 ? "" : "s");
+    int err = compose(&both, log, LOG_WARN, text, (size_t)n, "", 0);
+    if (!err && line->len)
+        err = buffer_append(&both, line->data, line->len);
+    if (err || !log_sink_put(log->sink, both.data, both.len))
+        log_sink_unclaim(log->sink, dropped);
+    buffer_deinit(&both);
+}
+
+static void put(const struct log *log, const struct buffer *line)
+{
+    uint64_t dropped = log->sink ? log_sink_claim(log->sink) : 0;
+    if (log->sink == NULL)
+        write_whole(log->fd, line->data, line->len);
+    else if (dropped > 0)
+        put_after_dropped(log, line, dropped);
+    else
+        log_sink_put(log->sink, line->data, line->len);
+}
+
 void log_text(const struct log *log, enum log_level level, const char *text, size_t len,
               const char *fields, size_t fields_len)
 {
@@ -127,10 +160,8 @@ void log_text(const struct log *log, enum log_level level, const char *text, siz
         return;
     int saved_errno = errno; /* callers log on their way to reporting it */
     struct buffer line = {0};
-    int err = log->json ? json_line(&line, level, text, len, fields, fields_len)
-                        : text_line(&line, level, text, len, fields, fields_len);
-    if (!err)
-        write_whole(log->fd, line.data, line.len);
+    if (compose(&line, log, level, text, len, fields, fields_len) == 0)
+        put(log, &line);
     buffer_deinit(&line);
     errno = saved_errno;
 }
@@ -150,4 +181,16 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
         free(text);
     }
     errno = saved_errno;
+}
+
+void log_end(const struct log *log)
+{
+    if (log->sink == NULL || log_sink_flush(log->sink, LOG_END_MS))
+        return;
+    uint64_t dropped = log_sink_claim(log->sink);
+    if (dropped == 0)
+        return;
+    const struct buffer none = {0};
+    put_after_dropped(log, &none, dropped);
+    (void)log_sink_flush(log->sink, LOG_END_MS);
 }

@@ -30,6 +30,7 @@ static const char *const names[] = {
     "reload_failures",
     "rollbacks",
     "certificate_failures",
+    "dropped_log_lines",
 };
 
 _Static_assert(sizeof(names) / sizeof(names[0]) == COUNTERS, "every counter has a name");

@@ -32,6 +32,7 @@ enum counter {
     COUNT_RELOAD_FAILURES, /* of rollbacks too */
     COUNT_ROLLBACKS,
     COUNT_CERTIFICATE_FAILURES, /* a new pair was not taken, the old one is kept */
+    COUNT_DROPPED_LOG_LINES,    /* nobody read them; base/log_sink.c counts */
     COUNTERS
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log_sink.h"
 
 /* What a worker gets beyond the limits of a drain before it counts as stuck. */
 static const double stuck_seconds = 1;
@@ -223,6 +224,8 @@ uint64_t server_counter(const struct server *s, unsigned i)
 {
     if (i >= COUNTERS)
         return 0;
+    if (i == COUNT_DROPPED_LOG_LINES)
+        return s->log.sink ? log_sink_dropped(s->log.sink) : 0;
     uint64_t sum = atomic_load_explicit(&s->counters.value[i], memory_order_relaxed);
     for (uint32_t w = 0; w < s->worker_count; w++)
         sum += atomic_load_explicit(&s->workers[w].counters.value[i], memory_order_relaxed);

@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "base/error.h"
+#include "base/log_sink.h"
 #include "engine/control/control.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
@@ -77,9 +78,13 @@ static int init(struct process *p)
                  (unsigned long long)files_needed(o->workers));
         return ERR_LIMIT;
     }
-    int err = server_init(&p->server, o->workers, &log);
-    if (err)
+    int err = log_sink_new(&log.sink, STDERR_FILENO);
+    if (!err)
+        err = server_init(&p->server, o->workers, &log);
+    if (err) {
+        log_sink_free(log.sink);
         snprintf(p->why, sizeof(p->why), "out of memory or file descriptors; lower --workers");
+    }
     return err;
 }
 
@@ -89,7 +94,10 @@ static void deinit(struct process *p)
     overlay_deinit(&p->overlay);
     reload_deinit(&p->reload);
     control_free(p->control);
+    const struct log log = p->server.log;
     server_deinit(&p->server);
+    log_end(&log);
+    log_sink_free(log.sink);
 }
 
 static bool wants_watch(const struct options *o)
@@ -189,6 +197,7 @@ static int run(struct server *s)
                   s->worker_count);
         if (s->control)
             control_close(s->control);
+        log_end(&s->log);
         _exit(EXIT_STUCK); /* their threads cannot be joined */
     }
     server_join(s);
