@@ -59,7 +59,7 @@ describe("a sink of log lines", function()
         return text
     end
 
-    -- A FIFO whose end for writing is there before one for reading, so that it cannot be opened again.
+    -- A FIFO that nobody has open for reading at first, so that it cannot be opened a second time.
     local function fifo()
         local folder = process.folder()
         local path = folder.path .. "/fifo"

@@ -2,6 +2,7 @@
 -- handled by the new code.
 
 local cjson = require "cjson"
+local flood = require "spec.support.flood"
 local frame = require "spec.support.frame"
 local servers = require "spec.support.server"
 
@@ -47,6 +48,17 @@ describe("an edit while clients are connected", function()
         os.rename(server.folder:write(".app.lua.swp", app "two"), server.folder.path .. "/app.lua")
         assert.equal(2, server:reloaded())
         assert.equal("two b", peer:ask "b")
+    end)
+
+    it("is seen when there were more changes before it than the system remembers", function()
+        local peer = start(app "one")
+        flood(server.process, server.folder.path, function()
+            server:edit(app "two")
+        end)
+        assert.equal(2, server:reloaded())
+        assert.equal("two b", peer:ask "b")
+        server:edit(app "three")
+        assert.equal(3, server:reloaded())
     end)
 
     it("is one edit when it comes in two writes", function()

@@ -2,6 +2,7 @@
 -- told. What it looks like is in spec/browser/overlay_spec.lua.
 
 local cjson = require "cjson"
+local flood = require "spec.support.flood"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
 local sys_stat = require "posix.sys.stat"
@@ -380,6 +381,21 @@ describe("the dev overlay", function()
             hears_of_nothing_but_style(one, 6)
             sys_stat.mkdir(path_of "empty") -- nothing in it
             hears_of_nothing_but_style(one, 7)
+        end)
+
+        it("also when there were more changes than the system remembers", function()
+            start()
+            local one = page()
+            flood(server.process, server.folder.path .. "/public", function()
+                sys_stat.mkdir(path_of "new")
+                write("new/page.html", "1")
+            end)
+            local state = hears(one)
+            assert.same({ 1, false }, { state.changes, state.styles })
+            assert.equal(2, after_change(one, "new/page.html").changes)
+            assert.equal(3, after_change(one, "sub/page.html").changes)
+            os.remove(path_of "new/page.html")
+            assert.equal(4, hears(one).changes)
         end)
 
         it("but not of those that editors leave for a while, hidden ones, nor the app's", function()
