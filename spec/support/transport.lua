@@ -28,11 +28,12 @@ int fileno(void *file);
 int fcntl(int fd, int command, ...);
 ]]
 
-for _, name in ipairs { "transport", "tcp", "tls", "dev_cert" } do
+for _, name in ipairs { "transport", "tcp", "tls", "tls_pieces", "tls_ciphers", "tls_record",
+    "tls_traffic", "dev_cert" } do
     local file = assert(io.open("src/transport/" .. name .. ".h"))
     local text = ("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")
     file:close()
-    ffi.cdef(text)
+    ffi.cdef((text:gsub("_Atomic ", "")))
 end
 
 local C, ssl = M.C, openssl.C
@@ -106,8 +107,7 @@ function M.context(pairs_of_paths, options)
 end
 
 -- The two ends of one connection: link.server (struct transport), link.fd (the client's socket),
--- and with TLS the client of openssl.lua. Options: buffer (bytes of the socket's buffers) and those
--- of that client.
+-- and with TLS the client of openssl.lua. Options: buffer (bytes of the socket's buffers) and those of that client.
 local Link = setmetatable({}, { __index = openssl.Client })
 Link.__index = Link
 

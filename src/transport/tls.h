@@ -13,6 +13,7 @@
 
 enum { TLS_WHY_BYTES = 256 };
 
+struct tls_ciphers;
 struct tls_context;
 struct tls_session;
 
@@ -46,6 +47,8 @@ void tls_context_unref(struct tls_context *c); /* NULL is allowed */
  * reference to the context. NULL when out of memory. Goes into struct transport, whose functions
  * are the way to use it. */
 struct tls_session *tls_accept(struct tls_context *c, int fd) __attribute__((warn_unused_result));
+
+void tls_ciphers_free(struct tls_ciphers *ciphers); /* of tls_ciphers.h; NULL is allowed */
 
 /* What transport.c calls; the contracts are those of transport.h. */
 long tls_read(struct tls_session *s, void *into, size_t len);
