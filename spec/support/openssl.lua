@@ -19,6 +19,7 @@ void SSL_set_connect_state(SSL *ssl);
 void SSL_set_bio(SSL *ssl, BIO *r, BIO *w);
 long SSL_ctrl(SSL *ssl, int command, long number, void *pointer);
 int SSL_set_cipher_list(SSL *ssl, const char *text);
+int SSL_set_ciphersuites(SSL *ssl, const char *text);
 int SSL_set_alpn_protos(SSL *ssl, const char *protos, unsigned len);
 int SSL_do_handshake(SSL *ssl);
 int SSL_renegotiate(SSL *ssl);
@@ -75,6 +76,9 @@ local function new_ssl(o)
         C.SSL_ctrl(ssl, CTRL_MIN_VERSION, versions[o.version], nil)
         C.SSL_ctrl(ssl, CTRL_MAX_VERSION, versions[o.version], nil)
     end
+    if o.suites then
+        assert(C.SSL_set_ciphersuites(ssl, o.suites) == 1)
+    end
     if o.name then
         C.SSL_ctrl(ssl, CTRL_SERVERNAME, 0, ffi.cast("char *", o.name))
     end
@@ -89,8 +93,8 @@ local function new_ssl(o)
 end
 
 -- A client that has said nothing yet. options: name (SNI), alpn (a list), version (the only one),
--- session (of an earlier one). Fields: ssl; input and output (BIO *), what came and what is to be
--- sent; scratch, scratch_bytes to work in. Its methods are those of M.Client.
+-- suites (of TLS 1.3), session (of an earlier one). Fields: ssl; input and output (BIO *), what
+-- came and what is to be sent; scratch, scratch_bytes to work in. Methods: those of M.Client.
 function M.client(options)
     local self = {
         ssl = new_ssl(options),

@@ -29,7 +29,7 @@ int fcntl(int fd, int command, ...);
 ]]
 
 for _, name in ipairs { "transport", "tcp", "tls", "tls_pieces", "tls_ciphers", "tls_record",
-    "tls_traffic", "dev_cert" } do
+    "tls_traffic", "tls_context", "tls_session", "dev_cert" } do
     local file = assert(io.open("src/transport/" .. name .. ".h"))
     local text = ("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")
     file:close()
@@ -107,7 +107,8 @@ function M.context(pairs_of_paths, options)
 end
 
 -- The two ends of one connection: link.server (struct transport), link.fd (the client's socket),
--- and with TLS the client of openssl.lua. Options: buffer (bytes of the socket's buffers) and those of that client.
+-- and with TLS the client of openssl.lua. Options: buffer (bytes of the socket's buffers), ciphers
+-- (as tls_accept) and those of that client.
 local Link = setmetatable({}, { __index = openssl.Client })
 Link.__index = Link
 
@@ -131,7 +132,7 @@ function M.link(context, o)
     end
     self.server = ffi.new("struct transport", { fd = fd })
     if context then
-        self.server.tls = C.tls_accept(context, fd)
+        self.server.tls = C.tls_accept(context, fd, o.ciphers)
         assert(self.server.tls ~= nil)
     end
     return self

@@ -14,6 +14,8 @@ end
 
 describe("tls", function()
     local folder, remove, first, wild, plain, context, link
+    -- With it TLS 1.3 is taken over from OpenSSL when the handshake is done.
+    local ciphers
 
     local function certificate(name, names)
         return { certificates.make(folder, name, names) }
@@ -25,9 +27,11 @@ describe("tls", function()
         wild = certificate("wild", { "*.Wild.test", "wild.test" })
         plain = certificate "plain"
         context = assert(transport.context { first, wild, plain })
+        ciphers = ffi.new "struct tls_ciphers *[1]"
     end)
     teardown(function()
         remove()
+        C.tls_ciphers_free(ciphers[0])
     end)
     before_each(function()
         link = nil
@@ -168,196 +172,275 @@ describe("tls", function()
         end)
     end)
 
-    describe("reading", function()
-        it("gives the bytes of all records that came, cut at each place", function()
-            open()
-            local cut = 1
-            repeat
-                local bytes = link:encrypt "hello " .. link:encrypt "world"
-                link:send_raw(bytes:sub(1, cut))
-                transport.wait(link.server.fd)
-                local got = link:read() or ""
-                link:send_raw(bytes:sub(cut + 1))
-                got = got .. link:read_all(11 - #got)
-                assert.equal("hello world", got, "cut at " .. cut)
-                cut = cut + 1
-            until cut == #bytes
-        end)
-
-        for _, room in ipairs { 100, 5000, 65536, 100000, 524288 } do
-            it(("keeps the order of large records in a buffer of %d bytes"):format(room), function()
-                open()
-                local sent = 0
-                -- Records of every length class, cut where no record ends, so that OpenSSL holds a
-                -- part of one while the rest comes with others.
-                local waiting = ""
-                for _, len in ipairs { 16384, 1, 16000, 16384, 300, 16384, 16384, 7, 9000 } do
-                    waiting = waiting .. link:encrypt(pattern(len, sent))
-                    sent = sent + len
+    describe("is taken over from OpenSSL", function()
+        for _, suite in ipairs {
+            "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+        } do
+            it("with " .. suite .. ", resumed or not, and still has a name", function()
+                local session
+                for _, resumed in ipairs { false, true } do
+                    open { version = "TLSv1.3", ciphers = ciphers, suites = suite,
+                        session = session }
+                    assert.is_truthy(link.server.tls.traffic)
+                    assert.equal("TLSv1.3", ffi.string(C.tls_version_name(link.server.tls)))
+                    assert.equal(suite, ffi.string(C.tls_cipher_name(link.server.tls)))
+                    assert.equal(resumed, C.tls_resumed(link.server.tls))
+                    assert.equal(5, link:write "hello")
+                    transport.wait(link.fd)
+                    link:fetch()
+                    assert.equal("hello", link:decrypted())
+                    link:send_raw(link:encrypt "back")
+                    assert.equal("back", link:read_all(4))
+                    session = link:session()
+                    link:close()
                 end
-                local got, at = "", 1
-                for _, cut in ipairs { 10000, 26000, 26005, 40003, #waiting } do
-                    link:send_raw(waiting:sub(at, cut))
-                    at = cut + 1
-                    transport.wait(link.server.fd)
-                    repeat
-                        local text = link:read(room)
-                        got = got .. (text or "")
-                    until not text
-                end
-                got = got .. link:read_all(sent - #got, room)
-                assert.is_true(got == pattern(sent, 0))
             end)
         end
 
-        it("gives bytes before the end that came with them, then the end", function()
-            open()
-            local bytes = link:encrypt "bye"
-            ssl.SSL_shutdown(link.ssl)
-            link:send_raw(bytes .. link:outgoing())
-            transport.wait(link.server.fd)
-            assert.equal("bye", link:read())
-            assert.is_true(C.transport_pending(link.server))
-            assert.equal(0, select(2, link:read()))
-            assert.is_false(C.transport_pending(link.server))
+        it("at the number of records that it has written: the ticket's", function()
+            open { ciphers = ciphers }
+            assert.equal(1, tonumber(link.server.tls.traffic.out.sequence))
+            assert.equal(0, tonumber(link.server.tls.traffic["in"].sequence))
         end)
 
-        it("gives bytes before a failure that came with them", function()
-            open()
-            link:send_raw(link:encrypt "bye" .. ("\23"):rep(50))
-            transport.wait(link.server.fd)
-            assert.equal("bye", link:read())
-            assert.is_true(C.transport_pending(link.server))
-            assert.equal(C.ERR_IO, select(2, link:read()))
-            assert.is_true(link:write "x" < 0)
+        it("but not in TLS 1.2", function()
+            open { version = "TLSv1.2", ciphers = ciphers }
+            assert.is_true(link.server.tls.traffic == nil)
+            assert.is_true(link.server.tls.takeover == nil)
         end)
 
-        it("refuses a record that was changed on its way", function()
-            open()
-            local bytes = link:encrypt "hello"
-            link:send_raw(bytes:sub(1, -2) .. string.char(bit.bxor(bytes:byte(-1), 1)))
-            transport.wait(link.server.fd)
-            assert.equal(C.ERR_IO, select(2, link:read()))
-            assert.equal("decryption failed or bad record mac", link:why())
+        it("and needs its context no more", function()
+            local other = assert(transport.context { first })
+            local before = other.references
+            open({ ciphers = ciphers }, other)
+            assert.equal(before, other.references)
+            link:close()
+            open({}, other)
+            assert.equal(before + 1, other.references)
         end)
 
-        it("takes an end without close_notify as the end", function()
-            open()
-            ffi.C.shutdown(link.fd, 1)
-            transport.wait(link.server.fd)
-            assert.equal(0, select(2, link:read()))
-        end)
-
-        it("goes on after the peer changed its keys (RFC 8446 §4.6.3)", function()
-            open { version = "TLSv1.3" }
-            link:decrypted()
-            assert.equal(1, ssl.SSL_key_update(link.ssl, 1))
-            link:send_raw(link:encrypt "new key")
-            assert.equal("new key", link:read_all(7))
-            assert.equal(5, link:write "reply")
-            transport.wait(link.fd)
-            link:fetch()
-            assert.equal("reply", link:decrypted())
+        it("with nothing that came right behind the handshake lost", function()
+            link = transport.link(context, { ciphers = ciphers })
+            local sent
+            repeat
+                ssl.SSL_do_handshake(link.ssl)
+                local bytes = link:outgoing()
+                local finished = #bytes > 0 and ssl.SSL_write(link.ssl, "early", 5) == 5
+                link:send_raw(bytes .. (finished and link:outgoing() or ""))
+                sent = sent or finished
+                transport.wait(link.server.fd)
+                local status = C.transport_handshake(link.server)
+                assert.is_true(status == 0 or status == C.ERR_AGAIN, link:why())
+                link:fetch()
+            until status == 0
+            assert.is_true(sent)
+            assert.is_truthy(link.server.tls.traffic)
+            assert.equal("early", link:read_all(5))
         end)
     end)
 
-    describe("writing", function()
-        -- The client reads little meanwhile. What was taken counts, and is the next write's start.
-        it("loses and repeats nothing when the socket is full", function()
-            open { buffer = 20000 }
-            link:decrypted()
-            local taken, got, blocked = 0, {}, 0
-            for i = 1, 300 do
-                local len = i % 7 == 0 and 50000 or 1 + i * 37 % 300
-                local n = link:write(pattern(len, taken))
-                if n == C.ERR_AGAIN then
-                    blocked = blocked + 1
-                    assert.is_true(C.transport_wants_write(link.server))
-                else
-                    assert.is_true(n > 0)
-                    taken = taken + n
-                end
-                if i % 3 == 0 and link:fetch(4000) > 0 then
-                    got[#got + 1] = link:decrypted()
-                end
-            end
-            assert.is_true(blocked > 10)
-            while true do
-                local status = C.transport_flush(link.server)
-                if link:fetch() > 0 then
-                    got[#got + 1] = link:decrypted()
-                elseif status == 0 then
-                    break
-                else
-                    assert.equal(C.ERR_AGAIN, status)
-                end
-            end
-            C.transport_shutdown(link.server)
-            repeat
-                transport.wait(link.fd)
-                local n = link:fetch()
-                got[#got + 1] = link:decrypted()
-            until n == 0
-            assert.is_false(C.transport_wants_write(link.server))
-            assert.is_true(table.concat(got) == pattern(taken, 0))
-        end)
+    for whose, ours in pairs { ["OpenSSL's records"] = false, ["records of our own"] = true } do
+        local function open_so(options)
+            options = options or {}
+            options.ciphers = ours and ciphers or nil
+            open(options)
+            assert.equal(ours, link.server.tls.traffic ~= nil)
+            assert.equal(ours, link.server.tls.ssl == nil)
+        end
 
-        it("packs small pieces into one record", function()
-            open()
-            link:fetch()
-            link:decrypted()
-            local pieces = ffi.new "struct iovec[4]"
-            local texts = { "one ", "", "two ", "three" }
-            for i, text in ipairs(texts) do
-                pieces[i - 1].iov_base, pieces[i - 1].iov_len = ffi.cast("void *", text), #text
-            end
-            assert.equal(13, tonumber(C.transport_writev(link.server, pieces, 4)))
-            transport.wait(link.fd)
-            assert.equal(5 + 13 + 1 + 16, link:fetch()) -- header, bytes, type, tag: RFC 8446 §5.2
-            assert.equal("one two three", link:decrypted())
-        end)
+        describe("reading with " .. whose, function()
+            it("gives the bytes of all records that came, cut at each place", function()
+                open_so()
+                local cut = 1
+                repeat
+                    local bytes = link:encrypt "hello " .. link:encrypt "world"
+                    link:send_raw(bytes:sub(1, cut))
+                    transport.wait(link.server.fd)
+                    local got = link:read() or ""
+                    link:send_raw(bytes:sub(cut + 1))
+                    got = got .. link:read_all(11 - #got)
+                    assert.equal("hello world", got, "cut at " .. cut)
+                    cut = cut + 1
+                until cut == #bytes
+            end)
 
-        it("sends a file, and says where it ends", function()
-            local path, len = folder .. "/file", 200000
-            files.write(path, pattern(len, 0))
-            open()
-            link:decrypted()
-            local file = assert(io.open(path))
-            local fd = ffi.C.fileno(file)
-            local at, got = ffi.new "off_t[1]", {}
-            while at[0] < len do
-                local n = tonumber(C.transport_send_file(link.server, fd, at, len - at[0]))
-                assert.is_true(n > 0 or n == C.ERR_AGAIN)
-                link:fetch()
-                got[#got + 1] = link:decrypted()
+            for _, room in ipairs { 100, 5000, 65536, 100000, 524288 } do
+                it("keeps the order of large records in " .. room .. " bytes", function()
+                    open_so()
+                    local sent = 0
+                    -- Records of every length class, cut where no record ends, so that a part of
+                    -- one is held while the rest comes with others.
+                    local waiting = ""
+                    for _, len in ipairs { 16384, 1, 16000, 16384, 300, 16384, 16384, 7, 9000 } do
+                        waiting = waiting .. link:encrypt(pattern(len, sent))
+                        sent = sent + len
+                    end
+                    local got, at = "", 1
+                    for _, cut in ipairs { 10000, 26000, 26005, 40003, #waiting } do
+                        link:send_raw(waiting:sub(at, cut))
+                        at = cut + 1
+                        transport.wait(link.server.fd)
+                        repeat
+                            local text = link:read(room)
+                            got = got .. (text or "")
+                        until not text
+                    end
+                    got = got .. link:read_all(sent - #got, room)
+                    assert.is_true(got == pattern(sent, 0))
+                end)
             end
-            while C.transport_flush(link.server) == C.ERR_AGAIN do
-                link:fetch()
-                got[#got + 1] = link:decrypted()
-            end
-            assert.equal(0, tonumber(C.transport_send_file(link.server, fd, at, 10)))
-            file:close()
-            C.transport_shutdown(link.server)
-            repeat
-                transport.wait(link.fd)
-                local n = link:fetch()
-                got[#got + 1] = link:decrypted()
-            until n == 0
-            assert.is_true(table.concat(got) == pattern(len, 0))
-        end)
 
-        it("ends its side with close_notify and still reads", function()
-            open()
-            C.transport_shutdown(link.server)
-            local RECEIVED = 2
-            repeat
-                transport.wait(link.fd)
-                local n = link:fetch()
+            it("gives bytes before the end that came with them, then the end", function()
+                open_so()
+                local bytes = link:encrypt "bye"
+                ssl.SSL_shutdown(link.ssl)
+                link:send_raw(bytes .. link:outgoing())
+                transport.wait(link.server.fd)
+                assert.equal("bye", link:read())
+                assert.is_true(C.transport_pending(link.server))
+                assert.equal(0, select(2, link:read()))
+                assert.is_false(C.transport_pending(link.server))
+            end)
+
+            it("gives bytes before a failure that came with them", function()
+                open_so()
+                link:send_raw(link:encrypt "bye" .. ("\23"):rep(50))
+                transport.wait(link.server.fd)
+                assert.equal("bye", link:read())
+                assert.is_true(C.transport_pending(link.server))
+                assert.equal(C.ERR_IO, select(2, link:read()))
+                assert.is_true(link:write "x" < 0)
+            end)
+
+            it("refuses a record that was changed on its way", function()
+                open_so()
+                local bytes = link:encrypt "hello"
+                link:send_raw(bytes:sub(1, -2) .. string.char(bit.bxor(bytes:byte(-1), 1)))
+                transport.wait(link.server.fd)
+                assert.equal(C.ERR_IO, select(2, link:read()))
+                assert.equal("decryption failed or bad record mac", link:why())
+            end)
+
+            it("takes an end without close_notify as the end", function()
+                open_so()
+                ffi.C.shutdown(link.fd, 1)
+                transport.wait(link.server.fd)
+                assert.equal(0, select(2, link:read()))
+            end)
+
+            it("goes on after the peer changed its keys (RFC 8446 §4.6.3)", function()
+                open_so { version = "TLSv1.3" }
                 link:decrypted()
-            until n == 0
-            assert.equal(RECEIVED, bit.band(ssl.SSL_get_shutdown(link.ssl), RECEIVED))
-            link:send_raw(link:encrypt "late")
-            assert.equal("late", link:read_all(4))
+                assert.equal(1, ssl.SSL_key_update(link.ssl, 1))
+                link:send_raw(link:encrypt "new key")
+                assert.equal("new key", link:read_all(7))
+                assert.equal(5, link:write "reply")
+                transport.wait(link.fd)
+                link:fetch()
+                assert.equal("reply", link:decrypted())
+            end)
         end)
-    end)
+
+        describe("writing with " .. whose, function()
+            -- The client reads little meanwhile. What was taken counts, and the next write begins
+            -- behind it.
+            it("loses and repeats nothing when the socket is full", function()
+                open_so { buffer = 20000 }
+                link:decrypted()
+                local taken, got, blocked = 0, {}, 0
+                for i = 1, 300 do
+                    local len = i % 7 == 0 and 50000 or 1 + i * 37 % 300
+                    local n = link:write(pattern(len, taken))
+                    if n == C.ERR_AGAIN then
+                        blocked = blocked + 1
+                        assert.is_true(C.transport_wants_write(link.server))
+                    else
+                        assert.is_true(n > 0)
+                        taken = taken + n
+                    end
+                    if i % 3 == 0 and link:fetch(4000) > 0 then
+                        got[#got + 1] = link:decrypted()
+                    end
+                end
+                assert.is_true(blocked > 10)
+                while true do
+                    local status = C.transport_flush(link.server)
+                    if link:fetch() > 0 then
+                        got[#got + 1] = link:decrypted()
+                    elseif status == 0 then
+                        break
+                    else
+                        assert.equal(C.ERR_AGAIN, status)
+                    end
+                end
+                C.transport_shutdown(link.server)
+                repeat
+                    transport.wait(link.fd)
+                    local n = link:fetch()
+                    got[#got + 1] = link:decrypted()
+                until n == 0
+                assert.is_false(C.transport_wants_write(link.server))
+                assert.is_true(table.concat(got) == pattern(taken, 0))
+            end)
+
+            it("packs small pieces into one record", function()
+                open_so()
+                link:fetch()
+                link:decrypted()
+                local pieces = ffi.new "struct iovec[4]"
+                local texts = { "one ", "", "two ", "three" }
+                for i, text in ipairs(texts) do
+                    pieces[i - 1].iov_base, pieces[i - 1].iov_len = ffi.cast("void *", text), #text
+                end
+                assert.equal(13, tonumber(C.transport_writev(link.server, pieces, 4)))
+                transport.wait(link.fd)
+                -- Header, bytes, type, tag: RFC 8446 §5.2.
+                assert.equal(5 + 13 + 1 + 16, link:fetch())
+                assert.equal("one two three", link:decrypted())
+            end)
+
+            it("sends a file, and says where it ends", function()
+                local path, len = folder .. "/file", 200000
+                files.write(path, pattern(len, 0))
+                open_so()
+                link:decrypted()
+                local file = assert(io.open(path))
+                local fd = ffi.C.fileno(file)
+                local at, got = ffi.new "off_t[1]", {}
+                while at[0] < len do
+                    local n = tonumber(C.transport_send_file(link.server, fd, at, len - at[0]))
+                    assert.is_true(n > 0 or n == C.ERR_AGAIN)
+                    link:fetch()
+                    got[#got + 1] = link:decrypted()
+                end
+                while C.transport_flush(link.server) == C.ERR_AGAIN do
+                    link:fetch()
+                    got[#got + 1] = link:decrypted()
+                end
+                assert.equal(0, tonumber(C.transport_send_file(link.server, fd, at, 10)))
+                file:close()
+                C.transport_shutdown(link.server)
+                repeat
+                    transport.wait(link.fd)
+                    local n = link:fetch()
+                    got[#got + 1] = link:decrypted()
+                until n == 0
+                assert.is_true(table.concat(got) == pattern(len, 0))
+            end)
+
+            it("ends its side with close_notify and still reads", function()
+                open_so()
+                C.transport_shutdown(link.server)
+                local RECEIVED = 2
+                repeat
+                    transport.wait(link.fd)
+                    local n = link:fetch()
+                    link:decrypted()
+                until n == 0
+                assert.equal(RECEIVED, bit.band(ssl.SSL_get_shutdown(link.ssl), RECEIVED))
+                link:send_raw(link:encrypt "late")
+                assert.equal("late", link:read_all(4))
+            end)
+        end)
+    end
 end)

@@ -155,7 +155,7 @@ void listener_adopt(struct worker *w, struct listener *l, int fd, const struct a
 {
     struct server *s = w->server;
     struct tls_context *context = current_tls(l);
-    struct tls_session *tls = context ? tls_accept(context, fd) : NULL;
+    struct tls_session *tls = context ? tls_accept(context, fd, &w->tls_ciphers) : NULL;
     tls_context_unref(context);
     if (context && tls == NULL) {
         close(fd);

@@ -364,6 +364,7 @@ void worker_deinit(struct worker *w)
     timers_deinit(w);
     tls_client_cache_deinit(&w->tls_clients);
     turn_desk_deinit(&w->turn_desk);
+    tls_ciphers_free(w->tls_ciphers);
     mailbox_deinit(&w->mailbox);
     batch_deinit(&w->batch);
     batch_deinit(&w->running);

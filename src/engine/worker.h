@@ -91,9 +91,10 @@ struct worker {
     uint32_t free_session_count;
     struct mask_keys mask_keys; /* of connections in the client's role */
     struct tls_client_cache tls_clients;
-    struct buffer scratch;      /* for encoding; empty between calls */
-    struct deflaters deflaters; /* for messages without context, and for shared ones */
-    struct inflater *inflater;  /* for messages without context; NULL: none yet, or lent */
+    struct tls_ciphers *tls_ciphers; /* NULL until a TLS connection needs them */
+    struct buffer scratch;           /* for encoding; empty between calls */
+    struct deflaters deflaters;      /* for messages without context, and for shared ones */
+    struct inflater *inflater;       /* for messages without context; NULL: none yet, or lent */
 
     ev_io input; /* what the script reads itself; while it waits for it */
     ev_prepare turn_end;

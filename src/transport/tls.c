@@ -20,6 +20,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "transport/tls_context.h"
+#include "transport/tls_session.h"
+#include "transport/tls_takeover.h"
 #include "transport/transport.h"
 
 enum {
@@ -28,6 +30,8 @@ enum {
     STAGE_RECORDS = 4,
     UNSENT_MAX = 4 * STAGE_RECORDS * RECORD_ROOM
 };
+
+_Static_assert((int)RECORD_ROOM >= (int)TLS_SEALED_MAX, "a record of ours has room in a stage");
 
 /* The system's side of one call; lives on that call's stack. */
 struct tls_stage {
@@ -38,21 +42,7 @@ struct tls_stage {
     size_t out_cap;
 };
 
-struct tls_session {
-    SSL *ssl;
-    struct tls_context *context;
-    struct tls_stage *stage; /* during a call that has one */
-    const char *error;
-    char *peer;           /* of a client: whom its sessions are for */
-    struct buffer unsent; /* encrypted, not taken by the system; goes before everything else */
-    int fd;
-    int8_t failure;   /* 0, ERR_IO or ERR_CLOSED: over for good */
-    bool in_progress; /* the handshake is not done */
-    bool ended;       /* the peer ended its side */
-    bool unreported;  /* ended or failed behind bytes that were still returned */
-};
-
-static int fail(struct tls_session *s, int code, const char *text)
+int tls_fail(struct tls_session *s, int code, const char *text)
 {
     if (s->failure == 0) {
         s->failure = (int8_t)code;
@@ -63,13 +53,13 @@ static int fail(struct tls_session *s, int code, const char *text)
 
 static int fail_errno(struct tls_session *s)
 {
-    return fail(s, errno == EPIPE || errno == ECONNRESET ? ERR_CLOSED : ERR_IO,
-                strerrordesc_np(errno));
+    return tls_fail(s, errno == EPIPE || errno == ECONNRESET ? ERR_CLOSED : ERR_IO,
+                    strerrordesc_np(errno));
 }
 
 /* SSL_get_error believes whatever is in the thread's queue, so it is empty before each call. Looking
  * costs less than clearing, and after a call that went well there is nothing. */
-static void clear_errors(void)
+void tls_clear_errors(void)
 {
     if (ERR_peek_error() != 0)
         ERR_clear_error();
@@ -92,8 +82,7 @@ static int send_now(struct tls_session *s, const uint8_t *data, size_t len, size
     return 0;
 }
 
-/* Sends or keeps all of it, in order. */
-static int push(struct tls_session *s, const uint8_t *data, size_t len)
+int tls_push(struct tls_session *s, const uint8_t *data, size_t len)
 {
     size_t sent = 0;
     if (s->unsent.len == 0) {
@@ -105,14 +94,13 @@ static int push(struct tls_session *s, const uint8_t *data, size_t len)
         return 0;
     /* Only a peer that makes us answer (alerts) and does not read gets here. */
     if (s->unsent.len + len - sent > UNSENT_MAX)
-        return fail(s, ERR_IO, "the peer does not read what TLS answers");
+        return tls_fail(s, ERR_IO, "the peer does not read what TLS answers");
     if (buffer_append(&s->unsent, data + sent, len - sent))
-        return fail(s, ERR_IO, "out of memory");
+        return tls_fail(s, ERR_IO, "out of memory");
     return 0;
 }
 
-/* 0: unsent is empty; ERR_AGAIN; or the failure. */
-static int flush_unsent(struct tls_session *s)
+int tls_flush_unsent(struct tls_session *s)
 {
     if (s->unsent.len == 0)
         return 0;
@@ -133,10 +121,10 @@ static int flush_stage(struct tls_session *s)
     struct tls_stage *stage = s->stage;
     size_t len = stage->out_len;
     stage->out_len = 0;
-    return len > 0 ? push(s, stage->out, len) : 0;
+    return len > 0 ? tls_push(s, stage->out, len) : 0;
 }
 
-static ssize_t receive(struct tls_session *s, void *into, size_t len)
+ssize_t tls_receive(struct tls_session *s, void *into, size_t len)
 {
     ssize_t n;
     do {
@@ -165,11 +153,11 @@ static int bio_write(BIO *bio, const char *data, int len)
     if (s->failure)
         return -1;
     if (!stage || !stage->out)
-        return push(s, (const uint8_t *)data, left) ? -1 : len;
+        return tls_push(s, (const uint8_t *)data, left) ? -1 : len;
     if (left > stage->out_cap - stage->out_len && flush_stage(s))
         return -1;
     if (left > stage->out_cap)
-        return push(s, (const uint8_t *)data, left) ? -1 : len;
+        return tls_push(s, (const uint8_t *)data, left) ? -1 : len;
     memcpy(stage->out + stage->out_len, data, left);
     stage->out_len += left;
     return len;
@@ -181,7 +169,7 @@ static int bio_read(BIO *bio, char *into, int len)
     struct tls_stage *stage = s->stage;
     BIO_clear_retry_flags(bio);
     if (!stage || !stage->in) {
-        ssize_t n = receive(s, into, (size_t)len);
+        ssize_t n = tls_receive(s, into, (size_t)len);
         if (n == ERR_AGAIN)
             BIO_set_retry_read(bio);
         return n >= 0 ? (int)n : -1;
@@ -241,11 +229,14 @@ struct tls_session *tls_session_new(struct tls_context *c, int fd)
     return s;
 }
 
-struct tls_session *tls_accept(struct tls_context *c, int fd)
+struct tls_session *tls_accept(struct tls_context *c, int fd, struct tls_ciphers **ciphers)
 {
     struct tls_session *s = tls_session_new(c, fd);
-    if (s)
-        SSL_set_accept_state(s->ssl);
+    if (!s)
+        return NULL;
+    SSL_set_accept_state(s->ssl);
+    if (ciphers)
+        tls_takeover_begin(s, ciphers);
     return s;
 }
 
@@ -258,7 +249,12 @@ void tls_free(struct tls_session *s)
 {
     if (!s)
         return;
-    free(SSL_get_app_data(s->ssl)); /* of tls_client.c: what s->error may be */
+    tls_takeover_forget(s);
+    if (s->traffic)
+        tls_traffic_deinit(s->traffic);
+    free(s->traffic);
+    if (s->ssl)
+        free(SSL_get_app_data(s->ssl)); /* of tls_client.c: what s->error may be */
     SSL_free(s->ssl);
     ERR_clear_error();
     buffer_deinit(&s->unsent);
@@ -302,7 +298,7 @@ static int outcome(struct tls_session *s, int result)
         s->ended = true;
         return 0;
     }
-    return fail(s, ERR_IO, reason());
+    return tls_fail(s, ERR_IO, reason());
 }
 
 static int handshake_step(struct tls_session *s)
@@ -311,7 +307,7 @@ static int handshake_step(struct tls_session *s)
     int result = SSL_do_handshake(s->ssl);
     int code = result == 1 ? 0 : outcome(s, result);
     if (result != 1 && code == 0)
-        code = fail(s, ERR_IO, "the peer left during the TLS handshake");
+        code = tls_fail(s, ERR_IO, "the peer left during the TLS handshake");
     s->in_progress = result != 1;
     if (result == 1 && s->peer)
         tls_client_done(s->ssl);
@@ -325,7 +321,7 @@ int tls_handshake(struct tls_session *s)
 {
     if (s->failure)
         return ERR_IO;
-    int code = flush_unsent(s);
+    int code = tls_flush_unsent(s);
     if (code == 0 && s->in_progress) {
         uint8_t room[RECORD_ROOM];
         struct tls_stage stage = {.out = room, .out_cap = sizeof room};
@@ -333,11 +329,13 @@ int tls_handshake(struct tls_session *s)
         code = handshake_step(s);
         /* After a failure too: the alert tells the peer why. */
         if (stage.out_len > 0)
-            (void)push(s, room, stage.out_len);
+            tls_push(s, room, stage.out_len);
         s->stage = NULL;
     }
     if (s->failure)
         return ERR_IO;
+    if (s->takeover && !s->in_progress)
+        tls_takeover_finish(s);
     return s->unsent.len > 0 ? ERR_AGAIN : code;
 }
 
@@ -362,7 +360,7 @@ static long decrypt(struct tls_session *s, uint8_t *into, size_t len, bool once)
     size_t total = 0;
     while (total < len) {
         size_t n = 0;
-        clear_errors();
+        tls_clear_errors();
         int result = SSL_read_ex(s->ssl, into + total, len - total, &n);
         if (result == 1) {
             total += n;
@@ -372,7 +370,7 @@ static long decrypt(struct tls_session *s, uint8_t *into, size_t len, bool once)
             continue;
         }
         int code = outcome(s, result);
-        clear_errors();
+        tls_clear_errors();
         if (total > 0) {
             s->unreported = code != ERR_AGAIN;
             break;
@@ -388,7 +386,7 @@ static long decrypt(struct tls_session *s, uint8_t *into, size_t len, bool once)
 static long read_staged(struct tls_session *s, uint8_t *into, size_t len)
 {
     struct tls_stage stage = {.in = into + RECORD_ROOM};
-    ssize_t n = receive(s, into + RECORD_ROOM, len - RECORD_ROOM);
+    ssize_t n = tls_receive(s, into + RECORD_ROOM, len - RECORD_ROOM);
     if (n <= 0)
         return n;
     stage.in_len = (size_t)n;
@@ -401,6 +399,8 @@ static long read_staged(struct tls_session *s, uint8_t *into, size_t len)
 
 long tls_read(struct tls_session *s, void *into, size_t len)
 {
+    if (s->traffic)
+        return tls_direct_read(s, into, len);
     s->unreported = false;
     if (s->failure || s->ended)
         return read_failed(s);
@@ -411,40 +411,14 @@ long tls_read(struct tls_session *s, void *into, size_t len)
 
 bool tls_pending(const struct tls_session *s)
 {
-    return s->unreported || SSL_pending(s->ssl) > 0;
+    return s->traffic ? tls_direct_pending(s) : s->unreported || SSL_pending(s->ssl) > 0;
 }
 
 /* Writing */
 
-/* A place in the caller's pieces. */
-struct tls_cursor {
-    const struct iovec *piece;
-    int left;      /* pieces, this one included */
-    size_t offset; /* in this piece */
-};
-
-static void skip_empty(struct tls_cursor *at)
-{
-    while (at->left > 0 && at->offset == at->piece->iov_len) {
-        at->piece++;
-        at->left--;
-        at->offset = 0;
-    }
-}
-
-static void advance(struct tls_cursor *at, size_t n)
-{
-    for (skip_empty(at); n > 0; skip_empty(at)) {
-        size_t rest = at->piece->iov_len - at->offset;
-        size_t step = n < rest ? n : rest;
-        at->offset += step;
-        n -= step;
-    }
-}
-
 /* The next record's plaintext, without moving on: in place if one piece has enough or is the last,
  * else copied together into room. */
-static struct iovec next_record(struct tls_cursor at, uint8_t room[RECORD_BYTES])
+static struct iovec next_record(struct tls_pieces at, uint8_t room[RECORD_BYTES])
 {
     const uint8_t *start = (const uint8_t *)at.piece->iov_base + at.offset;
     size_t rest = at.piece->iov_len - at.offset;
@@ -456,61 +430,76 @@ static struct iovec next_record(struct tls_cursor at, uint8_t room[RECORD_BYTES]
         size_t step = rest < RECORD_BYTES - len ? rest : RECORD_BYTES - len;
         memcpy(room + len, (const uint8_t *)at.piece->iov_base + at.offset, step);
         len += step;
-        advance(&at, step);
+        tls_pieces_advance(&at, step);
     }
     return (struct iovec){room, len};
 }
 
-/* Encrypts one record's worth into the stage. 0 or the failure. */
-static int encrypt(struct tls_session *s, struct iovec record, size_t *taken)
+/* The same with OpenSSL. 0 or the failure. */
+static int encrypt(struct tls_session *s, struct tls_pieces *at, uint8_t gathered[RECORD_BYTES])
 {
-    clear_errors();
-    int result = SSL_write_ex(s->ssl, record.iov_base, record.iov_len, taken);
+    struct iovec record = next_record(*at, gathered);
+    size_t taken = 0;
+    tls_clear_errors();
+    int result = SSL_write_ex(s->ssl, record.iov_base, record.iov_len, &taken);
+    tls_pieces_advance(at, taken);
     if (result == 1)
         return 0;
     int code = outcome(s, result);
-    clear_errors();
+    tls_clear_errors();
     /* The socket never blocks OpenSSL, so it waits for the rest of a KeyUpdate that came in
      * pieces. Nobody splits five bytes but to make us spin on a writable socket. */
     if (code == ERR_AGAIN)
-        code = fail(s, ERR_IO, "the peer split a change of keys");
-    return code ? code : fail(s, ERR_CLOSED, "the peer closed the connection");
+        code = tls_fail(s, ERR_IO, "the peer split a change of keys");
+    return code ? code : tls_fail(s, ERR_CLOSED, "the peer closed the connection");
+}
+
+/* The same with keys of our own. */
+static int seal(struct tls_session *s, struct tls_pieces *at)
+{
+    struct tls_stage *stage = s->stage;
+    long n = tls_traffic_seal(s->traffic, at, stage->out + stage->out_len);
+    if (n == ERR_CLOSED)
+        return tls_fail(s, ERR_IO, "our side of TLS has ended");
+    if (n < 0) {
+        tls_clear_errors();
+        return tls_fail(s, ERR_IO, "out of memory");
+    }
+    stage->out_len += (size_t)n;
+    return 0;
 }
 
 /* Encrypts and sends until all is taken or the socket is full. Returns what was encrypted, or the
  * failure. */
-static long write_records(struct tls_session *s, struct tls_cursor *at)
+static long write_records(struct tls_session *s, struct tls_pieces *at)
 {
     uint8_t gathered[RECORD_BYTES];
     uint8_t room[STAGE_RECORDS * RECORD_ROOM];
     struct tls_stage stage = {.out = room, .out_cap = sizeof room};
-    long total = 0;
     int failed = 0;
     s->stage = &stage;
-    for (skip_empty(at); at->left > 0 && !failed && s->unsent.len == 0;) {
-        size_t taken = 0;
-        failed = encrypt(s, next_record(*at, gathered), &taken);
-        advance(at, taken);
-        total += (long)taken;
+    for (tls_pieces_advance(at, 0); at->left > 0 && !failed && s->unsent.len == 0;) {
+        /* Encrypts one record's worth into the stage. */
+        failed = s->traffic ? seal(s, at) : encrypt(s, at, gathered);
         if (!failed && stage.out_cap - stage.out_len < RECORD_ROOM)
             failed = flush_stage(s);
     }
     if (!s->failure)
         failed = flush_stage(s);
     s->stage = NULL;
-    return failed ? failed : total;
+    return failed ? failed : (long)at->taken;
 }
 
 long tls_writev(struct tls_session *s, const struct iovec *iov, int count)
 {
-    struct tls_cursor at = {.piece = iov, .left = count};
+    struct tls_pieces at = {.piece = iov, .left = count};
     int code = tls_flush(s);
     return code ? code : write_records(s, &at);
 }
 
 int tls_flush(struct tls_session *s)
 {
-    return s->failure ? s->failure : flush_unsent(s);
+    return s->failure ? s->failure : tls_flush_unsent(s);
 }
 
 size_t tls_unsent(const struct tls_session *s)
@@ -521,11 +510,15 @@ size_t tls_unsent(const struct tls_session *s)
 void tls_shutdown(struct tls_session *s)
 {
     /* OpenSSL forbids it after a failure and in the handshake. */
-    if (s->failure || s->in_progress || flush_unsent(s) < 0)
+    if (s->failure || s->in_progress || tls_flush_unsent(s) < 0)
         return;
-    clear_errors();
+    if (s->traffic) {
+        tls_direct_shutdown(s);
+        return;
+    }
+    tls_clear_errors();
     (void)SSL_shutdown(s->ssl);
-    clear_errors();
+    tls_clear_errors();
 }
 
 const char *tls_error(const struct tls_session *s)
@@ -535,15 +528,15 @@ const char *tls_error(const struct tls_session *s)
 
 const char *tls_version_name(const struct tls_session *s)
 {
-    return SSL_get_version(s->ssl);
+    return s->ssl ? SSL_get_version(s->ssl) : "TLSv1.3";
 }
 
 const char *tls_cipher_name(const struct tls_session *s)
 {
-    return SSL_get_cipher_name(s->ssl);
+    return s->ssl ? SSL_get_cipher_name(s->ssl) : tls_suite_name(s->traffic->in.suite);
 }
 
 bool tls_resumed(const struct tls_session *s)
 {
-    return SSL_session_reused(s->ssl) == 1;
+    return s->ssl ? SSL_session_reused(s->ssl) == 1 : s->resumed;
 }

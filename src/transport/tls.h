@@ -45,10 +45,14 @@ void tls_context_unref(struct tls_context *c); /* NULL is allowed */
 
 /* The server's side of a new connection on a non-blocking socket, which stays the caller's; keeps a
  * reference to the context. NULL when out of memory. Goes into struct transport, whose functions
- * are the way to use it. */
-struct tls_session *tls_accept(struct tls_context *c, int fd) __attribute__((warn_unused_result));
-
-void tls_ciphers_free(struct tls_ciphers *ciphers); /* of tls_ciphers.h; NULL is allowed */
+ * are the way to use it.
+ *
+ * ciphers: of the thread that uses the session, NULL until the first session needs them and then made
+ * here; freed by that thread, after its sessions, with tls_ciphers_free. They let TLS 1.3 go on
+ * without OpenSSL's 14 KB for each connection. Without (NULL) the session keeps those. */
+struct tls_session *tls_accept(struct tls_context *c, int fd, struct tls_ciphers **ciphers)
+    __attribute__((warn_unused_result));
+void tls_ciphers_free(struct tls_ciphers *ciphers); /* NULL is allowed */
 
 /* What transport.c calls; the contracts are those of transport.h. */
 long tls_read(struct tls_session *s, void *into, size_t len);

@@ -14,6 +14,7 @@
 
 #include "transport/openssl.h"
 #include "transport/tls.h"
+#include "transport/tls_takeover.h"
 
 enum { TICKET_SECONDS = 2 * 60 * 60, NAME_MAX_BYTES = 253 };
 
@@ -249,6 +250,7 @@ static bool configure(SSL_CTX *ctx, enum tls_version min_version)
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 0);
     SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
+    SSL_CTX_set_keylog_callback(ctx, tls_takeover_note_secret);
     /* Sessions live in tickets, which the client keeps, so that every worker knows them and none
      * holds memory for those who never return. One ticket instead of two: each costs a signature
      * and a record, and a browser takes a new one with every connection. */
