@@ -13,6 +13,8 @@ local suggest = require "moonwire.suggest"
 local text = require "moonwire.text"
 local view = require "moonwire.view"
 
+local new_table = require "table.new"
+
 local C, worker = native.C, native.worker
 local ERR_CLOSED, ERR_LIMIT = native.ERR_CLOSED, native.ERR_LIMIT
 local ERR_UTF8, ERR_INVALID = native.ERR_UTF8, native.ERR_INVALID
@@ -53,6 +55,8 @@ M.CONNECTING, M.OPEN, M.CLOSING, M.CLOSED = CONNECTING, OPEN, CLOSING, CLOSED
 local checked = { text = false }
 M.checked = checked
 
+-- In traces, what a local of the module holds is a constant; what a table does, is not.
+local type, mw_send = type, C.mw_send
 local TEXT, BINARY, CHECKED_TEXT = C.MW_MESSAGE_TEXT, C.MW_MESSAGE_BINARY, C.MW_MESSAGE_CHECKED_TEXT
 
 -- ---- properties -----------------------------------------------------------------------------
@@ -261,7 +265,7 @@ function methods.send(ws, data, is_binary)
     -- The common case first: one call into C, nothing allocated, all of it in the hook's trace.
     if type(data) == "string" and ws[STATE] == OPEN then
         local kind = is_binary and BINARY or data == checked.text and CHECKED_TEXT or TEXT
-        local code = C.mw_send(worker, ws[HANDLE], data, #data, kind)
+        local code = mw_send(worker, ws[HANDLE], data, #data, kind)
         if code == 0 then
             return true
         end
@@ -550,14 +554,16 @@ end
 
 -- ---- where events find their objects --------------------------------------------------------
 
--- The low 20 bits of a handle are its slot (script/api.h): dense, from 0. Chunks of 4,096 slots, so
--- that the collector never has one huge table to go through in a single step.
-local SLOTS, CHUNK_BITS, CHUNK_MASK = 2 ^ 20, 12, 4095
-local chunks = {}
+-- The low 20 bits of a handle are its slot (script/api.h): dense, from 0. Chunks of 1,024 slots,
+-- so that the collector never has one huge table to go through in a single step. All of a chunk is
+-- the table's array from the start: what lies in the hash part, where a growing table has its last
+-- ones, needs other compiled code.
+local SLOTS, CHUNK_BITS, CHUNK_MASK = 2 ^ 20, 10, 1023
+local chunks = new_table(CHUNK_MASK, 0)
 
--- The object of a live connection, or nil.
-function M.find(handle)
-    local slot = handle % SLOTS
+-- The object of a live connection, or nil. slot: the handle's, where it is known.
+function M.find(handle, slot)
+    slot = slot or handle % SLOTS
     local chunk = chunks[rshift(slot, CHUNK_BITS)]
     if chunk then
         local ws = chunk[band(slot, CHUNK_MASK)]
@@ -597,7 +603,7 @@ function M.register(ws)
     local slot = ws[HANDLE] % SLOTS
     local chunk = chunks[rshift(slot, CHUNK_BITS)]
     if not chunk then
-        chunk = {}
+        chunk = new_table(CHUNK_MASK, 0)
         chunks[rshift(slot, CHUNK_BITS)] = chunk
     end
     chunk[band(slot, CHUNK_MASK)] = ws

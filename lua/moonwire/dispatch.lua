@@ -28,7 +28,8 @@ local websocket = require "moonwire.websocket"
 
 local C, worker = native.C, native.worker
 local batch = C.mw_batch(worker)
-local yield = coroutine.yield
+-- In traces, what a local of the module holds is a constant; what a table does, is not.
+local yield, xpcall, to_string = coroutine.yield, xpcall, ffi.string
 local catch = failure.catch
 local any_ready = wait.any_ready
 local find, adopt = connection.find, socket.adopt
@@ -414,15 +415,15 @@ local function on_message(ws, route, event)
     local box = ws[QUEUE]
     if box then
         if inbox.is_awaited(box) then
-            inbox.deliver(box, ffi.string(event.data, event.len), event.flag ~= 0)
+            inbox.deliver(box, to_string(event.data, event.len), event.flag ~= 0)
             return
         elseif box.holder or box.reading and not has_taker(ws, route) then
-            put(ws, route, event, ffi.string(event.data, event.len))
+            put(ws, route, event, to_string(event.data, event.len))
             return
         end
     end
     if event.flag == 0 then
-        local data = ffi.string(event.data, event.len)
+        local data = to_string(event.data, event.len)
         if #data >= LONG_TEXT then
             checked.text = data
         end
@@ -430,7 +431,7 @@ local function on_message(ws, route, event)
     elseif (ws[BINARY_TYPE] or route.binaryType) == "buffer" then
         deliver_view(ws, route, event.data, event.len, false)
     else
-        deliver_message(ws, route, ffi.string(event.data, event.len), true)
+        deliver_message(ws, route, to_string(event.data, event.len), true)
     end
 end
 
@@ -466,7 +467,7 @@ local function notice(ws, kind, text, code)
 end
 
 local function on_change(ws, route, event)
-    local kind, text = event.kind, ffi.string(event.data, event.len)
+    local kind, text = event.kind, to_string(event.data, event.len)
     if kind == RELOAD and ws[VERSION] == version then
         return -- it has met this generation
     end
@@ -494,7 +495,7 @@ local function is_met(ws, route, event)
         return true
     end
     local item = {
-        kind = kind, route = route, data = ffi.string(event.data, event.len), code = event.code,
+        kind = kind, route = route, data = to_string(event.data, event.len), code = event.code,
         flag = event.flag ~= 0,
     }
     if kind ~= MESSAGE then
@@ -514,7 +515,7 @@ end
 
 local function on_connection(event, route)
     local handle = event.conn
-    local ws = find(handle)
+    local ws = find(handle, event.slot)
     if not ws then
         if not route[hook_of[event.kind]] then
             return -- nobody has met this connection, nobody wants to
@@ -535,7 +536,7 @@ end
 
 local function handle_event(event)
     local kind = event.kind
-    if kind >= OPENED and kind <= CLOSE then
+    if kind == MESSAGE or kind >= OPENED and kind <= CLOSE then
         on_connection(event, routes[event.route])
         return
     end

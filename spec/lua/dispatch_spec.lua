@@ -53,6 +53,38 @@ describe("the dispatcher", function()
         assert.equal("1 b", log())
     end)
 
+    it("finds the connections of all slots, and not who had the slot before", function()
+        load [[
+            function r.on_message(ws, data)
+                note(ws.id, data, tostring(ws.state))
+                ws.state = data
+            end
+        ]]
+        local all = { 0, 1, 1023, 1024, 4096, 2 ^ 20 - 1 }
+        for turn = 1, 2 do
+            for i, slot in ipairs(all) do
+                if turn == 1 then
+                    engine:open(2 ^ 20 + slot)
+                end
+                engine:message(2 ^ 20 + slot, ("%d"):format(i + 10 * turn))
+            end
+            engine:run()
+        end
+        local lines = {}
+        for turn = 1, 2 do
+            for i, slot in ipairs(all) do
+                lines[#lines + 1] = ("%d %d %s"):format(2 ^ 20 + slot, i + 10 * turn,
+                    turn == 1 and "nil" or i + 10)
+            end
+        end
+        assert.equal(table.concat(lines, ", "), log())
+        engine:message(2 ^ 20 + 1024, "x")
+        engine:open(2 ^ 21 + 1024) -- the slot's next generation: its events are not the other's
+        engine:message(2 ^ 21 + 1024, "new")
+        engine:run()
+        assert.equal(("%d x 24, %d new nil"):format(2 ^ 20 + 1024, 2 ^ 21 + 1024), log())
+    end)
+
     it("asks nothing of C for events that nobody wants", function()
         load ""
         engine:open(1)

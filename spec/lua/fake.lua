@@ -503,7 +503,12 @@ function Engine:give()
     for i, e in ipairs(self.queue) do
         local to = self.events[i - 1]
         to.kind, to.conn, to.route = kinds[e.kind], e.conn, e.route or 0
-        to.serial, to.code, to.flag = e.serial or 0, e.code or 0, e.flag and 1 or 0
+        to.code, to.flag = e.code or 0, e.flag and 1 or 0
+        if e.serial then
+            to.serial = e.serial
+        else
+            to.slot = e.conn % 2 ^ 20
+        end
         if e.data then
             -- In memory that is wiped after the batch, as the loop reuses its own.
             e.memory = ffi.new("char[?]", #e.data + 1, e.data)

@@ -179,4 +179,16 @@ describe("frame", function()
             assert.are.equal(case[4], out[0])
         end
     end)
+
+    it("§5.2 writes short headers as all others", function()
+        for len = 0, C.FRAME_SHORT_MAX do
+            for _, opcode in ipairs { C.FRAME_TEXT, C.FRAME_BINARY } do
+                local long, short = ffi.new "uint8_t[14]", ffi.new "uint8_t[14]"
+                assert.are.equal(C.FRAME_SHORT_HEADER, tonumber(C.frame_encode(long,
+                    ffi.new("struct frame", { opcode = opcode, fin = true, len = len }))))
+                C.frame_encode_short(short, opcode, len)
+                assert.are.equal(ffi.string(long, 14), ffi.string(short, 14))
+            end
+        end
+    end)
 end)

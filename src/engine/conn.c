@@ -111,20 +111,32 @@ double conn_handle(const struct worker *w, const struct conn *c)
 {
     uint64_t h = c->slot | (uint64_t)c->generation << SLOT_BITS |
                  (uint64_t)w->index << (SLOT_BITS + GENERATION_BITS);
-    return (double)h;
+    return (double)(int64_t)h; /* one instruction, as in conn_get: it is less than 2^53 */
 }
 
 struct conn *conn_get(const struct worker *w, double handle)
 {
     if (!(handle > 0 && handle < 9007199254740992.0))
         return NULL;
-    uint64_t h = (uint64_t)handle;
+    uint64_t h = (uint64_t)(int64_t)handle;
     uint32_t slot = h & (SLOTS_MAX - 1);
     uint32_t generation = (h >> SLOT_BITS) & ((1u << GENERATION_BITS) - 1);
     if (slot >= w->slot_cap || h >> (SLOT_BITS + GENERATION_BITS) != w->index)
         return NULL;
     struct conn *c = slot_at(w, slot);
     return c->generation == generation && c->taken ? c : NULL;
+}
+
+struct event *conn_event(struct worker *w, const struct conn *c, enum event_kind kind)
+{
+    struct event *e = batch_add(&w->batch);
+    if (e) {
+        e->kind = (uint8_t)kind;
+        e->conn = conn_handle(w, c);
+        e->slot = (int32_t)c->slot;
+        e->route = (int32_t)c->route;
+    }
+    return e;
 }
 
 /* ---- readiness ------------------------------------------------------------------------------ */
@@ -410,11 +422,10 @@ void conn_dirty(struct worker *w, struct conn *c)
     w->dirty = c;
 }
 
-uint8_t *conn_reserve(struct worker *w, struct conn *c, size_t len, bool frames)
+/* In a piece of its own. Not inlined, so that conn_reserve saves no registers for it. */
+__attribute__((noinline)) static uint8_t *reserve_piece(struct worker *w, struct conn *c,
+                                                        size_t len, bool frames)
 {
-    if (c->state == CONN_DEAD)
-        return NULL;
-    conn_dirty(w, c);
     uint8_t *at = NULL;
     if (len <= HEAP_OUTPUT_BYTES) {
         at = outbound_reserve(&c->out, &w->out, len, frames);
@@ -433,20 +444,23 @@ uint8_t *conn_reserve(struct worker *w, struct conn *c, size_t len, bool frames)
     return at;
 }
 
+uint8_t *conn_reserve(struct worker *w, struct conn *c, size_t len, bool frames)
+{
+    if (c->state == CONN_DEAD)
+        return NULL;
+    conn_dirty(w, c);
+    uint8_t *at = len <= HEAP_OUTPUT_BYTES ? outbound_extend(&c->out, &w->out, len, frames) : NULL;
+    return at ? at : reserve_piece(w, c, len, frames);
+}
+
 /* The queue is empty: what was waited for can happen. */
 static void on_flushed(struct worker *w, struct conn *c)
 {
     bool drained = c->drain_event;
     c->blocked = false;
     c->drain_event = false;
-    if (drained && c->state == CONN_OPEN) {
-        struct event *e = batch_add(&w->batch);
-        if (e) {
-            e->kind = EVENT_DRAIN;
-            e->conn = conn_handle(w, c);
-            e->route = c->route;
-        }
-    }
+    if (drained && c->state == CONN_OPEN)
+        (void)conn_event(w, c, EVENT_DRAIN);
     if (c->state == CONN_HTTP)
         http_conn_drained(w, c);
     if (c->state == CONN_LINGER && !c->shut_down && (c->peer_ended || !waits_for_end(c))) {
@@ -508,7 +522,7 @@ static void abort_request(struct worker *w, struct conn *c)
         return;
     e->kind = EVENT_ABORT;
     e->conn = conn_handle(w, c);
-    e->route = c->http->match.target;
+    e->route = (int32_t)c->http->match.target;
     e->serial = c->http->serial;
 }
 

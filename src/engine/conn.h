@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/event.h"
 #include "engine/outbound.h"
 #include "engine/site.h"
 #include "protocol/message.h"
@@ -100,6 +101,9 @@ void conn_attach(struct worker *w, struct conn *c, int fd);
 /* Handles (script/api.h). */
 double conn_handle(const struct worker *w, const struct conn *c);
 struct conn *conn_get(const struct worker *w, double handle); /* NULL: stale */
+
+/* A fresh event of a WebSocket, at the end of the worker's batch; NULL when out of memory. */
+struct event *conn_event(struct worker *w, const struct conn *c, enum event_kind kind);
 
 /* Puts the connection on the list of those that are flushed before the loop sleeps. */
 void conn_dirty(struct worker *w, struct conn *c);

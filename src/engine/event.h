@@ -29,8 +29,11 @@ struct event {
     const char *data; /* valid until the batch is done */
     double conn;      /* handle (script/api.h) */
     uint32_t len;
-    uint32_t route;  /* index in the site */
-    uint32_t serial; /* names one request of its connection */
+    int32_t route; /* index in the site; signed, as slot: LuaJIT reads that as it is */
+    union {
+        uint32_t serial; /* names one request of its connection */
+        int32_t slot;    /* of a WebSocket's events: its handle's */
+    };
     uint16_t code;
     uint8_t kind; /* enum event_kind */
     uint8_t flag;

@@ -56,15 +56,6 @@ static struct piece *heap_piece(size_t data_len, size_t cap)
 
 uint8_t *outbound_reserve(struct outbound *o, struct arena *a, size_t len, bool frames)
 {
-    struct piece *last = o->tail;
-    if (last && last->in_arena && !last->shared && last->frames == frames &&
-        last->data + last->len == a->data + a->used && a->used + len <= a->cap) {
-        uint8_t *at = a->data + a->used;
-        a->used += len;
-        last->len += len;
-        o->queued += len;
-        return at;
-    }
     struct piece *p = arena_piece(a, len);
     if (!p)
         return NULL;

@@ -49,8 +49,23 @@ struct arena {
     size_t used;
 };
 
-/* Room for len bytes at the end of the queue, to be filled at once. May extend the last piece. NULL:
- * the arena has no room (flush and settle everybody, empty it, and ask again). */
+/* Room for len bytes in the queue's last piece, to be filled at once; NULL where it does not end where
+ * the arena does, or that has no room. What the later of a connection's messages in one turn take. */
+static inline uint8_t *outbound_extend(struct outbound *o, struct arena *a, size_t len, bool frames)
+{
+    struct piece *last = o->tail;
+    uint8_t *at = a->data + a->used;
+    if (!last || last->data + last->len != at || len > a->cap - a->used || !last->in_arena ||
+        last->shared || last->frames != frames)
+        return NULL;
+    a->used += len;
+    last->len += len;
+    o->queued += len;
+    return at;
+}
+
+/* Room for len bytes in a piece of its own at the end of the queue, to be filled at once. NULL: the
+ * arena has no room (flush and settle everybody, empty it, and ask again). */
 uint8_t *outbound_reserve(struct outbound *o, struct arena *a, size_t len, bool frames);
 /* The same in a block of its own; skip as in struct piece. NULL: out of memory. */
 uint8_t *outbound_heap(struct outbound *o, size_t len, size_t skip, bool frames);

@@ -29,17 +29,6 @@ static const char *name_of(const struct worker *w, const struct conn *c)
     return c->client ? "a client's connection" : w->site->routes[c->route].pattern;
 }
 
-static struct event *emit(struct worker *w, struct conn *c, enum event_kind kind)
-{
-    struct event *e = batch_add(&w->batch);
-    if (e) {
-        e->kind = (uint8_t)kind;
-        e->conn = conn_handle(w, c);
-        e->route = c->route;
-    }
-    return e;
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static const struct ws_kept *keep_request(struct worker *w, const struct conn *c,
@@ -80,7 +69,7 @@ int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *ope
     c->paused = false;
     conn_deadline(w, c, conn_limits(w, c)->idle_seconds);
     count(&w->counters, COUNT_OPENED, 1);
-    if (!emit(w, c, EVENT_OPEN)) {
+    if (!conn_event(w, c, EVENT_OPEN)) {
         conn_kill(w, c);
         return ERR_MEMORY;
     }
@@ -107,7 +96,7 @@ static void emit_close(struct worker *w, struct conn *c, uint16_t code, const ch
                        size_t len, bool clean)
 {
     count(&w->counters, COUNT_CLOSED, 1);
-    struct event *e = emit(w, c, EVENT_CLOSE);
+    struct event *e = conn_event(w, c, EVENT_CLOSE);
     if (!e)
         return;
     e->code = code;
@@ -119,7 +108,7 @@ static void emit_close(struct worker *w, struct conn *c, uint16_t code, const ch
 /* Unless the script knows already that it is closed. why: static. */
 static void tell_failure(struct worker *w, struct conn *c, uint16_t code, const char *why)
 {
-    struct event *e = farewell_of(c) ? NULL : emit(w, c, EVENT_ERROR);
+    struct event *e = farewell_of(c) ? NULL : conn_event(w, c, EVENT_ERROR);
     if (!e)
         return;
     e->code = code;
@@ -306,7 +295,7 @@ static void on_message(struct worker *w, struct conn *c, struct message *m)
         ws_conn_fail(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
         return;
     }
-    struct event *e = emit(w, c, EVENT_MESSAGE);
+    struct event *e = conn_event(w, c, EVENT_MESSAGE);
     if (!e || (m->owned && batch_own(&w->batch, m->data) < 0)) {
         if (e)
             w->batch.count--;
@@ -534,6 +523,39 @@ int ws_conn_masked(struct worker *w, struct conn *c, const uint8_t *frames, size
     return 0;
 }
 
+/* What most messages are: short, and neither masked nor compressed. */
+static int send_short(struct worker *w, struct conn *c, const uint8_t *data, size_t len,
+                      enum frame_opcode opcode)
+{
+    uint8_t *at = conn_reserve(w, c, FRAME_SHORT_HEADER + len, true);
+    if (!at)
+        return ERR_CLOSED;
+    frame_encode_short(at, opcode, len);
+    if (len > 0)
+        memcpy(at + FRAME_SHORT_HEADER, data, len);
+    outbound_counts(&c->out, len, false);
+    return 0;
+}
+
+/* Any other. Not inlined, so that short ones need not save the registers that it uses. */
+__attribute__((noinline)) static int send_long(struct worker *w, struct conn *c,
+                                               const uint8_t *data, size_t len,
+                                               enum frame_opcode opcode)
+{
+    struct frame f = {.opcode = (uint8_t)opcode, .fin = true, .len = len};
+    int compressed = compress(w, c, data, len);
+    if (compressed < 0)
+        return compressed;
+    if (compressed) {
+        f.rsv1 = true;
+        f.len = w->scratch.len;
+        data = w->scratch.data;
+    }
+    int status = send_frame(w, c, &f, data, len);
+    w->scratch.len = 0;
+    return status;
+}
+
 int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t len, bool binary)
 {
     if (c->state != CONN_OPEN)
@@ -547,17 +569,10 @@ int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t l
         topics_drain(w);
     if (c->state != CONN_OPEN)
         return ERR_CLOSED;
-    struct frame f = {.opcode = binary ? FRAME_BINARY : FRAME_TEXT, .fin = true, .len = len};
-    int compressed = compress(w, c, data, len);
-    if (compressed < 0)
-        return compressed;
-    if (compressed) {
-        f.rsv1 = true;
-        f.len = w->scratch.len;
-        data = w->scratch.data;
-    }
-    int status = send_frame(w, c, &f, data, len);
-    w->scratch.len = 0;
+    enum frame_opcode opcode = binary ? FRAME_BINARY : FRAME_TEXT;
+    bool is_short = len <= FRAME_SHORT_MAX && !c->client && !c->deflate;
+    int status =
+        is_short ? send_short(w, c, data, len, opcode) : send_long(w, c, data, len, opcode);
     if (status < 0)
         return status;
     count(&w->counters, COUNT_MESSAGES_OUT, 1);

@@ -140,3 +140,9 @@ size_t frame_encode(uint8_t *out, const struct frame *f)
     }
     return size;
 }
+
+void frame_encode_short(uint8_t *out, enum frame_opcode opcode, size_t len)
+{
+    out[0] = (uint8_t)(BIT_FIN | opcode);
+    out[1] = (uint8_t)len;
+}

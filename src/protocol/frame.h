@@ -15,8 +15,10 @@ enum frame_opcode {
 };
 
 enum frame_size {
-    FRAME_HEADER_MAX = 14,  /* 2 + 8 of length + 4 of mask */
-    FRAME_CONTROL_MAX = 125 /* §5.5 */
+    FRAME_HEADER_MAX = 14,   /* 2 + 8 of length + 4 of mask */
+    FRAME_CONTROL_MAX = 125, /* §5.5 */
+    FRAME_SHORT_HEADER = 2,  /* of a frame without a mask, whose payload is at most */
+    FRAME_SHORT_MAX = 125    /* this: its length fits the second byte (§5.2) */
 };
 
 struct frame {
@@ -42,3 +44,7 @@ const char *frame_fault(const uint8_t *data, size_t len);
 /* Encode a header into out[0..14). Returns its length, which frame_header_bytes tells beforehand. */
 size_t frame_encode(uint8_t *out, const struct frame *f);
 size_t frame_header_bytes(const struct frame *f);
+
+/* The same for the header of most messages: a whole one of len <= FRAME_SHORT_MAX bytes, not masked and
+ * not compressed. FRAME_SHORT_HEADER bytes. */
+void frame_encode_short(uint8_t *out, enum frame_opcode opcode, size_t len);

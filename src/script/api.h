@@ -103,7 +103,7 @@ int mw_route(struct mw_worker *w, double conn);
  * From EVENT_OPEN on they are as those of the server: mw_send, mw_close, mw_ping, mw_terminate,
  * mw_pause, mw_resume, mw_buffered_amount, mw_text, mw_subscribe and mw_publish are the same. */
 
-enum { MW_NO_ROUTE = 0xffffffff }; /* event.route of a connection that the script opened */
+enum { MW_NO_ROUTE = -1 }; /* event.route of a connection that the script opened */
 
 /* Begins to connect and returns the handle. EVENT_OPEN follows, or EVENT_ERROR with a text and then
  * EVENT_CLOSE 1006; mw_ready_state is 0 until then. mw_close or mw_terminate before EVENT_OPEN make

@@ -85,7 +85,7 @@ void client_free(struct conn *c)
 
 static void emit_failure(struct worker *w, struct conn *c, char *text)
 {
-    struct event *e = batch_add(&w->batch);
+    struct event *e = conn_event(w, c, EVENT_ERROR);
     if (e && batch_own(&w->batch, text) < 0) {
         w->batch.count--;
         e = NULL;
@@ -94,9 +94,6 @@ static void emit_failure(struct worker *w, struct conn *c, char *text)
         free(text);
         return;
     }
-    e->kind = EVENT_ERROR;
-    e->conn = conn_handle(w, c);
-    e->route = c->route;
     e->code = CLOSE_ABNORMAL;
     e->data = text;
     e->len = (uint32_t)strlen(text);
@@ -104,13 +101,9 @@ static void emit_failure(struct worker *w, struct conn *c, char *text)
 
 static void emit_close(struct worker *w, struct conn *c)
 {
-    struct event *e = batch_add(&w->batch);
-    if (!e)
-        return;
-    e->kind = EVENT_CLOSE;
-    e->conn = conn_handle(w, c);
-    e->route = c->route;
-    e->code = CLOSE_ABNORMAL;
+    struct event *e = conn_event(w, c, EVENT_CLOSE);
+    if (e)
+        e->code = CLOSE_ABNORMAL;
 }
 
 /* The script hears of it once. Takes the text, which may be NULL. */

@@ -31,7 +31,7 @@ static void to_script(struct worker *w, struct conn *c, enum event_kind kind)
     conn_deadline(w, c, c->peer_ended ? GONE_SECONDS : 0); /* the script may wait */
     e->kind = (uint8_t)kind;
     e->conn = conn_handle(w, c);
-    e->route = s->match.target;
+    e->route = (int32_t)s->match.target;
     e->serial = s->serial;
 }
 

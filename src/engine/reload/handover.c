@@ -84,12 +84,7 @@ static void tell_eager(struct worker *w, struct conn *c)
     if (c->state != CONN_OPEN || c->route >= w->site->declared_count ||
         !w->site->routes[c->route].eager)
         return;
-    struct event *e = batch_add(&w->batch);
-    if (e) { /* else it is told before its next event, as the others */
-        e->kind = EVENT_RELOAD;
-        e->conn = conn_handle(w, c);
-        e->route = c->route;
-    }
+    (void)conn_event(w, c, EVENT_RELOAD); /* else it is told before its next event, as the others */
 }
 
 static void on_eager_step(struct ev_loop *loop, ev_timer *timer, int revents)
