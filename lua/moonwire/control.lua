@@ -17,6 +17,7 @@ local ABOUT_SECONDS = 0.5 -- one that is stopped must not hold up the others
 local STATUS_SECONDS = 5
 local RELOAD_SECONDS = 600 -- the server itself knows better, and answers earlier
 local WHY_BYTES = 256
+local SHOWN_OTHERS = 3
 
 local help = {
     reload = [[
@@ -122,12 +123,13 @@ end
 
 -- ---- finding --------------------------------------------------------------------------------
 
-local function socket_paths()
+-- find: mw_control_find or mw_control_find_others.
+local function socket_paths(find)
     local size = 65536
     local out, len
     repeat
         out = ffi.new("char[?]", size)
-        len = tonumber(C.mw_control_find(out, size))
+        len = tonumber(find(out, size))
         size = size * 2
     until len ~= native.ERR_TOO_BIG
     local paths = {}
@@ -140,7 +142,7 @@ end
 -- { path =, pid =, app =, file =, problem = } of each server that is there.
 local function servers()
     local out = {}
-    for _, path in ipairs(socket_paths()) do
+    for _, path in ipairs(socket_paths(C.mw_control_find)) do
         local _, answer, problem = ask(path, "about", true, ABOUT_SECONDS)
         if type(answer) == "table" then
             out[#out + 1] = { path = path, pid = answer.pid, app = answer.app, file = answer.file }
@@ -200,6 +202,19 @@ local function matching(list, name)
     return {}
 end
 
+-- What root can do about servers that are not its own. It does not ask them unless it is told to:
+-- what other users' processes answer is theirs to choose.
+local function others(command)
+    local paths = socket_paths(C.mw_control_find_others)
+    if not paths[1] then
+        return "; of one with a socket elsewhere give --control PATH"
+    end
+    local more = #paths - SHOWN_OTHERS
+    return ("; of other users write moonwire %s --control PATH with %s%s"):format(command,
+        table.concat(paths, ", ", 1, math.min(#paths, SHOWN_OTHERS)),
+        more > 0 and (", or one of %d more"):format(more) or "")
+end
+
 -- The path of the socket.
 local function choose(options)
     if options.control then
@@ -207,7 +222,7 @@ local function choose(options)
     end
     local all = servers()
     if not all[1] then
-        fail(1, "no server of this user runs; of one with a socket elsewhere give --control PATH")
+        fail(1, "no server of this user runs" .. others(options.command))
     end
     local found = options.name and matching(all, options.name) or all
     if not found[1] then

@@ -346,6 +346,41 @@ describe("the control socket", function()
                 process.run({ "status", tostring(one.pid) }, { env = session }).out)
         end)
 
+        it("by root when it is another user's, by the path that the command names", function()
+            if not as_root then
+                return pending "only root can be another user"
+            end
+            sys_stat.chmod(folder.path, 493) -- 0755: for that user
+            local path = folder:write("app.lua", app .. "mw.listen { port = 0 }")
+            local env_of_other = { RUNTIME_DIRECTORY = false, XDG_RUNTIME_DIR = false }
+            local one = process.start({ [0] = "setpriv", "--reuid=65534", "--regid=65534",
+                "--clear-groups", process.binary, path }, { env = env_of_other })
+            local ok, problem = pcall(function()
+                one:port()
+                local there = ("/tmp/moonwire-65534/%d.sock"):format(one.pid)
+                assert.is_true(process.exists(there))
+                fails(1, "no server of this user runs; of other users write moonwire status "
+                    .. "%-%-control PATH with %S", "status")
+                assert.truthy(run("status").err:find(there, 1, true))
+                assert.matches("pid " .. one.pid, run("status", "--control", there).out)
+                -- One that somebody else has put there is not shown, nor one of nobody.
+                for _, name in ipairs { "1.sock", "x.sock" } do
+                    local stranger = "/tmp/moonwire-65534/" .. name
+                    os.remove(stranger)
+                    unistd.link(there, stranger)
+                    assert.is_nil(run("status").err:find(stranger, 1, true))
+                    os.remove(stranger)
+                end
+                one:signal "TERM"
+                one:wait()
+                assert.is_nil(run("status").err:find(there, 1, true))
+            end)
+            one:finish()
+            os.remove(("/tmp/moonwire-65534/%d.sock"):format(one.pid))
+            os.remove "/tmp/moonwire-65534" -- when nobody else uses it
+            assert(ok, problem)
+        end)
+
         it("where --control says, and nowhere with none", function()
             local path = folder.path .. "/own.sock"
             local one = start { arguments = { "--control", path } }

@@ -446,6 +446,11 @@ long mw_control_find(char *out, size_t size)
     return control_find(out, size);
 }
 
+long mw_control_find_others(char *out, size_t size)
+{
+    return control_find_others(out, size);
+}
+
 int mw_control_ask(const char *path, const char *request, int found, char *why)
 {
     return control_ask(path, request, found, why);

@@ -185,6 +185,8 @@ void mw_stop(struct mw_worker *w);
 
 /* The paths of this user's control sockets, each with its NUL. Bytes; ERR_TOO_BIG. */
 long mw_control_find(char *out, size_t size);
+/* Of other users' servers, for the superuser, to be shown. */
+long mw_control_find_others(char *out, size_t size);
 /* Sends one request. found: the path is of mw_control_find. A descriptor; or an error, with one line in
  * why, of 256 bytes: ERR_NOT_FOUND when no server is there. */
 int mw_control_ask(const char *path, const char *request, int found, char *why);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,17 @@ static bool is_socket_name(const char *name)
     return digits > 0 && strcmp(name + digits, suffix) == 0;
 }
 
+/* Appends a path with its NUL. 0, or ERR_TOO_BIG. */
+static int append(char *out, size_t size, size_t *len, const char *path)
+{
+    size_t n = strlen(path) + 1;
+    if (n > size - *len)
+        return ERR_TOO_BIG;
+    memcpy(out + *len, path, n);
+    *len += n;
+    return 0;
+}
+
 long control_find(char *out, size_t size)
 {
     struct places p;
@@ -123,14 +135,53 @@ long control_find(char *out, size_t size)
         while (folder && !err && (entry = readdir(folder))) {
             if (!is_socket_name(entry->d_name))
                 continue;
-            int n = snprintf(out + len, size - len, "%s/%s", p.folders[i], entry->d_name);
-            if (n < CONTROL_PATH_BYTES && (size_t)n < size - len)
-                len += (size_t)n + 1;
-            else if (n < CONTROL_PATH_BYTES)
-                err = ERR_TOO_BIG;
+            char path[CONTROL_PATH_BYTES];
+            int n = snprintf(path, sizeof(path), "%s/%s", p.folders[i], entry->d_name);
+            if (n < CONTROL_PATH_BYTES)
+                err = append(out, size, &len, path);
         }
         if (folder)
             closedir(folder);
     }
+    return err ? err : (long)len;
+}
+
+/* ---- of others --------------------------------------------------------------------------------- */
+
+/* PID.sock of a process of the one who owns both the socket and its folder, which is closed to others. */
+static bool is_of_other(const char *path)
+{
+    char folder[CONTROL_PATH_BYTES], process[64];
+    struct stat of_socket, of_folder, of_process;
+    size_t len = strlen(path);
+    const char *slash = strrchr(path, '/');
+    if (len >= sizeof(folder) || !is_socket_name(slash + 1) || lstat(path, &of_socket))
+        return false;
+    snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+    snprintf(process, sizeof(process), "/proc/%.20s", slash + 1);
+    process[strcspn(process, ".")] = '\0';
+    if (lstat(folder, &of_folder) || stat(process, &of_process))
+        return false;
+    return S_ISSOCK(of_socket.st_mode) && S_ISDIR(of_folder.st_mode) &&
+           (of_folder.st_mode & 077) == 0 && of_folder.st_uid != geteuid() &&
+           of_socket.st_uid == of_folder.st_uid && of_process.st_uid == of_folder.st_uid;
+}
+
+long control_find_others(char *out, size_t size)
+{
+    static const char *const places[] = {"/run/*/moonwire/*.sock", "/run/user/*/moonwire/*.sock",
+                                         "/tmp/moonwire-*/*.sock"};
+    glob_t found = {0};
+    size_t len = 0;
+    long err = 0;
+    if (geteuid() != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        (void)glob(places[i], i ? GLOB_APPEND : 0, NULL, &found); /* what it found it keeps */
+    for (size_t i = 0; i < found.gl_pathc && !err; i++) {
+        if (is_of_other(found.gl_pathv[i]))
+            err = append(out, size, &len, found.gl_pathv[i]);
+    }
+    globfree(&found);
     return err ? err : (long)len;
 }

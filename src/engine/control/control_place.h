@@ -21,3 +21,8 @@ int control_place(char out[CONTROL_PATH_BYTES], char why[CONTROL_PATH_WHY_BYTES]
 /* Appends to out the paths of all sockets of this user's servers, each with its NUL, also of servers
  * that have died. Returns the bytes, ERR_TOO_BIG when they do not fit. */
 long control_find(char *out, size_t size) __attribute__((warn_unused_result));
+
+/* The same of other users' servers that run, in the places where these open theirs; 0 bytes but for the
+ * superuser. Only to be shown: that a user has a process and a socket with its number does not say that
+ * it is a moonwire, and what it answers is that user's to choose. */
+long control_find_others(char *out, size_t size) __attribute__((warn_unused_result));
