@@ -9,5 +9,5 @@
 
 /* 0: it is loaded, now or since an earlier call, and stays; else ERR_NOT_FOUND with one line in why.
  * A failure is not remembered: the next call tries again. Any thread may call it at any time. The
- * first takes some milliseconds. */
+ * first takes a millisecond or two. */
 int openssl_load(char why[TLS_WHY_BYTES]) __attribute__((warn_unused_result));
