@@ -13,22 +13,14 @@ local nothing = [[document.getElementById("board").getContext("2d")
     .getImageData(0, 0, 1600, 1000).data.every((c) => c === 0)]]
 
 describe("the board in a browser", function()
-    local chromium, board
-
-    setup(function()
-        chromium = browser.start()
-    end)
-
-    teardown(function()
-        chromium:stop()
-    end)
+    local chromium = browser.shared()
+    local board
 
     before_each(function()
         board = example.start "board"
     end)
 
     after_each(function()
-        chromium:close_pages()
         board:stop()
     end)
 

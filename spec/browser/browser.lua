@@ -1,6 +1,6 @@
 -- Pages in a real browser, for specs:
 --
---   local browser = require("spec.browser.browser").start()
+--   local browser = require("spec.browser.browser").start()   -- in a describe: shared()
 --   local page = browser:open("http://localhost:8080/")
 --   page:fill("#name", "Ada")          -- any method of Playwright's Page, with its arguments
 --   page:wait "document.title == 'x'"  -- until the expression is true
@@ -8,7 +8,9 @@
 --
 -- Nothing sleeps: every call waits for what it asks for, with a deadline that fails the spec.
 
+local busted = require "busted"
 local cjson = require "cjson"
+local files = require "spec.support.files"
 local mime = require "mime"
 local process = require "spec.support.process"
 local socket = require "socket"
@@ -26,7 +28,8 @@ function Page.__index(_, name)
     end
 end
 
-function M.start()
+-- Also one that was stopped.
+local function start(self)
     local listener = assert(socket.bind("127.0.0.1", 0))
     listener:settimeout(30)
     local _, port = listener:getsockname()
@@ -38,7 +41,27 @@ function M.start()
         error("the browser did not start: " .. driver.out .. driver.err, 0)
     end
     peer:settimeout(60)
-    return setmetatable({ driver = driver, peer = peer, calls = 0, pages = {} }, Browser)
+    self.driver, self.peer, self.calls, self.pages = driver, peer, 0, {}
+    return self
+end
+
+function M.start()
+    return start(setmetatable({}, Browser))
+end
+
+-- Within describe: one for all of its specs, each of which begins without pages.
+function M.shared()
+    local self = setmetatable({}, Browser)
+    busted.setup(function()
+        start(self)
+    end)
+    busted.teardown(function()
+        self:stop()
+    end)
+    busted.after_each(function()
+        self:close_pages()
+    end)
+    return self
 end
 
 function Browser:call(...)
@@ -65,7 +88,6 @@ function Browser:open(url, options)
     return page
 end
 
--- For after_each.
 function Browser:close_pages()
     for _, page in ipairs(self.pages) do
         page:leave()
@@ -102,10 +124,7 @@ end
 
 -- What was kept under that name, as a data: address.
 function M.kept(name)
-    local file = assert(io.open(("build/browser/%s.png"):format(name), "rb"))
-    local bytes = file:read "*a"
-    file:close()
-    return "data:image/png;base64," .. mime.b64(bytes)
+    return "data:image/png;base64," .. mime.b64(files.read(("build/browser/%s.png"):format(name)))
 end
 
 -- Closes the page.

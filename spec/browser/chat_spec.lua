@@ -23,22 +23,14 @@ local picture = [[<body style="margin:0;height:820px;display:flex;align-items:ce
     <img src="%s" style="width:352px;border-radius:28px;border:8px solid #0b0c10">]]
 
 describe("the chat in a browser", function()
-    local chromium, chat
-
-    setup(function()
-        chromium = browser.start()
-    end)
-
-    teardown(function()
-        chromium:stop()
-    end)
+    local chromium = browser.shared()
+    local chat
 
     before_each(function()
         chat = example.start("chat", { arguments = { "0", "0" } })
     end)
 
     after_each(function()
-        chromium:close_pages()
         chat:stop()
     end)
 

@@ -4,15 +4,14 @@ local browser = require "spec.browser.browser"
 local example = require "spec.examples.example"
 
 describe("the dashboard in a browser", function()
-    local chromium, dashboard
+    local chromium = browser.shared()
+    local dashboard
 
     setup(function()
-        chromium = browser.start()
         dashboard = example.start("dashboard", { arguments = { "0", "--workers", "2" } })
     end)
 
     teardown(function()
-        chromium:stop()
         dashboard:stop()
     end)
 

@@ -23,15 +23,8 @@ local phone = { locale = "en-GB", viewport = { width = 390, height = 780 },
     deviceScaleFactor = 2, hasTouch = true, isMobile = true }
 
 describe("the dev overlay in a browser", function()
-    local chromium, server
-
-    setup(function()
-        chromium = browser.start()
-    end)
-
-    teardown(function()
-        chromium:stop()
-    end)
+    local chromium = browser.shared()
+    local server
 
     local function start(listen)
         server = servers.start(chat, {
@@ -49,7 +42,6 @@ describe("the dev overlay in a browser", function()
     end)
 
     after_each(function()
-        chromium:close_pages()
         server:stop()
     end)
 

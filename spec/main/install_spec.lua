@@ -2,26 +2,10 @@
 
 local cjson = require "cjson"
 local process = require "spec.support.process"
+local read = require("spec.support.files").read
 
 describe("make install", function()
-    local folder
-
-    before_each(function()
-        folder = process.folder()
-    end)
-
-    after_each(function()
-        folder:remove()
-    end)
-
-    local function read(path)
-        local file = io.open(path, "rb")
-        local text = file and file:read "*a"
-        if file then
-            file:close()
-        end
-        return text
-    end
+    local folder = process.fresh_folder()
 
     -- Of what is built already; not with the flags of a make that runs these specs.
     local function make(goal)
@@ -31,7 +15,7 @@ describe("make install", function()
     end
 
     it("brings what the documents promise, and make uninstall takes it away", function()
-        if not read "build/moonwire" then
+        if not process.exists "build/moonwire" then
             pending "build/moonwire is not built"
             return
         end
@@ -51,7 +35,8 @@ describe("make install", function()
         -- What an editor reads that opens the folder of the examples.
         local settings = cjson.decode(read(root .. "share/moonwire/examples/.luarc.json"))
         for _, library in ipairs(settings["workspace.library"]) do
-            assert.is_truthy(read(root .. "share/moonwire/examples/" .. library .. "/moonwire.lua"))
+            local path = root .. "share/moonwire/examples/" .. library .. "/moonwire.lua"
+            assert.is_true(process.exists(path), path)
         end
         assert.equal(0, process.run({ [0] = root .. "bin/moonwire", "--version" }).status)
         make "uninstall"

@@ -12,15 +12,11 @@ mw.ws("/chat/:room", { on_message = function(ws, data) ws:send(data) end })
 ]]
 
 describe("moonwire", function()
-    local folder, path
+    local folder = process.fresh_folder()
+    local path
 
     before_each(function()
-        folder = process.folder()
         path = folder:write("app.lua", app)
-    end)
-
-    after_each(function()
-        folder:remove()
     end)
 
     -- One line on standard error, nothing on standard output, and the status.

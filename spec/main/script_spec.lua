@@ -4,15 +4,7 @@
 local process = require "spec.support.process"
 
 describe("A script", function()
-    local folder
-
-    before_each(function()
-        folder = process.folder()
-    end)
-
-    after_each(function()
-        folder:remove()
-    end)
+    local folder = process.fresh_folder()
 
     local function run(arguments)
         return process.run(arguments)

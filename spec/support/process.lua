@@ -7,6 +7,8 @@
 --
 -- Nothing here sleeps: every wait is for a line or an end, with a deadline that fails the spec.
 
+local busted = require "busted"
+local files = require "spec.support.files"
 local poll = require "posix.poll"
 local posix_signal = require "posix.signal"
 local stdlib = require "posix.stdlib"
@@ -219,20 +221,40 @@ function M.eventually(fn)
     error("in vain for " .. deadline_seconds .. " s", 2)
 end
 
+local Folder = {}
+Folder.__index = Folder
+
+-- The file's path.
+function Folder:write(name, text)
+    local path = self.path .. "/" .. name
+    files.write(path, text)
+    return path
+end
+
+function Folder:remove()
+    os.execute(("rm -rf '%s'"):format(self.path))
+end
+
+local function make_folder(self)
+    self.path = assert(stdlib.mkdtemp "/tmp/moonwire-spec-XXXXXX")
+    return self
+end
+
 -- A folder that is removed, with what is in it, by folder:remove().
 function M.folder()
-    local path = assert(stdlib.mkdtemp "/tmp/moonwire-spec-XXXXXX")
-    local folder = { path = path }
-    function folder:write(name, text)
-        local file = assert(io.open(self.path .. "/" .. name, "wb"))
-        file:write(text)
-        file:close()
-        return self.path .. "/" .. name
-    end
-    function folder:remove()
-        os.execute(("rm -rf '%s'"):format(self.path))
-    end
-    return folder
+    return make_folder(setmetatable({}, Folder))
+end
+
+-- Within describe: a new one for each of its specs, removed after it.
+function M.fresh_folder()
+    local self = setmetatable({}, Folder)
+    busted.before_each(function()
+        make_folder(self)
+    end)
+    busted.after_each(function()
+        self:remove()
+    end)
+    return self
 end
 
 function M.exists(path)
