@@ -1,6 +1,9 @@
 -- What open connections cost, and that what they share is each one's own.
 
-local start = require("spec.support.server").start
+local certificates = require "spec.support.certificates"
+local servers = require "spec.support.server"
+
+local start = servers.start
 
 -- Bytes of the process that are in memory and its own.
 local function resident(server)
@@ -87,5 +90,29 @@ describe("Open connections", function()
                 assert.is_true(bare < 300, ("%d bytes"):format(bare))
                 assert.is_true(with_state < 650, ("%d bytes with a state"):format(with_state))
             end)
+
+        it("cost less than 1,500 bytes each over TLS 1.3", function()
+            server = servers.start([[
+                local mw = require "moonwire"
+                mw.ws("/", { on_message = function() end })
+                mw.listen { port = 0, host = "127.0.0.1", tls = { cert = "a.pem", key = "a.key" } }
+            ]], {
+                listen = {},
+                setup = function(folder)
+                    certificates.make(folder.path, "a", { "a.test" })
+                end,
+            })
+            local peers, least = {}, math.huge
+            -- The first 256 make the worker's cipher contexts.
+            for _ = 1, 4 do
+                local before = resident(server)
+                for _ = 1, 150 do
+                    peers[#peers + 1] = assert(server:websocket("/", { tls = {} }))
+                end
+                least = math.min(least, (resident(server) - before) / 150)
+            end
+            assert.equal("TLSv1.3", peers[1].socket:version())
+            assert.is_true(least < 1500, ("%d bytes"):format(least))
+        end)
     end
 end)
