@@ -1,4 +1,5 @@
-/* One TLS connection. OpenSSL talks to the socket through a BIO of our own, for three reasons.
+/* One TLS connection. OpenSSL talks to the socket through a BIO of our own, for three reasons; what it
+ * leaves to us after a handshake (tls_takeover.h) goes the same ways.
  *
  * - Fewer system calls: what one recv() brings is decrypted at once, and the records of one write
  *   leave with one send(). OpenSSL alone would call recv() twice and send() once for each record.
@@ -249,7 +250,6 @@ void tls_free(struct tls_session *s)
 {
     if (!s)
         return;
-    tls_takeover_forget(s);
     if (s->traffic)
         tls_traffic_deinit(s->traffic);
     free(s->traffic);
@@ -257,6 +257,7 @@ void tls_free(struct tls_session *s)
         free(SSL_get_app_data(s->ssl)); /* of tls_client.c: what s->error may be */
     SSL_free(s->ssl);
     ERR_clear_error();
+    tls_takeover_forget(s);
     buffer_deinit(&s->unsent);
     tls_context_unref(s->context);
     free(s->peer);

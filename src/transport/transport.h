@@ -22,7 +22,7 @@ struct transport {
 };
 
 /* TLS decrypts everything that one recv() brings in one call if the buffer has this many bytes;
- * into smaller ones it reads record by record, with two system calls for each. */
+ * smaller ones cost it more system calls, or a copy. */
 enum { TRANSPORT_READ_BYTES = 65536 };
 
 /* Bytes read (> 0); 0: the peer ended its side (FIN or, on TLS, close_notify); ERR_AGAIN; ERR_IO: a
