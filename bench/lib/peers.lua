@@ -102,6 +102,16 @@ peers.lws = {
     end,
 }
 
+--- A peer that the user brought, with bench/run --peer.
+function M.add(name, command)
+    peers[name] = {
+        prepare = function() end,
+        version = function()
+            return ("%s: %s, from --peer"):format(name, command)
+        end,
+    }
+end
+
 function M.is_peer(server)
     return peers[server] ~= nil
 end

@@ -241,7 +241,7 @@ local function bar(y, server, ratio)
         label = label .. " (cut off)"
     end
     return ('<rect x="%d" y="%.1f" width="%.1f" height="%d" fill="%s"/>'):format(LEFT, y, length,
-        BAR - 2, COLOURS[server] or "#888888") ..
+        BAR - 2, COLOURS[server] or "#d9822b") ..
         text_at(LEFT + length + 5, y + BAR - 4, label, 'font-size="10" fill="#444444"')
 end
 

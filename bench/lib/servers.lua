@@ -47,6 +47,20 @@ local servers = {
     end,
 }
 
+--- One more server, a program of the user's that takes the arguments of peers/lws.c: MODE PORT, and
+--- for tls CERT KEY. command is split at spaces.
+function M.add(name, command)
+    servers[name] = function(row, port)
+        local argv = {}
+        for word in command:gmatch "%S+" do
+            argv[#argv + 1] = word
+        end
+        argv[#argv + 1] = row.app
+        argv[#argv + 1] = port
+        return with_certificate(argv, row.app)
+    end
+end
+
 --- Whether that server has a part in that row.
 function M.takes_part(server, row)
     if row.only and row.only ~= server then

@@ -19,13 +19,14 @@ static void compare(const uint8_t *frame, size_t begin, size_t end, size_t at, c
     }
 }
 
-unsigned check_exact(struct check *c, const struct cycle *expected, const uint8_t *data, size_t len)
+unsigned check_exact(struct check *c, struct cycle *expected, const uint8_t *data, size_t len)
 {
     unsigned done = 0;
     while (len > 0) {
         const uint8_t *frame = expected->bytes + expected->offset[c->message];
         size_t size = expected->offset[c->message + 1] - expected->offset[c->message];
         size_t part = size - c->at < len ? size - c->at : len;
+        cycle_number(expected, c->message, c->number);
         compare(frame, 0, size < HEAD ? size : HEAD, c->at, data, part);
         compare(frame, size > TAIL ? size - TAIL : 0, size, c->at, data, part);
         data += part;
@@ -34,6 +35,7 @@ unsigned check_exact(struct check *c, const struct cycle *expected, const uint8_
         if (c->at == size) {
             c->at = 0;
             c->message = (c->message + 1) % expected->count;
+            c->number += c->step;
             done++;
         }
     }

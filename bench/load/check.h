@@ -10,13 +10,14 @@
 struct check {
     unsigned message; /* the one that comes next, in [0, count) */
     size_t at;        /* bytes of it that were seen */
+    uint32_t number;  /* that it carries */
+    uint32_t step;    /* from one message's number to the next one's */
 };
 
 /* The server answers a known message with known bytes, so the reply stream is known to the byte:
- * compares it with the cycle: of each frame the head, the first and the last 64 payload bytes.
+ * compares it with the cycle, which it numbers: of each frame the head, the first and the last 64 payload bytes.
  * Returns how many frames ended in data. Fails on a difference. */
-unsigned check_exact(struct check *c, const struct cycle *expected, const uint8_t *data,
-                     size_t len);
+unsigned check_exact(struct check *c, struct cycle *expected, const uint8_t *data, size_t len);
 
 /* A compressed reply's bytes are the server's choice: they are inflated and compared whole. */
 struct check_inflate;

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NUMBER_BYTES = 8 };
+
+static const uint8_t KEY[4] = {0x37, 0xfa, 0x21, 0x3d};
+
 size_t frame_head_size(size_t payload, bool masked)
 {
     size_t length = payload < 126 ? 0 : payload < 65536 ? 2 : 8;
@@ -24,16 +28,15 @@ static uint8_t *write_length(uint8_t *out, size_t payload, uint8_t mask_bit)
 
 size_t frame_write(uint8_t *out, struct framing f, const uint8_t *payload, size_t size)
 {
-    static const uint8_t key[4] = {0x37, 0xfa, 0x21, 0x3d};
     uint8_t *p = out;
     *p++ = (uint8_t)(0x80 | (f.compressed ? 0x40 : 0) | f.opcode);
     p = write_length(p, size, f.masked ? 0x80 : 0);
     if (f.masked) {
-        memcpy(p, key, 4);
+        memcpy(p, KEY, 4);
         p += 4;
     }
     for (size_t i = 0; i < size; i++) {
-        *p++ = f.masked ? payload[i] ^ key[i & 3] : payload[i];
+        *p++ = f.masked ? payload[i] ^ KEY[i & 3] : payload[i];
     }
     return (size_t)(p - out);
 }
@@ -67,6 +70,26 @@ void cycle_init_from(struct cycle *c, unsigned count, unsigned spare, struct fra
     }
 }
 
+/* Four bits to a byte, the low ones first, so that numbers that follow each other differ early. */
+static uint64_t spread(uint32_t number)
+{
+    uint64_t x = number;
+    x = (x | x << 16) & 0x0000ffff0000ffff;
+    x = (x | x << 8) & 0x00ff00ff00ff00ff;
+    return (x | x << 4) & 0x0f0f0f0f0f0f0f0f;
+}
+
+void cycle_number(struct cycle *c, unsigned i, uint32_t number)
+{
+    if (c->number_at == 0) {
+        return;
+    }
+    uint32_t key;
+    memcpy(&key, c->key, sizeof key);
+    uint64_t letters = (spread(number) + 0x6161616161616161) ^ ((uint64_t)key << 32 | key);
+    memcpy(c->bytes + c->offset[i] + c->number_at, &letters, NUMBER_BYTES);
+}
+
 void cycle_init(struct cycle *c, unsigned count, unsigned spare, struct framing f, size_t payload)
 {
     uint8_t **payloads = calloc(count, sizeof *payloads);
@@ -85,6 +108,12 @@ void cycle_init(struct cycle *c, unsigned count, unsigned spare, struct framing 
         }
     }
     cycle_init_from(c, count, spare, f, payloads, sizes);
+    if (payload > NUMBER_BYTES) {
+        c->number_at = frame_head_size(payload, f.masked) + 1;
+        for (unsigned i = 0; i < sizeof c->key && f.masked; i++) {
+            c->key[i] = KEY[(1 + i) & 3];
+        }
+    }
     for (unsigned i = 0; i < count; i++) {
         free(payloads[i]);
     }

@@ -34,10 +34,27 @@ struct echo {
     struct cycle expect;
     struct chat chat;
     bool deflate;
+    size_t frame; /* bytes of one that is sent, when they are not compressed */
     struct talker *talkers;
     struct window window;
     uint8_t *room;
 };
+
+/* The n-th message that this connection sends. All connections send from the same bytes, so each
+ * writes its numbers before it sends, and again what it has sent in part. */
+static uint32_t number_of(const struct echo *e, const struct talker *t, unsigned n)
+{
+    return n * e->o->connections + (uint32_t)(t - e->talkers);
+}
+
+static void number_unsent(struct echo *e, struct talker *t)
+{
+    unsigned frames = (unsigned)((t->unsent + e->frame - 1) / e->frame);
+    unsigned first = t->issued - frames;
+    for (unsigned i = 0; i < frames; i++) {
+        cycle_number(&e->send, first % e->send.count + i, number_of(e, t, first + i));
+    }
+}
 
 static void flush(struct echo *e, struct talker *t)
 {
@@ -45,6 +62,9 @@ static void flush(struct echo *e, struct talker *t)
     size_t round = cycle_round(&e->send);
     while (t->unsent > 0) {
         size_t ahead = laid_out - t->out_at;
+        if (!e->deflate) {
+            number_unsent(e, t);
+        }
         ssize_t n =
             conn_write(&t->conn, e->send.bytes + t->out_at, t->unsent < ahead ? t->unsent : ahead);
         if (n < 0) {
@@ -117,6 +137,7 @@ static void prepare_messages(struct echo *e)
     }
     unsigned count = cycle_count(o->size);
     cycle_init(&e->send, count, o->inflight, f, o->size);
+    e->frame = e->send.offset[1];
     f.masked = o->raw; /* a raw server gives back the very bytes */
     cycle_init(&e->expect, count, 1, f, o->size);
 }
@@ -132,6 +153,8 @@ static void open_talkers(struct echo *e, SSL_CTX *tls)
         struct talker *t = &e->talkers[i];
         conn_open(&t->conn, o->idle + i, o, tls, e->deflate);
         conn_watch(e->epoll, &t->conn, t);
+        t->check.number = number_of(e, t, 0);
+        t->check.step = o->connections;
         t->sent_ns = calloc(o->inflight, sizeof *t->sent_ns);
         if (!t->sent_ns) {
             fail("out of memory");

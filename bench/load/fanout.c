@@ -62,11 +62,20 @@ static void flush(struct fanout *f, unsigned index)
     conn_want_send(f->epoll, &s->conn, s, l->unsent > 0);
 }
 
+/* The n-th message of a publisher. */
+static uint32_t number_of(unsigned index, uint32_t n)
+{
+    return n * TAGS + index;
+}
+
 static void publish(struct fanout *f, unsigned index)
 {
     struct lane *l = &f->lanes[index];
     /* A lone publisher walks the cycle, so that order shows; of many, each has its own letter. */
     unsigned message = f->o->publishers == 1 ? l->published % TAGS : index;
+    for (unsigned i = 0; i < f->o->burst; i++) {
+        cycle_number(&f->send, message + i, number_of(index, l->published + i));
+    }
     l->out_at = f->send.offset[message];
     l->unsent = f->send.offset[message + f->o->burst] - l->out_at;
     l->published += f->o->burst;
@@ -77,9 +86,15 @@ static void publish(struct fanout *f, unsigned index)
     flush(f, index);
 }
 
+/* Whose message it is. */
+static unsigned lane_of(const struct fanout *f, const struct subscriber *s)
+{
+    return f->o->publishers == 1 ? 0 : s->message;
+}
+
 static void delivered(struct fanout *f, struct subscriber *s)
 {
-    unsigned index = f->o->publishers == 1 ? 0 : s->message;
+    unsigned index = lane_of(f, s);
     struct lane *l = &f->lanes[index];
     uint32_t nth = s->got[index]++;
     if (nth >= l->published) {
@@ -103,7 +118,9 @@ static void check_part(struct fanout *f, struct subscriber *s, const uint8_t *da
             fail("a delivery that nobody published");
         }
     }
+    unsigned index = lane_of(f, s);
     const uint8_t *frame = f->expect.bytes + f->expect.offset[s->message];
+    cycle_number(&f->expect, s->message, number_of(index, s->got[index]));
     if (memcmp(frame + s->at, data, len) != 0) {
         fail("a delivery differs from what was published");
     }
