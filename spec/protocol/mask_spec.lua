@@ -66,6 +66,20 @@ describe("mask", function()
             end
         end)
 
+        it("§8.1 tells ASCII from the rest, wherever it is, as " .. form, function()
+            for len = 0, 200, 3 do
+                local text = ("a\127\0"):rep(67):sub(1, len)
+                local on_wire = expected(text, 1)
+                local data = core.copy(on_wire)
+                assert.is_true(C.mask_apply_as(C[form], data, len, key, 1))
+                for at = 0, len - 1 do
+                    data = core.copy(on_wire)
+                    data[at] = bit.bxor(data[at], 0x80)
+                    assert.is_false(C.mask_apply_as(C[form], data, len, key, 1))
+                end
+            end
+        end)
+
         it("§5.3 begins at every byte of the key as " .. form, function()
             for offset = 0, 8 do
                 assert.are.equal(expected(sample, offset), masked(C[form], sample, offset, 1))
@@ -90,6 +104,13 @@ describe("mask", function()
                 C.mask_apply(block + 1, len, key, offset)
                 assert.are.equal("#" .. expected(text, offset) .. "#", core.string(block, len + 2))
             end
+        end
+    end)
+
+    it("§8.1 never takes for ASCII what is not", function()
+        for len = 1, 300 do
+            local data = core.copy(expected(("a"):rep(len - 1) .. "\255", 0))
+            assert.is_false(C.mask_apply(data, len, key, 0))
         end
     end)
 

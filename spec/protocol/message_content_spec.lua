@@ -61,6 +61,17 @@ describe("message", function()
             end
         end)
 
+        it("§8.1 refuses long ASCII within a character, and a bad byte in it", function()
+            local long = ("a"):rep(300)
+            expect({ { TEXT, "\206", fin = false }, { CONTINUATION, long } }, {}, "ERR_UTF8",
+                "a text message is not UTF-8")
+            for at = 0, 300, 60 do
+                expect({ { TEXT, long:sub(1, at) .. "\255" .. long:sub(at + 1) } }, {}, "ERR_UTF8")
+            end
+            expect({ { TEXT, long .. "\206" } }, {}, "ERR_UTF8",
+                "a text message ends within a character")
+        end)
+
         it("§8.1 starts anew with each message", function()
             expect({ { TEXT, "é" }, { TEXT, "\169" } }, { "text:é" }, "ERR_UTF8")
         end)

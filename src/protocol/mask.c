@@ -18,11 +18,15 @@ void mask_apply_scalar(uint8_t *data, size_t len, const uint8_t key[4], size_t o
     }
 }
 
-/* The forms below take the key as it lies over data[0..4). Each returns how many bytes it did, a
- * multiple of 4, so that the key lies over the rest in the same way. */
+static const uint64_t top_bits = 0x8080808080808080;
 
-static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4])
+/* The forms below take the key as it lies over data[0..4). Each returns how many bytes it did, a
+ * multiple of 4, so that the key lies over the rest in the same way. *ascii becomes false when a byte
+ * with its top bit set came out. */
+
+static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4], bool *ascii)
 {
+    uint64_t seen = 0;
     uint64_t word;
     uint64_t pattern;
     memcpy(&pattern, key, 4);
@@ -31,6 +35,7 @@ static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4])
     for (; len - at >= sizeof word; at += sizeof word) {
         memcpy(&word, data + at, sizeof word);
         word ^= pattern;
+        seen |= word;
         memcpy(data + at, &word, sizeof word);
     }
     if (len - at >= 4) {
@@ -39,29 +44,36 @@ static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4])
         memcpy(&half_pattern, key, 4);
         memcpy(&half, data + at, 4);
         half ^= half_pattern;
+        seen |= half;
         memcpy(data + at, &half, 4);
         at += 4;
     }
+    *ascii = *ascii && (seen & top_bits) == 0;
     return at;
 }
 
 #if defined(__x86_64__)
-static size_t apply_sse2(uint8_t *data, size_t len, const uint8_t key[4])
+static size_t apply_sse2(uint8_t *data, size_t len, const uint8_t key[4], bool *ascii)
 {
+    __m128i seen = _mm_setzero_si128();
     int word;
     memcpy(&word, key, sizeof word);
     __m128i pattern = _mm_set1_epi32(word);
     size_t at = 0;
     for (; len - at >= 16; at += 16) {
         __m128i *place = (__m128i *)(void *)(data + at);
-        _mm_storeu_si128(place, _mm_xor_si128(_mm_loadu_si128(place), pattern));
+        __m128i bytes = _mm_xor_si128(_mm_loadu_si128(place), pattern);
+        seen = _mm_or_si128(seen, bytes);
+        _mm_storeu_si128(place, bytes);
     }
+    *ascii = *ascii && _mm_movemask_epi8(seen) == 0;
     return at;
 }
 
 __attribute__((target("avx2"))) static size_t apply_avx2(uint8_t *data, size_t len,
-                                                         const uint8_t key[4])
+                                                         const uint8_t key[4], bool *ascii)
 {
+    __m256i seen = _mm256_setzero_si256();
     int word;
     memcpy(&word, key, sizeof word);
     __m256i pattern = _mm256_set1_epi32(word);
@@ -70,9 +82,11 @@ __attribute__((target("avx2"))) static size_t apply_avx2(uint8_t *data, size_t l
         __m256i *place = (__m256i *)(void *)(data + at);
         __m256i a = _mm256_xor_si256(_mm256_loadu_si256(place), pattern);
         __m256i b = _mm256_xor_si256(_mm256_loadu_si256(place + 1), pattern);
+        seen = _mm256_or_si256(seen, _mm256_or_si256(a, b));
         _mm256_storeu_si256(place, a);
         _mm256_storeu_si256(place + 1, b);
     }
+    *ascii = *ascii && _mm256_movemask_epi8(seen) == 0;
     return at;
 }
 #endif
@@ -150,14 +164,24 @@ enum mask_form mask_form_best(void)
 #endif
 }
 
+static bool is_ascii(const uint8_t *data, size_t len)
+{
+    uint8_t seen = 0;
+    for (size_t i = 0; i < len; i++) {
+        seen |= data[i];
+    }
+    return seen < 0x80;
+}
+
 /* Never inlined: short messages would save and restore the registers that only long ones need. */
-__attribute__((noinline)) void mask_apply_as(enum mask_form form, uint8_t *data, size_t len,
+__attribute__((noinline)) bool mask_apply_as(enum mask_form form, uint8_t *data, size_t len,
                                              const uint8_t key[4], size_t offset)
 {
     if (form == MASK_SCALAR || len == 0) {
         mask_apply_scalar(data, len, key, offset);
-        return;
+        return is_ascii(data, len);
     }
+    bool ascii = true;
     uint8_t turned[4];
     for (size_t i = 0; i < 4; i++) {
         turned[i] = key[(offset + i) % 4];
@@ -165,25 +189,26 @@ __attribute__((noinline)) void mask_apply_as(enum mask_form form, uint8_t *data,
     size_t done = 0;
 #if defined(__x86_64__)
     if (form == MASK_AVX2) {
-        done = apply_avx2(data, len, turned);
+        done = apply_avx2(data, len, turned, &ascii);
     }
     if (form >= MASK_SSE2) {
-        done += apply_sse2(data + done, len - done, turned);
+        done += apply_sse2(data + done, len - done, turned, &ascii);
     }
 #endif
-    done += apply_words(data + done, len - done, turned);
+    done += apply_words(data + done, len - done, turned, &ascii);
     mask_apply_scalar(data + done, len - done, turned, 0);
+    return ascii && is_ascii(data + done, len - done);
 }
 
-void mask_apply(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
+bool mask_apply(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
 {
 #if defined(__x86_64__)
     if (len <= SHORT_MAX) {
         apply_short(data, len, key, offset);
-        return;
+        return false;
     }
-    mask_apply_as(len < AVX2_MIN ? MASK_SSE2 : mask_form_best(), data, len, key, offset);
+    return mask_apply_as(len < AVX2_MIN ? MASK_SSE2 : mask_form_best(), data, len, key, offset);
 #else
-    mask_apply_as(mask_form_best(), data, len, key, offset);
+    return mask_apply_as(mask_form_best(), data, len, key, offset);
 #endif
 }

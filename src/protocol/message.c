@@ -230,13 +230,12 @@ static uint8_t *take_payload(const struct message_partial *p, uint8_t **data, si
     return piece;
 }
 
-/* Unmasks the next n bytes of the frame under way. */
-static void open_payload(struct message_partial *p, uint8_t *piece, size_t n)
+/* Unmasks the next n bytes of the frame under way. True: they are ASCII. False: who knows. */
+static bool open_payload(struct message_partial *p, uint8_t *piece, size_t n)
 {
-    if (p->frame.masked) {
-        mask_apply(piece, n, p->frame.key, (size_t)(p->done % 4));
-    }
+    bool ascii = p->frame.masked && mask_apply(piece, n, p->frame.key, (size_t)(p->done % 4));
     p->done += n;
+    return ascii;
 }
 
 static bool frame_is_whole(const struct message_partial *p)
@@ -361,8 +360,10 @@ static int open_data(struct message_partial *p, uint8_t *piece, size_t n, const 
     int rc = 0;
     while (n > 0 && rc == 0) {
         size_t step = n < LOOK_BYTES ? n : LOOK_BYTES;
-        open_payload(p, piece, step);
-        rc = check_text(p, piece, step, why);
+        bool ascii = open_payload(p, piece, step);
+        if (!ascii || !utf8_complete(&p->utf8)) {
+            rc = check_text(p, piece, step, why);
+        }
         advance(&piece, &n, step);
     }
     return rc;
@@ -549,12 +550,10 @@ static int read_whole(const struct message_rules *rules, uint8_t *payload, size_
                       size_t *len, struct message *out, const char **why)
 {
     uint8_t kind = **data & 0x0f;
-    if (rules->from_client) {
-        mask_apply(payload, n, payload - 4, 0);
-    }
+    bool ascii = rules->from_client && mask_apply(payload, n, payload - 4, 0);
     advance(data, len, (size_t)(payload - *data) + n);
     struct utf8 text = {0};
-    if (kind == MESSAGE_TEXT && utf8_check(&text, payload, n) != 0) {
+    if (kind == MESSAGE_TEXT && !ascii && utf8_check(&text, payload, n) != 0) {
         return refuse_text(why);
     }
     if (!utf8_complete(&text)) {
