@@ -4,6 +4,7 @@
 local ffi = require "ffi"
 
 ffi.cdef(require "moonwire.cdef")
+package.loaded["moonwire.cdef"] = nil -- 22 KB that nobody reads again
 
 local M = {
     C = ffi.C,
