@@ -13,46 +13,25 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "protocol/sha1.h"
+#include "engine/reload/file.h"
 
 enum {
     MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF |
-           IN_ONLYDIR,
-    READ_BYTES = 65536
+           IN_ONLYDIR
 };
 
 static const double settle_seconds = 0.02;
 
 /* ---- contents -------------------------------------------------------------------------------- */
 
-static int read_whole(struct buffer *out, int fd)
-{
-    for (;;) {
-        if (buffer_reserve(out, READ_BYTES) < 0)
-            return ERR_MEMORY;
-        ssize_t n = read(fd, out->data + out->len, READ_BYTES);
-        if (n == 0)
-            return 0;
-        if (n < 0)
-            return ERR_IO;
-        out->len += (size_t)n;
-    }
-}
-
 void watch_digest(const char *path, char out[SITE_DIGEST_BYTES])
 {
     struct buffer whole = {0};
-    struct stat st;
+    struct file_state state;
     out[0] = '\0';
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && read_whole(&whole, fd) == 0) {
-        uint8_t digest[SHA1_BYTES];
-        sha1(digest, whole.data, whole.len);
-        for (size_t i = 0; i < SHA1_BYTES; i++)
-            snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    }
-    if (fd >= 0)
-        close(fd);
+    int err = file_read(&whole, &state, path, SIZE_MAX);
+    if (err == 0 || err == ERR_AGAIN) /* what changes once more is looked at again */
+        file_digest(out, whole.data, whole.len);
     buffer_deinit(&whole);
 }
 
