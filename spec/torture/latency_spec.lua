@@ -1,6 +1,7 @@
 -- How long from the save to the first event that the new code handles, and how long the switch
 -- holds an event up, with ten thousand connections (bench/load/reload.c).
 
+local big_app = require "spec.torture.big_app"
 local cjson = require "cjson"
 local figures = require "spec.torture.figures"
 local read = require("spec.support.files").read
@@ -25,6 +26,10 @@ for _, case in ipairs {
     { "2 workers and an eager on_reload", "2",
         read "bench/apps/reload.lua":gsub('mw%.ws "/"', 'mw.ws("/", { reload = "eager" })')
         .. eager },
+    { "1 worker and an app of 13,000 lines", "1",
+        big_app.after(read "bench/apps/reload.lua", 13000) },
+    { "2 workers and an app of 13,000 lines", "2",
+        big_app.after(read "bench/apps/reload.lua", 13000) },
 } do
     describe("an edit, with " .. case[1] .. ",", function()
         local server
