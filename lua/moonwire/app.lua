@@ -23,6 +23,7 @@ local M = {}
 local main -- the task of the app's file
 local main_path
 local serves, loading = false, false
+local LINES_MAX = 2 ^ 31 -- of a file
 local standard_input -- what was read from it
 
 -- The first line is for the terminal; the rest is logged at debug level.
@@ -150,7 +151,8 @@ local function run_again(app, chunk, path, arguments)
         return one_line(placed(problem.text, path), problem.trace)
     end
     local problem = app:declare(app.site)
-    if not problem and app.files[1] and not app.files[1].text:find "%S" then
+    local file = #app.plan == 0 and app.files[1]
+    if not problem and file and not generation.lines_of(file, 1, LINES_MAX):find "%S" then
         problem = path .. ": the file is empty"
     end
     return problem and one_line(problem)
@@ -160,20 +162,21 @@ end
 local function excerpt(app, problem)
     local path, at = problem:match "^(.-):(%d+): "
     at = tonumber(at)
-    for _, file in ipairs(app.files) do
-        if file.path == path and file.text then
-            local out, number = {}, 0
-            for line in (file.text .. "\n"):gmatch "([^\n]*)\n" do
-                number = number + 1
-                if math.abs(number - at) <= 1 and (line ~= "" or number == at) then
-                    out[#out + 1] = ("\n%s %4d | %s"):format(number == at and ">" or " ", number,
-                        line:sub(1, 160))
-                end
-            end
-            return table.concat(out)
+    local file = path and at < LINES_MAX and app.file_at[path]
+    local first = file and math.max(at - 1, 1)
+    local lines = file and generation.lines_of(file, first, at + 2 - first)
+    if not lines then
+        return ""
+    end
+    local out, number = {}, first - 1
+    for line in (lines .. "\n"):gmatch "([^\n]*)\n" do
+        number = number + 1
+        if line ~= "" or number == at then
+            out[#out + 1] = ("\n%s %4d | %s"):format(number == at and ">" or " ", number,
+                line:sub(1, 160))
         end
     end
-    return ""
+    return table.concat(out)
 end
 
 --- The same for a site that may take the place of the one that serves, with no effect until commit.

@@ -2,6 +2,8 @@
 -- its generation, and its modules are read again by the next one; moonwire's and the C modules,
 -- which package.loaded has, are shared by all.
 
+local native = require "moonwire.native"
+
 local M = {}
 
 local loading = {} -- in the place of a module whose file runs
@@ -15,15 +17,24 @@ local function read(path)
     return text
 end
 
--- A file's code, with the environment's globals; nil and a text. A first line that begins with # is
--- the system's, as for loadfile.
-local function compile(env, generation, path)
+local function parse(generation, path)
     local text = read(path)
     generation:found_file(path, text)
     if not text then
         return nil, ("cannot read %s"):format(path)
     end
-    local chunk, problem = loadstring(text:gsub("^#[^\n]*", "", 1), "@" .. path)
+    return loadstring(text, "@" .. path)
+end
+
+-- A file's code, with the environment's globals; nil and a text. When the app is loaded again it
+-- was most often parsed before, beside the event loop (src/engine/reload/sources.h).
+local function compile(env, generation, path)
+    local digest, chunk, problem = native.load_ahead(path)
+    if digest then
+        generation:found_ahead(path, digest)
+    else
+        chunk, problem = parse(generation, path)
+    end
     if chunk then
         setfenv(chunk, env)
     end
@@ -142,7 +153,8 @@ local function add_loaders(env, generation)
     end
 end
 
---- The globals for a generation. It must have found_file(path, text), folder and api.
+--- The globals for a generation. It must have found_file(path, text), found_ahead(path,
+-- digest), folder and api.
 function M.new(generation)
     local env = {}
     for name, value in pairs(_G) do

@@ -49,7 +49,7 @@ function M.new(path, make_api)
         limits = {},
         timers = {},
         routes = {},       -- records by the site's index, from 0
-        files = {},        -- { path, sha1, text (while it is loaded) }
+        files = {},        -- { path, sha1, text (while it is loaded, if it was parsed here) }
         file_at = {},      -- the same by path
         kept = {},         -- what mw.keep made while it was loaded
         deferred = {},     -- functions: what the top level wants done when it serves
@@ -118,6 +118,26 @@ function Generation:found_file(path, text)
         note_file(self, path, sha1, self.collecting and text)
     end
     C.mw_site_file(worker, self.site, path, sha1)
+end
+
+-- The same, when it was read before the app was loaded.
+function Generation:found_ahead(path, sha1)
+    note_file(self, path, sha1, nil)
+    C.mw_site_file(worker, self.site, path, sha1)
+end
+
+local length = ffi.new "size_t[1]"
+local begin = ffi.new "const char *[1]"
+
+-- So many lines of a file, from one of them on, as they were read; nil when they are not known. For
+-- one of the generation that is loaded.
+function M.lines_of(file, first, count)
+    local text = file.text or C.mw_source_text(worker, file.path, length)
+    if text == nil then
+        return nil
+    end
+    local len = C.mw_lines(text, file.text and #file.text or length[0], first, count, begin)
+    return len >= 0 and ffi.string(begin[0], len) or nil
 end
 
 -- The table that every generation finds under this name.

@@ -9,6 +9,7 @@ package.loaded["moonwire.cdef"] = nil -- 22 KB that nobody reads again
 local M = {
     C = ffi.C,
     worker = nil, -- struct mw_worker *
+    load_ahead = nil, -- function, src/script/state.c: digest, function or nil, problem; or nothing
 
     -- enum error of src/base/error.h
     ERR_MEMORY = -1,
@@ -20,8 +21,9 @@ local M = {
     ERR_NOT_FOUND = -10,
 }
 
-function M.attach(worker)
+function M.attach(worker, load_ahead)
     M.worker = ffi.cast("struct mw_worker *", worker)
+    M.load_ahead = load_ahead
 end
 
 return M

@@ -1,9 +1,9 @@
--- The one module that src/script/state.c asks for. Called with the worker (lightuserdata), it
--- returns what C may call: go_on(), which gives the coroutine that C resumes with each batch of
--- events; load(path, arguments, site [, code]), prepare with the same arguments and restore(site),
--- each with commit() or abandon() after it; pending(), when a script without listeners has no
--- connections and timers left; and describe(), for moonwire status. Last what that coroutine yields
--- when nothing is left to do.
+-- The one module that src/script/state.c asks for. Called with the worker (lightuserdata) and
+-- native.load_ahead, it returns what C may call: go_on(), which gives the coroutine that C resumes
+-- with each batch of events; load(path, arguments, site [, code]), prepare with the same arguments
+-- and restore(site), each with commit() or abandon() after it; pending(), when a script without
+-- listeners has no connections and timers left; and describe(), for moonwire status. Last what that
+-- coroutine yields when nothing is left to do.
 
 local native = require "moonwire.native"
 
@@ -12,8 +12,8 @@ local native = require "moonwire.native"
 -- 16 MiB, in areas of 512 KiB taken as needed.
 require("jit.opt").start("maxtrace=8000", "maxrecord=16000", "maxmcode=16384", "sizemcode=512")
 
-return function(worker)
-    native.attach(worker)
+return function(worker, load_ahead)
+    native.attach(worker, load_ahead)
     io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     local dispatch = require "moonwire.dispatch"
     local app = require "moonwire.app"

@@ -310,6 +310,18 @@ local function make_c(engine)
     function c.mw_digest(data, len, out)
         ffi.copy(out, ("%040d"):format(#text_of(data, len)))
     end
+    function c.mw_lines(text, _, first, count, at)
+        local lines, number = {}, 0
+        for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+            number = number + 1
+            if number >= first and number < first + count then
+                lines[#lines + 1] = line
+            end
+        end
+        engine.lent[#engine.lent + 1] = table.concat(lines, "\n")
+        at[0] = engine.lent[#engine.lent]
+        return lines[1] and #engine.lent[#engine.lent] or ERR_NOT_FOUND
+    end
     function c.mw_site_file(_, _, path, digest)
         engine.files[path] = digest
         return 0
@@ -471,6 +483,7 @@ function M.new()
     package.loaded["moonwire.native"] = {
         C = make_c(engine),
         worker = ffi.cast("struct mw_worker *", 0),
+        load_ahead = function() end, -- nothing was
         ERR_MEMORY = -1, ERR_UTF8 = ERR_UTF8, ERR_TOO_BIG = ERR_TOO_BIG, ERR_CLOSED = ERR_CLOSED,
         ERR_INVALID = ERR_INVALID, ERR_LIMIT = ERR_LIMIT, ERR_NOT_FOUND = ERR_NOT_FOUND,
     }

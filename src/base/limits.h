@@ -24,8 +24,9 @@ struct limits {
     uint32_t pong_seconds;       /* silence after that ping before it is given up: 1006 */
     uint32_t close_seconds;      /* for the peer to answer a close and to end its side */
     uint32_t drain_seconds;      /* over which closes are paced: SIGTERM, routes that are gone */
-    uint32_t reload_seconds;     /* for the top level of an app that is loaded again */
-    uint32_t probation_seconds;  /* for which new code is watched; 0: it is not */
+    uint32_t
+        reload_seconds; /* for the files, and for the top level, of an app that is loaded again */
+    uint32_t probation_seconds; /* for which new code is watched; 0: it is not */
     /* New code. */
     uint32_t
         probation_failures; /* so many while it is watched, at least: the code before it comes back */

@@ -27,6 +27,7 @@
 
 struct server;
 struct http_session;
+struct sources;
 
 enum {
     /* With so much read the batch is run and its place used again, while the nearest caches have it.
@@ -58,7 +59,9 @@ struct worker {
     /* Tasks of the script that wait for something which worker_pending does not know. */
     uint32_t (*pending)(void *script);
     void *script;
-    void *app;       /* for prepare */
+    void *app; /* for prepare */
+    struct sources
+        *sources;    /* during prepare: the app's files, as they were read for it; or NULL */
     bool until_idle; /* nothing listens: the loop ends when nothing is pending */
     bool ending;     /* the script has ended the process: it hears of nothing more */
 

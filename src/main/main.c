@@ -17,6 +17,7 @@
 #include "main/files.h"
 #include "main/options.h"
 #include "main/signals.h"
+#include "script/compile.h"
 #include "script/version.h"
 #include "transport/tls.h"
 
@@ -164,6 +165,7 @@ static int prepare_reload(struct process *p)
         return err;
     }
     p->reload.fixed_listeners = o->listener_count > 0;
+    p->reload.compile = script_compile;
     if (p->control)
         control_start(p->control);
     if (wants_watch(o))

@@ -10,8 +10,10 @@
 #include "engine/control/control_place.h"
 #include "engine/http/http_conn.h"
 #include "engine/input.h"
+#include "engine/reload/file.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
+#include "engine/reload/sources.h"
 #include "engine/server.h"
 #include "engine/site.h"
 #include "engine/timers.h"
@@ -21,7 +23,6 @@
 #include "engine/ws_kept.h"
 #include "protocol/http_response.h"
 #include "protocol/router.h"
-#include "protocol/sha1.h"
 #include "protocol/url.h"
 #include "protocol/utf8.h"
 #include "protocol/ws_url.h"
@@ -594,10 +595,32 @@ int mw_opened_in(struct mw_worker *w, double conn)
 
 void mw_digest(const char *data, size_t len, char out[41])
 {
-    uint8_t digest[SHA1_BYTES];
-    sha1(digest, data, len);
-    for (size_t i = 0; i < SHA1_BYTES; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    file_digest(out, data, len);
+}
+
+const char *mw_source_text(struct mw_worker *w, const char *path, size_t *len)
+{
+    const struct sources *s = worker(w)->sources;
+    const struct source *source = s ? sources_find(s, path) : NULL;
+    if (!source)
+        return NULL;
+    *len = source->text.len;
+    return source->text.len > 0 ? (const char *)source->text.data : "";
+}
+
+long mw_lines(const char *text, size_t len, uint32_t first, uint32_t count, const char **at)
+{
+    const char *end = text + len, *from = text, *stop = text;
+    for (uint32_t i = 1; i < first; i++, from = stop + 1) {
+        stop = memchr(from, '\n', (size_t)(end - from));
+        if (!stop)
+            return ERR_NOT_FOUND;
+    }
+    *at = from;
+    stop = from;
+    for (uint32_t i = 0; i < count && stop; i++, from = stop ? stop + 1 : end)
+        stop = memchr(from, '\n', (size_t)(end - from));
+    return (long)((stop ? stop : end) - *at);
 }
 
 int mw_route_was(struct mw_worker *w, uint32_t i)

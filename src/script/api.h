@@ -226,6 +226,12 @@ int mw_site_eager(struct mw_site *s, int route, bool eager);
 /* A file that the app is made of, with the digest of what was read; "": it was looked for in vain. site
  * NULL: of the app that serves. */
 int mw_site_file(struct mw_worker *w, struct mw_site *s, const char *path, const char *digest);
+/* While the app is loaded again: what was read from the file at path before that, and its length; NULL: it
+ * was not. */
+const char *mw_source_text(struct mw_worker *w, const char *path, size_t *len);
+/* The lines of a text from the first one on (from 1), so many of them, without the last one's end. *at is
+ * where they begin; their length, or ERR_NOT_FOUND. */
+long mw_lines(const char *text, size_t len, uint32_t first, uint32_t count, const char **at);
 /* The site that serves has taken over from another. The index there of its i-th route, when that is
  * kept only for what was under way on it; ERR_INVALID: it is a declared one; ERR_NOT_FOUND: past the
  * last. */

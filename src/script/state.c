@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "engine/reload/sources.h"
 #include "engine/site.h"
 #include "engine/worker.h"
 #include "script/embedded.h"
@@ -73,6 +74,27 @@ static int with_traceback(lua_State *l)
     return 1;
 }
 
+/* native.load_ahead(path): when the app is loaded again, the digest and the function of a file that was read
+ * and compiled for that, or the digest, nil and what is wrong with it. Nothing: it is not known, or is another
+ * one by now. */
+static int load_ahead(lua_State *l)
+{
+    const struct worker *w = lua_touserdata(l, lua_upvalueindex(1));
+    const char *path = luaL_checkstring(l, 1);
+    const struct source *source = w->sources ? sources_find(w->sources, path) : NULL;
+    if (!source || !file_is(path, &source->state))
+        return 0;
+    lua_pushstring(l, source->digest);
+    const struct buffer *code = &source->code, *problem = &source->problem;
+    if (code->len > 0 && luaL_loadbuffer(l, (const char *)code->data, code->len, path) == 0)
+        return 2;
+    if (code->len == 0)
+        lua_pushlstring(l, (const char *)problem->data, problem->len);
+    lua_pushnil(l);
+    lua_insert(l, -2);
+    return 3;
+}
+
 /* Protected, with the worker as the argument: leaves moonwire.start's functions, and what dispatchers
  * yield. */
 static int start(lua_State *l)
@@ -83,7 +105,9 @@ static int start(lua_State *l)
     lua_pushliteral(l, "moonwire.start");
     lua_call(l, 1, 1);
     lua_pushvalue(l, 1);
-    lua_call(l, 1, FUNCTIONS + 1);
+    lua_pushvalue(l, 1);
+    lua_pushcclosure(l, load_ahead, 1);
+    lua_call(l, 2, FUNCTIONS + 1);
     return FUNCTIONS + 1;
 }
 

@@ -369,7 +369,7 @@ static void ask_attempt(struct client *k, bool back,
         return;
     }
     k->state = RELOADING;
-    set_deadline(k, 2 * server_limits(s).reload_seconds + CONTROL_RELOAD_SECONDS);
+    set_deadline(k, 4 * server_limits(s).reload_seconds + CONTROL_RELOAD_SECONDS);
     k->back = back;
     k->ticket = request(s->reload, cause);
 }

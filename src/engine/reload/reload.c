@@ -64,7 +64,14 @@ static void make_next(struct worker *w, uint32_t number,
 
 void reload_prepare(struct worker *w, uint32_t number)
 {
+    struct reload *r = w->server->reload;
+    pthread_mutex_lock(&r->lock);
+    if (r->sources && sources_number(r->sources) == number)
+        w->sources = sources_ref(r->sources);
+    pthread_mutex_unlock(&r->lock);
     make_next(w, number, w->prepare);
+    sources_unref(w->sources);
+    w->sources = NULL;
 }
 
 void reload_restore(struct worker *w, uint32_t number)
@@ -156,11 +163,17 @@ void reload_observe(struct reload *r, struct reload_observer *o)
     r->observers = o;
 }
 
+/* A reload is on its way, and has not come so far that the workers take it up. */
+static bool is_loading(const struct reload *r)
+{
+    return r->kind == RELOAD_LOAD && (r->phase == RELOAD_READING || r->phase == RELOAD_PREPARING);
+}
+
 /* A reload that has begun looks for itself whether what it has read is what counts. */
 static void files_changed(struct watch *w, uint64_t first_us)
 {
     struct reload *r = w->owner;
-    if (r->phase != RELOAD_PREPARING || r->kind != RELOAD_LOAD)
+    if (!is_loading(r))
         (void)request(r, "its files changed", first_us);
 }
 
@@ -192,8 +205,25 @@ static bool post_all(struct reload *r, enum letter_kind kind, uint32_t number)
 
 /* ---- one attempt ----------------------------------------------------------------------------- */
 
+/* The set before is no longer used, or never was. */
+static void set_sources(struct reload *r, struct sources *s)
+{
+    pthread_mutex_lock(&r->lock);
+    struct sources *before = r->sources;
+    r->sources = s;
+    pthread_mutex_unlock(&r->lock);
+    sources_unref(before);
+}
+
+static bool still_reads(const struct reload *r)
+{
+    return r->sources && !sources_done(r->sources);
+}
+
 static void over(struct reload *r)
 {
+    if (r->sources)
+        sources_cancel(r->sources);
     ev_timer_stop(r->server->loop, &r->overdue);
     pthread_mutex_lock(&r->lock);
     r->going_back = 0;
@@ -262,9 +292,41 @@ static const char *impossible(struct reload *r)
     return NULL;
 }
 
+static void expect_end(struct reload *r)
+{
+    struct ev_loop *loop = r->server->loop;
+    ev_timer_stop(loop, &r->overdue);
+    ev_timer_set(&r->overdue, server_limits(r->server).reload_seconds + overdue_seconds, 0);
+    ev_now_update(loop);
+    ev_timer_start(loop, &r->overdue);
+}
+
+static void ask_workers(struct reload *r)
+{
+    r->phase = RELOAD_PREPARING;
+    if (post_all(r, r->kind == RELOAD_BACK ? LETTER_RESTORE : LETTER_PREPARE, r->number))
+        expect_end(r);
+    else
+        fail(r, error_text(ERR_MEMORY));
+}
+
+/* One thread at a time: that of an attempt before may still be at its last file. */
+static void read_files(struct reload *r)
+{
+    if (still_reads(r))
+        return;
+    bool has_read = r->sources && sources_number(r->sources) == r->number;
+    if (!has_read) {
+        set_sources(r, reload_files_ahead(r, r->number));
+        if (r->sources && sources_begin(r->sources, r->compile, r->server->loop, &r->wake) == 0)
+            return;
+        set_sources(r, NULL);
+    }
+    ask_workers(r);
+}
+
 static void begin(struct reload *r)
 {
-    struct server *s = r->server;
     bool back = r->kind == RELOAD_BACK;
     const char *problem = back ? impossible(r) : NULL;
     if (problem) {
@@ -272,21 +334,19 @@ static void begin(struct reload *r)
         return;
     }
     pthread_mutex_lock(&r->lock);
-    r->missing = s->worker_count;
+    r->missing = r->server->worker_count;
     r->going_back = back ? r->wish.ticket : 0;
-    uint32_t number = ++r->number;
+    r->number++;
     pthread_mutex_unlock(&r->lock);
     if (back && !r->wish.by_itself)
         snprintf(r->why, sizeof(r->why), "%s", r->wish.cause);
-    r->phase = RELOAD_PREPARING;
-    if (!post_all(r, back ? LETTER_RESTORE : LETTER_PREPARE, number)) {
-        fail(r, error_text(ERR_MEMORY));
+    if (back) {
+        ask_workers(r);
         return;
     }
-    ev_timer_stop(s->loop, &r->overdue);
-    ev_timer_set(&r->overdue, server_limits(s).reload_seconds + overdue_seconds, 0);
-    ev_now_update(s->loop);
-    ev_timer_start(s->loop, &r->overdue);
+    r->phase = RELOAD_READING;
+    expect_end(r);
+    read_files(r);
 }
 
 /* Workers that read different things would not agree either. */
@@ -428,7 +488,9 @@ static void overdue(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)loop;
     (void)revents;
     struct reload *r = timer->data;
-    if (r->phase == RELOAD_PREPARING)
+    if (r->phase == RELOAD_READING)
+        fail(r, "its files were not read within limits.reload_seconds: the disk does not answer");
+    else if (r->phase == RELOAD_PREPARING)
         fail(r, "a worker does not answer: a hook, or the top level, does not return");
     else if (r->phase == RELOAD_COMMITTING)
         log_write(&r->server->log, LOG_ERROR,
@@ -470,7 +532,7 @@ static void drop_older(struct reload *r)
     char cause[RELOAD_CAUSE_BYTES] = "";
     pthread_mutex_lock(&r->lock);
     bool able = can_go_back(r, back);
-    bool underway = able && r->phase == RELOAD_PREPARING && r->kind == RELOAD_LOAD;
+    bool underway = able && is_loading(r);
     bool waits = able && load->wanted && load->ticket < back->ticket;
     if (underway || waits)
         memcpy(cause, underway ? r->wish.cause : load->cause, sizeof(cause));
@@ -550,8 +612,12 @@ static void step(struct reload *r)
     reload_files_late(r);
     look_at_probation(r);
     drop_older(r);
+    if (r->phase == RELOAD_IDLE && !still_reads(r))
+        set_sources(r, NULL);
     if (r->phase == RELOAD_IDLE)
         maybe_begin(r);
+    else if (r->phase == RELOAD_READING)
+        read_files(r);
     else if (r->phase == RELOAD_PREPARING && complete)
         prepared(r);
     else if (r->phase == RELOAD_COMMITTING && complete)
@@ -593,6 +659,9 @@ int reload_init(struct reload *r, struct server *s, const char *app)
     ev_async_start(s->loop, &r->wake);
     r->server = s;
     s->reload = r;
+    reload_files_serve(r, s->workers[0].site);
+    if (!reload_files_agree(s))
+        (void)reload_request(r, "its files changed");
     return 0;
 }
 
@@ -621,6 +690,9 @@ void reload_deinit(struct reload *r)
     watch_deinit(&r->watch);
     server_abandon_listeners(&r->listeners);
     reload_files_forget(r);
+    if (r->sources)
+        sources_leave(r->sources);
+    sources_unref(r->sources);
     free(r->answers);
     free(r->app);
     pthread_mutex_destroy(&r->lock);

@@ -1,4 +1,5 @@
-/* Hot reload, over all workers, in two phases. Prepare: each worker loads the app again into a site of
+/* Hot reload, over all workers, in two phases. Before the first, the app's files are read and compiled, in a
+ * thread of their own (engine/reload/sources.h). Prepare: each worker loads the app again into a site of
  * its own, with no effect that can be seen. When all could, and agree, and the new listeners are open,
  * each worker commits between two events; else each forgets it, and what serves goes on.
  *
@@ -25,7 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "engine/reload/probation.h"
+#include "engine/reload/sources.h"
 #include "engine/reload/watch.h"
 #include "engine/server.h"
 
@@ -35,7 +38,7 @@ enum {
     RELOAD_CAUSE_BYTES = 32
 };
 
-enum reload_phase { RELOAD_IDLE, RELOAD_PREPARING, RELOAD_COMMITTING };
+enum reload_phase { RELOAD_IDLE, RELOAD_READING, RELOAD_PREPARING, RELOAD_COMMITTING };
 enum reload_kind { RELOAD_LOAD, RELOAD_BACK, RELOAD_KINDS };
 
 /* What somebody has asked for. */
@@ -77,9 +80,12 @@ struct reload {
     char *app; /* its name, for people */
     bool watching;
     bool fixed_listeners; /* the command line's: the app's are not opened */
-    ev_async wake;        /* somebody asks, or the last answer has come */
-    ev_timer pause;       /* until the next one may begin */
-    ev_timer overdue;     /* for the answers */
+    /* What sources_begin wants; NULL: the workers parse all files themselves. */
+    int (*compile)(const char *path, const struct buffer *text, struct buffer *code,
+                   struct buffer *problem);
+    ev_async wake;    /* somebody asks, or the last answer has come */
+    ev_timer pause;   /* until the next one may begin */
+    ev_timer overdue; /* for the answers */
     struct watch watch;
 
     pthread_mutex_t lock; /* for what follows up to the next blank line */
@@ -98,6 +104,7 @@ struct reload {
     struct reload_answer *answers; /* by worker */
     struct site_file *late_files;  /* that a hook has required */
     size_t late_count;
+    struct sources *sources; /* of the attempt, or of one before that nobody waits for; or NULL */
 
     enum reload_phase phase;
     /* The attempt. The workers read these three while they commit. */
@@ -108,6 +115,8 @@ struct reload {
     uint32_t code;     /* the generation that was loaded as what serves now */
     uint32_t again;    /* attempts in a row whose files changed meanwhile */
     uint64_t ended_us; /* the last one */
+    char **names;      /* of the files that the app was last made of: what the next attempt reads */
+    size_t name_count;
     struct reload_observer *observers;
     struct listen_plan listeners;
 };

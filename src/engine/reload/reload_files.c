@@ -4,6 +4,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static void forget_names(struct reload *r)
+{
+    for (size_t i = 0; i < r->name_count; i++)
+        free(r->names[i]);
+    free(r->names);
+    r->names = NULL;
+    r->name_count = 0;
+}
+
+/* Without memory it is not read ahead. */
+static void add_name(struct reload *r, const char *path)
+{
+    for (size_t i = 0; i < r->name_count; i++) {
+        if (strcmp(r->names[i], path) == 0)
+            return;
+    }
+    char **more = NULL;
+    if (r->name_count < SOURCES_FILES_MAX)
+        more = realloc(r->names, (r->name_count + 1) * sizeof(*more));
+    if (!more)
+        return;
+    r->names = more;
+    r->names[r->name_count] = strdup(path);
+    r->name_count += r->names[r->name_count] != NULL;
+}
+
+/* Also what was looked for in vain: somebody may write it now. */
+static void add_names(struct reload *r, const struct site *site)
+{
+    for (size_t i = 0; i < site->file_count; i++)
+        add_name(r, site->files[i].path);
+}
+
+struct sources *reload_files_ahead(const struct reload *r, uint32_t number)
+{
+    struct sources *s = r->compile && r->name_count > 0 ? sources_new(number) : NULL;
+    for (size_t i = 0; s && i < r->name_count; i++)
+        sources_add(s, r->names[i]);
+    return s;
+}
+
+/* ---- late files ------------------------------------------------------------------------------ */
+
 void reload_late_file(struct reload *r, const char *path, const char *digest)
 {
     pthread_mutex_lock(&r->lock);
@@ -25,7 +70,7 @@ void reload_late_file(struct reload *r, const char *path, const char *digest)
         ev_async_send(r->server->loop, &r->wake);
 }
 
-void reload_files_forget(struct reload *r)
+static void forget_late(struct reload *r)
 {
     for (size_t i = 0; i < r->late_count; i++)
         free(r->late_files[i].path);
@@ -42,11 +87,41 @@ void reload_files_late(struct reload *r)
     for (size_t i = 0; i < r->late_count; i++)
         watch_add(&r->watch, r->late_files[i].path, r->late_files[i].digest);
     bool some = r->late_count > 0;
-    reload_files_forget(r);
+    forget_late(r);
     pthread_mutex_unlock(&r->lock);
     if (some)
         watch_end(&r->watch);
 }
+
+void reload_files_forget(struct reload *r)
+{
+    forget_late(r);
+    forget_names(r);
+}
+
+/* A file that one of them alone has is no contradiction. */
+static bool agrees(const struct site *a, const struct site *b)
+{
+    for (size_t i = 0; i < a->file_count; i++) {
+        for (size_t j = 0; j < b->file_count; j++) {
+            if (strcmp(a->files[i].path, b->files[j].path) == 0 &&
+                strcmp(a->files[i].digest, b->files[j].digest) != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+bool reload_files_agree(const struct server *s)
+{
+    for (uint32_t i = 1; i < s->worker_count; i++) {
+        if (!agrees(s->workers[0].site, s->workers[i].site))
+            return false;
+    }
+    return true;
+}
+
+/* ---- watching -------------------------------------------------------------------------------- */
 
 static void each_certificate(struct reload *r, const struct site *site,
                              void (*fn)(struct watch *w, const char *path))
@@ -69,6 +144,8 @@ static void add_files(struct watch *w, const struct site *site)
 
 void reload_files_serve(struct reload *r, const struct site *site)
 {
+    forget_names(r);
+    add_names(r, site);
     if (!r->watching)
         return;
     watch_begin(&r->watch);
@@ -79,6 +156,7 @@ void reload_files_serve(struct reload *r, const struct site *site)
 
 void reload_files_refused(struct reload *r, const struct site *site)
 {
+    add_names(r, site);
     if (!r->watching)
         return;
     watch_begin(&r->watch);
@@ -96,6 +174,7 @@ void reload_files_look(struct reload *r, const struct site *site)
 void reload_files_taken_back(struct reload *r, const struct site *site)
 {
     struct watch *w = &r->watch;
+    add_names(r, site);
     if (!r->watching)
         return;
     watch_begin(w);

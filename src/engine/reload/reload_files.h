@@ -1,5 +1,6 @@
-/* The files whose change causes a reload: those that the app is made of, and the certificates and keys of
- * its listeners. A part of reload.c; the main thread's. Without watching they do nothing. */
+/* The files that the app is made of. Their names are kept, so that the next attempt can read them before its
+ * workers do. Their change, and that of certificates and keys of its listeners, causes a reload, when files
+ * are watched. A part of reload.c; the main thread's. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,6 +18,11 @@ void reload_files_look(struct reload *r, const struct site *site);
 /* Takes up what reload_late_file has told; forgets it. */
 void reload_files_late(struct reload *r);
 void reload_files_forget(struct reload *r);
+/* Have all workers read the same? They load the app one after the other when the server starts. */
+bool reload_files_agree(const struct server *s);
+/* The files as far as their names are known, to be read for this attempt; or NULL: there is nothing to
+ * read, or no memory. */
+struct sources *reload_files_ahead(const struct reload *r, uint32_t number);
 /* Are these files not any more what they were when they were read? site may be NULL. Also without
  * watching. */
 bool reload_files_outdated(const struct site *site);
