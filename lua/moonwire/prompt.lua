@@ -15,6 +15,7 @@ int add_history(const char *line);
 int read_history(const char *file);
 int write_history(const char *file);
 void stifle_history(int lines);
+extern int rl_catch_signals;
 void free(void *memory);
 void *dlopen(const char *name, int flags);
 ]]
@@ -37,13 +38,23 @@ local function load_library()
     end
 end
 
--- A signal ends the process: the terminal is as it was, when the Lua state is closed.
+local function keep_history(self)
+    if self.history then
+        self.library.write_history(self.history)
+    end
+end
+
+-- A signal or os.exit ends the process: the terminal is as it was, and the lines are kept, when the
+-- Lua state is closed.
 local function guard(self)
     local proxy = newproxy(true)
     getmetatable(proxy).__gc = function()
         if self.shown then
             self.library.rl_callback_handler_remove()
             io.stdout:write "\n"
+        end
+        if not self.closed then
+            keep_history(self)
         end
     end
     return proxy
@@ -55,6 +66,7 @@ function M.new(history)
         library = false, -- while lines are edited
         history = history,
         shown = false,   -- the prompt stands in the last line
+        closed = false,
         got = false,     -- a line has come, or the end
         line = nil,
     }, Prompt)
@@ -66,6 +78,8 @@ function M.new(history)
         self:print("Lines are not edited here: libedit is not installed (Debian's package "
             .. "libedit2).")
     else
+        -- It would pass a SIGTERM on to the whole process group, past our own handler.
+        self.library.rl_catch_signals = 0
         self.library.stifle_history(HISTORY)
         if history then
             self.library.read_history(history)
@@ -138,9 +152,8 @@ function Prompt:close()
             self.shown = false
             io.write "\n"
         end
-        if self.history then
-            self.library.write_history(self.history)
-        end
+        self.closed = true
+        keep_history(self)
     end
 end
 

@@ -160,6 +160,16 @@ function Process:wait_for(pattern, stream)
     end
 end
 
+-- Waits until it has written this, in a whole line or not.
+function Process:shows(text, stream)
+    local until_time = now() + deadline_seconds
+    while not self[stream or "err"]:find(text, 1, true) do
+        if not self:read(until_time) then
+            error(("ended without %q, having said:\n%s"):format(text, self[stream or "err"]), 0)
+        end
+    end
+end
+
 -- The port of the next listener that it names.
 function Process:port()
     return tonumber((self:wait_for "listening on https?://.*:(%d+)"))

@@ -33,7 +33,8 @@ describe("moonwire", function()
     local function run(command, input, terminal, env)
         if terminal then
             command = { [0] = "script", "-qec",
-                process.binary .. " " .. table.concat(command, " "), "/dev/null" }
+                process.binary .. " " .. table.concat(command, " ") .. (command.after or ""),
+                "/dev/null" }
         end
         local done = process.start(command, { input = true, env = {
             HOME = env and env.HOME or "/nonexistent",
@@ -129,6 +130,14 @@ describe("moonwire", function()
             assert.matches("closed 1000", done.out, 1, true)
             assert.equal(0, done.status)
         end)
+
+        it("gives the terminal back when the server closes", function()
+            local done = run({ "connect", url, after = "; stty -a" }, { function(p)
+                p:wait_for("(connected)", "out")
+            end, "bye\r" }, true)
+            assert.matches("closed 4001 told so", done.out, 1, true)
+            assert.equal("", done.out:match "(%-?)icanon")
+        end)
     end)
 
     describe("repl", function()
@@ -172,11 +181,19 @@ mw.spawn(function() return "joined" end):join()
         end)
 
         describe("at a terminal", function()
+            local function started(p)
+                p:wait_for("(Ctrl%-D ends)", "out")
+            end
+
+            -- A timer fires while a line is edited; before that Ctrl-D is no key.
+            local function ready(p)
+                p:write "mw.after(0.01, function() print 'ready' end)\r"
+                p:wait_for("(ready)\r?$", "out")
+            end
+
             -- Ctrl-A goes to the beginning of the line, where lines are edited.
             local function sum(answer, env)
-                return run({ "repl" }, { function(p)
-                    p:wait_for("(Ctrl%-D ends)", "out")
-                end, "1 + 17\0011\r", function(p)
+                return run({ "repl" }, { started, "1 + 17\0011\r", function(p)
                     p:wait_for(answer, "out")
                 end, "os.exit(0)\r" }, true, env)
             end
@@ -189,28 +206,61 @@ mw.spawn(function() return "joined" end):join()
 
             it("brings back the lines before, those of another time too", function()
                 local home = process.folder()
-                local function session(lines, n)
-                    local steps = { function(p)
-                        p:wait_for("(Ctrl%-D ends)", "out")
-                    end }
+                local function session(lines, n, ends)
+                    local steps = { started }
                     for _, line in ipairs(lines) do
                         steps[#steps + 1] = line
                     end
                     steps[#steps + 1] = function(p)
                         p:wait_for("^(sum\t" .. n .. ")\r?$", "out")
                     end
-                    -- A timer fires while a line is edited; before that Ctrl-D is no key.
-                    steps[#steps + 1] = "mw.after(0.01, function() print 'ready' end)\r"
-                    steps[#steps + 1] = function(p)
-                        p:wait_for("(ready)\r?$", "out")
-                    end
-                    steps[#steps + 1] = "\4"
+                    steps[#steps + 1] = ready
+                    steps[#steps + 1] = ends
                     return run({ "repl" }, steps, true, { HOME = home.path }).status
                 end
-                -- Ctrl-P, and the key with the arrow.
-                assert.equal(0, session({ "n = (n or 40) + 1 print('sum', n)\r", "\16\r" }, 42))
-                assert.equal(0, session({ "\27[A\27[A", "\r" }, 41))
+                -- Ctrl-P, and the key with the arrow. An empty line is none to come back.
+                assert.equal(0, session({ "n = (n or 40) + 1 print('sum', n)\r", "  \r", "\16\r" },
+                    42, "\4"))
+                assert.equal(0, session({ "\27[A\27[A", "\r" }, 41, "\4"))
+                -- Ended by code, which comes back first.
+                assert.equal(0, session({ "n = 50 print('sum', n)\r" }, 50, "os.exit(0)\r"))
+                assert.equal(0, session({ "\27[A\27[A\27[A", "\r" }, 50, "\4"))
                 home:remove()
+            end)
+
+            it("keeps the last thousand lines", function()
+                local home = process.folder()
+                local lines = {}
+                for i = 1, 1100 do
+                    lines[i] = ("line%d=1\r"):format(i)
+                end
+                local done = run({ "repl" }, { started, table.concat(lines), ready, "\4" }, true,
+                    { HOME = home.path })
+                local file = assert(io.open(home.path .. "/.moonwire_history"))
+                local text = file:read "*a"
+                file:close()
+                home:remove()
+                assert.equal(0, done.status)
+                local _, count = text:gsub("\n[^\n]", "") -- behind a first line of libedit's own
+                assert.equal(1000, count)
+                assert.is_nil(text:find("line101=1\n", 1, true))
+                assert.truthy(text:find("line102=1\n", 1, true))
+            end)
+
+            it("gives the terminal back while a line runs, and at its end", function()
+                local function icanon(out)
+                    local seen = {}
+                    for sign in out:gmatch "(%-?)icanon" do
+                        seen[#seen + 1] = sign
+                    end
+                    return seen
+                end
+                for _, ends in ipairs { "\4", "os.exit(0)\r",
+                    "mw.after(0.01, function() os.execute 'kill -TERM $PPID' end)\r" } do
+                    local done = run({ "repl", after = "; stty -a" }, { started,
+                        "os.execute('stty -a')\r", ready, ends }, true)
+                    assert.same({ "", "" }, icanon(done.out), ends)
+                end
             end)
 
             it("takes lines as they are without it, and says so", function()
@@ -226,16 +276,24 @@ mw.spawn(function() return "joined" end):join()
         end)
 
         it("edits lines at a terminal, with events above them", function()
+            local sign = os.tmpname()
+            os.remove(sign)
             local done = run({ "repl" }, { function(p)
                 p:wait_for("(Ctrl%-D ends)", "out")
             end, "1 + 12\1277\r", function(p) -- 1 + 17
                 p:wait_for("^(18)\r?$", "out")
             end, "mw.after(0.02, function() print 'tick' end) unfinished",
                 "\21", -- Ctrl-U
-                "mw.after(0.02, function() print 'tick' end)\r", function(p)
+                ("mw.every(0.01, function() if os.remove %q then print 'tick' end end)\r")
+                    :format(sign),
+                "half", function(p)
+                    p:shows("> half", "out")
+                    assert(io.open(sign, "w")):close()
                     p:wait_for("(tick)\r?$", "out")
-                end, "\4" }, true)
+                end, "\21\4" }, true)
             assert.equal(0, done.status, done.out)
+            -- What was typed already stands below it again.
+            assert.matches("tick\r?\n[^\n]*> half", done.out)
         end)
     end)
 end)
