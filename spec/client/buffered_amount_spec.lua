@@ -283,6 +283,7 @@ describe("bufferedAmount", function()
                     local verb, argument = data:match "^(%a+) ?(.*)$"
                     if verb == "cut" then
                         ffi.C.cut_after(tonumber(argument))
+                        print "cut"
                     elseif verb == "send" then
                         for size in argument:gmatch "%d+" do
                             ws:send(("x"):rep(tonumber(size)))
@@ -296,6 +297,11 @@ describe("bufferedAmount", function()
             })
         ]], { env = preload.env(library) })
 
+        local function cut(p, after)
+            p:text("cut " .. after)
+            server:printed "^cut"
+        end
+
         local function send(p, sizes)
             p:text("send " .. sizes)
             server:printed "^sent"
@@ -306,22 +312,24 @@ describe("bufferedAmount", function()
             return tonumber((server:printed "^buffered\t(%d+)$"))
         end
 
-        -- The payload of messages of these sizes, all of it and what lies before a place.
+        -- The payload of messages of these sizes: all of it, and what lies before a place; and
+        -- where the frame ends that this place is in.
         local function payload(sizes, at)
-            local total, before, from = 0, 0, 0
+            local total, before, from, edge = 0, 0, 0, nil
             for size in sizes:gmatch "%d+" do
                 size = tonumber(size)
+                edge = edge or from >= at and from
                 from = from + (size < 126 and 2 or size < 65536 and 4 or 10)
                 before = before + math.min(math.max(at - from, 0), size)
                 from, total = from + size, total + size
             end
-            return total, before
+            return total, before, edge or from
         end
 
-        -- Sends messages of these sizes, in two turns; at bytes of them leave.
-        local function check(p, first, second, at)
-            local where = ("%s | %s cut after %d"):format(first, second, at)
-            p:text("cut " .. at)
+        -- Sends messages of these sizes, in two turns; at bytes of them leave, and twice more.
+        local function check(p, first, second, at, more)
+            local where = ("%s | %s cut after %d and %d"):format(first, second, at, more)
+            cut(p, at)
             send(p, first)
             local total, gone = payload(first, at)
             assert.equal(total - gone, buffered(p), where)
@@ -330,9 +338,17 @@ describe("bufferedAmount", function()
             assert.equal(total - gone, buffered(p), where)
             p:frame(frame.PING, "ahead")
             assert.equal(total - gone, buffered(p), where .. ", then a pong")
-            p:text "cut -1"
+            local all = first .. " " .. second
+            local _, _, edge = payload(all, at) -- there the pong of seven bytes is now
+            for i = 1, more > 0 and 2 or 0 do
+                local place = at + i * more
+                cut(p, more)
+                _, gone = payload(all, place <= edge and place or math.max(edge, place - 7))
+                assert.equal(total - gone, buffered(p), where)
+            end
+            cut(p, -1)
             local pongs = 0
-            for size in (first .. " " .. second):gmatch "%d+" do
+            for size in all:gmatch "%d+" do
                 local opcode, data = p:read_frame()
                 if opcode == frame.PONG then
                     pongs, opcode, data = pongs + 1, p:read_frame()
@@ -347,16 +363,18 @@ describe("bufferedAmount", function()
         end
 
         local p = server:websocket "/"
-        for at = 0, 16 do -- in several headers of two bytes
-            check(p, "1 0 3 0 2", "4 0 1", at)
+        for _, more in ipairs { 0, 1, 2, 5, 9, 11 } do
+            for at = 0, 14 do -- in several headers of two bytes
+                check(p, "1 0 3 0 2", "4 0 1 20", at, more)
+            end
         end
         for _, size in ipairs { 126, 16384, 65536 } do
-            for at = 0, 16 do
-                check(p, ("%d 1 %d"):format(size, size), "5 200", at)
-                check(p, ("3 %d 1"):format(size), "5 200", at)
-            end
-            for at = size, size + 16 do
-                check(p, ("%d 1 0"):format(size), ("2 %d"):format(size), at)
+            for _, more in ipairs { 0, 1, 4, 12 } do
+                for at = 1, 11, 2 do
+                    check(p, ("%d 1 %d"):format(size, size), "5 200", at, more)
+                    check(p, ("3 %d 1"):format(size), "5 200", at + 1, more)
+                    check(p, ("%d 1 0"):format(size), ("2 %d"):format(size), size + at, more)
+                end
             end
         end
     end)

@@ -120,9 +120,15 @@ describe("code that waits", function()
                     print "asked"
                     print(select(2, pcall(mw.await, function(resume) go_on = resume end)))
                 end
-                mw.get("/", function() wait() return "late" end)
+                mw.get("/", function()
+                    mw.after("1.5s", function() print "later" end)
+                    wait()
+                    return "late"
+                end)
                 mw.get("/go", function() go_on "went on" return "" end)
-                mw.ws("/ws", { on_upgrade = wait })
+                mw.ws("/ws", { on_upgrade = wait, on_close = function(_, code)
+                    print("closed", code)
+                end })
             ]]
             one = app:connect()
         end)
@@ -133,7 +139,9 @@ describe("code that waits", function()
             app:printed "^(asked)$"
             app:get "/go"
             app:printed "^(went on)$"
-            assert.equal("late", one:response().body)
+            local response = one:response()
+            assert.equal("late", response.body)
+            assert.equal("close", response.headers.connection) -- RFC 9112 §9.6
             assert.is_true(one:is_ended())
         end)
 
@@ -141,6 +149,7 @@ describe("code that waits", function()
             one:send "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
             one:shutdown()
             app:printed "^(asked)$"
+            app:printed "^(later)$" -- it was asked after once, and was there
             one:reset()
             app:printed "^(cancelled: the connection is closed)$"
         end)
@@ -150,6 +159,17 @@ describe("code that waits", function()
             app:printed "^(asked)$"
             one:shutdown()
             app:printed "^(cancelled: the connection is closed)$"
+            assert.is_true(one:is_ended())
+        end)
+
+        it("gets a WebSocket that is closed, when on_upgrade was done before we knew", function()
+            one:send(peer.upgrade_request "/ws")
+            app:printed "^(asked)$"
+            one:shutdown()
+            app:get "/go"
+            app:printed "^(went on)$"
+            assert.equal("1006", (app:printed "^closed\t(%d+)$"))
+            one:response()
             assert.is_true(one:is_ended())
         end)
     end)
