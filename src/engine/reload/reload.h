@@ -141,7 +141,7 @@ void reload_observe(struct reload *r, struct reload_observer *o);
 /* From any thread: the app that serves is made of this file too. */
 void reload_late_file(struct reload *r, const char *path, const char *digest);
 
-/* What the letters of the same names do, in the worker's thread.
+/* What the letters of the same names do, in the worker's thread (reload_worker.c).
  *   w->prepare(w, next, why, len) fills next, up to site_commit. 0, or an error with a text in why.
  *   w->restore(w, next, why, len) does the same with what served before.
  *   w->commit(script): what was prepared serves; w->site is its site.
