@@ -617,6 +617,7 @@ function M.release(ws, code, reason)
         C.mw_flush(worker, ws[HANDLE])
         ws[UNSENT] = (ws[UNSENT] or 0) + C.mw_buffered_amount(worker, ws[HANDLE])
     end
+    C.mw_close_met(worker, ws[HANDLE])
     ws[CLOSED_WITH] = { code, reason }
     if ws[STATE] ~= CONNECTING then
         local _

@@ -129,6 +129,7 @@ local function make_c(engine)
         return engine.conns[conn] and engine.buffered or 0
     end
     function c.mw_flush() end
+    function c.mw_close_met() end
     function c.mw_connect_failed(_, conn, text, len, heard)
         note("failed", conn, text_of(text, len), heard)
     end

@@ -166,6 +166,18 @@ describe("A hook that waits", function()
         server:printed "^closed 3000"
     end)
 
+    it("and sends nothing any more, also when the Close came right behind a message", function()
+        local p = server:websocket "/closes"
+        p:text "x"
+        server:printed "^waits at close"
+        p:send(frame.build(frame.TEXT, "y") .. frame.build(frame.CLOSE, frame.close(3000)))
+        assert.equal(3000, (p:read_close()))
+        assert.is_true(p:is_ended())
+        server:printed "^after\tfalse\t.*cancelled: the connection is closed"
+        server:printed "^state\t[23]\tnil\tclosed"
+        server:printed "^closed 3000"
+    end)
+
     it("may let others go first with a bare yield", function()
         local p = server:websocket "/yields"
         for i = 1, 10 do

@@ -191,6 +191,13 @@ void mw_flush(struct mw_worker *w, double conn)
         conn_flush(worker(w), c);
 }
 
+void mw_close_met(struct mw_worker *w, double conn)
+{
+    struct conn *c = get(w, conn);
+    if (c)
+        ws_conn_resume(worker(w), c);
+}
+
 int mw_pause(struct mw_worker *w, double conn)
 {
     struct conn *c = get(w, conn);

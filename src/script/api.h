@@ -74,6 +74,9 @@ int mw_ready_state(struct mw_worker *w, double conn);
 double mw_buffered_amount(struct mw_worker *w, double conn);
 /* Hands queued output to the system now, not at the end of the turn. */
 void mw_flush(struct mw_worker *w, double conn);
+/* The script has come to EVENT_CLOSE: what it sends from now on is too late, also where the peer's
+ * Close came right behind messages and is answered after what answers them. */
+void mw_close_met(struct mw_worker *w, double conn);
 /* Stop and go on reading from the socket, while a hook waits. */
 int mw_pause(struct mw_worker *w, double conn);
 int mw_resume(struct mw_worker *w, double conn);
