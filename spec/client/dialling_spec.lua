@@ -272,8 +272,12 @@ describe("A client finds its server", function()
 
         it("stops waiting for it when the process is told to end", function()
             names "slow.test"
-            local client = run([[connect "slow.test"]], "1")
+            local client = run([[
+                connect "slow.test"
+                mw.after("1ms", function() print "loaded" end) -- TERM ends a script that is not
+            ]], "1")
             asked(client, "slow.test")
+            client:prints "loaded"
             client.process:signal "TERM"
             client:prints "error the process is ending"
             client:prints "close slow.test 1006"
