@@ -40,10 +40,11 @@ function M.wait(name)
 end
 
 local size = 65536
-local buffer = ffi.new("char[?]", size)
+local buffer -- made when it is needed: every worker loads this module
 
 -- What there is now; "" at the end; nil when there is nothing yet.
 local function read()
+    buffer = buffer or ffi.new("char[?]", size)
     local count = tonumber(ffi.C.read(STDIN, buffer, size))
     if count >= 0 then
         return ffi.string(buffer, count)
