@@ -16,13 +16,16 @@
 #include "engine/reload/sources.h"
 #include "engine/site.h"
 #include "engine/worker.h"
+#include "script/collector.h"
 #include "script/embedded.h"
 
 enum function { GO_ON, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
 
 struct script {
+    const struct worker *worker;
     lua_State *lua;
     struct pool blocks; /* Lua's */
+    struct collector collector;
     const struct log *log;
     int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
     lua_State *dispatcher;    /* the coroutine that takes events, kept by the Lua side; or NULL */
@@ -129,6 +132,7 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
         (void)snprintf(why, SCRIPT_WHY_BYTES, "out of memory");
         return ERR_MEMORY;
     }
+    s->worker = w;
     s->lua = l;
     s->log = log;
     lua_pushcfunction(l, with_traceback);
@@ -324,6 +328,7 @@ void script_dispatch(void *script)
 {
     struct script *s = script;
     int status = 0;
+    collector_pace(&s->collector, s->lua, s->worker->given.events[0].len);
     bool more = s->dispatcher || go_on(s, status);
     while (more && !took_all(s, &status))
         more = go_on(s, status);
