@@ -278,7 +278,7 @@ function M.svg(rows, servers, results)
         end
         y = y + GAP
     end
-    local width, one = LEFT + WIDTH + 130, LEFT + WIDTH / LONGEST
+    local width, one = LEFT + WIDTH + 170, LEFT + WIDTH / LONGEST
     local head = {
         ('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" ' ..
             'font-family="sans-serif" fill="#222222">'):format(width, y + 10, width, y + 10),
