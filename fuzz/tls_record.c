@@ -69,6 +69,9 @@ static void say(struct peer *p, uint8_t type, const void *data, size_t len)
     long n = tls_record_seal_bytes(&p->out, p->ciphers, (enum tls_content)type, data, len, out);
     assert(n == (long)(len + TLS_RECORD_EXTRA));
     append(&p->wire, out, (size_t)n);
+    /* A type of 0 is padding (RFC 8446 §5.4): the last byte that is none is the type. */
+    for (const uint8_t *text = data; type == 0 && len > 0;)
+        type = text[--len];
     if (type == TLS_CONTENT_DATA)
         append(&p->data, data, len);
     if (!p->raw)
