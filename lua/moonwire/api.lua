@@ -1,13 +1,16 @@
 -- What an app gets from require "moonwire". Everything is documented for users in docs/api.md.
 
 local connection = require "moonwire.connection"
-local json = require "moonwire.json"
+local lazy = require "moonwire.lazy"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
 local route = require "moonwire.route"
-local suggest = require "moonwire.suggest"
-local task = require "moonwire.task"
-local timer = require "moonwire.timer"
+
+local concurrent = lazy.use "moonwire.concurrent"
+local json = lazy.use "moonwire.json"
+local suggest = lazy.use "moonwire.suggest"
+local timer = lazy.use "moonwire.timer"
+local versions = lazy.use "moonwire.versions"
 
 local ffi = require "ffi"
 
@@ -205,12 +208,6 @@ local function add_timers(mw, generation)
         return begin(new)
     end
 
-    mw.sleep = timer.sleep
-    mw.spawn = task.spawn
-    mw.await = task.await
-    mw.all = task.all
-    mw.race = task.race
-    mw.timeout = task.timeout
 end
 
 local function counters()
@@ -260,15 +257,49 @@ local function add_reload(mw, generation)
         end
         return generation:keep(name, make)
     end
+end
 
-    --- The generations of the app in this worker, the newest first: number, since (os.time()),
-    -- serving, earlier (mw.rollback brings it back), code_of (it has come back: the number that it
-    -- was loaded as), rolled_back (it was taken back: why), files (path and sha1 of each),
-    -- connections (whose last event it has handled), unmoved (of the one that serves: all other
-    -- connections), waiting (hooks of it that wait), held (functions of it that connections hold:
-    -- key, route, count). An old one is listed until the collector has removed it, and the last
-    -- five that were rolled back are longer.
-    mw.versions = require("moonwire.generation").versions
+-- What is found in a module when the app asks for it.
+local elsewhere = {
+    sleep = timer,
+    spawn = concurrent,
+    await = concurrent,
+    all = concurrent,
+    race = concurrent,
+    timeout = concurrent,
+    versions = versions,
+}
+
+-- The names of all that mw has, sorted.
+function M.names(mw)
+    local known, names = { json = true }, {}
+    for _, from in ipairs { mw, elsewhere } do
+        for name in pairs(from) do
+            known[name] = true
+        end
+    end
+    for name in pairs(known) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+end
+
+-- What mw has no field for, it has from then on.
+local by_name = {}
+
+function by_name.__index(mw, name)
+    local value
+    if name == "json" then
+        value = json.get(2)
+    elseif elsewhere[name] then
+        value = elsewhere[name][name]
+    else
+        error(("mw.%s does not exist%s"):format(tostring(name), suggest.text(name, M.names(mw))),
+            2)
+    end
+    rawset(mw, name, value)
+    return value
 end
 
 -- The API for one generation.
@@ -313,21 +344,7 @@ function M.new(generation)
 
     add_reload(mw, generation)
 
-    local names = { "json" }
-    for name in pairs(mw) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return setmetatable(mw, {
-        __index = function(_, name)
-            if name == "json" then
-                local instance = json.get(2)
-                rawset(mw, "json", instance)
-                return instance
-            end
-            error(("mw.%s does not exist%s"):format(tostring(name), suggest.text(name, names)), 2)
-        end,
-    })
+    return setmetatable(mw, by_name)
 end
 
 return M

@@ -8,11 +8,14 @@ local dispatch = require "moonwire.dispatch"
 local environment = require "moonwire.environment"
 local failure = require "moonwire.failure"
 local generation = require "moonwire.generation"
-local json_text = require "moonwire.json_text"
+local lazy = require "moonwire.lazy"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
 local task = require "moonwire.task"
 local wait = require "moonwire.wait"
+
+local json_text = lazy.use "moonwire.json_text"
+local versions = lazy.use "moonwire.versions"
 
 local ffi = require "ffi"
 
@@ -219,7 +222,7 @@ end
 
 --- What mw.versions() returns, as JSON.
 function M.describe()
-    return json_text.encode(generation.versions())
+    return json_text.encode(versions.versions())
 end
 
 -- ---- scripts --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 -- moonwire connect URL: sends the lines of standard input, prints the messages.
 
+local concurrent = require "moonwire.concurrent"
 local inspect = require "moonwire.inspect"
 local prompt = require "moonwire.prompt"
 local task = require "moonwire.task"
@@ -114,7 +115,7 @@ end
 
 -- A slow server: waits until the system has taken what was sent.
 local function drained(ws)
-    task.await(function(resume)
+    concurrent.await(function(resume)
         ws:addEventListener("drain", resume, { once = true })
         ws:addEventListener("close", resume, { once = true })
     end)
@@ -164,7 +165,7 @@ end
 
 -- Waits for the close event: its code and reason.
 local function talk(ws, terminal, interactive, silence)
-    local sender = task.spawn(function()
+    local sender = concurrent.spawn(function()
         send_lines(ws, terminal)
         if interactive then
             ws:close(1000)
@@ -172,7 +173,7 @@ local function talk(ws, terminal, interactive, silence)
             close_after_silence(ws, silence)
         end
     end)
-    local code, reason = task.await(function(resume)
+    local code, reason = concurrent.await(function(resume)
         ws.onclose = function(event)
             resume(event.code, event.reason)
         end

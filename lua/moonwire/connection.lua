@@ -7,11 +7,14 @@
 
 local ffi = require "ffi"
 local bit = require "bit"
-local event_target = require "moonwire.event_target"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
-local suggest = require "moonwire.suggest"
-local text = require "moonwire.text"
-local view = require "moonwire.view"
+
+local event_target = lazy.use "moonwire.event_target"
+local inbox = lazy.use "moonwire.inbox"
+local suggest = lazy.use "moonwire.suggest"
+local text = lazy.use "moonwire.text"
+local view = lazy.use "moonwire.view"
 
 local new_table = require "table.new"
 
@@ -49,6 +52,15 @@ M.CLOSED_WITH, M.PROBLEM = CLOSED_WITH, PROBLEM
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 M.CONNECTING, M.OPEN, M.CLOSING, M.CLOSED = CONNECTING, OPEN, CLOSING, CLOSED
+
+-- Stands in for the route of a connection that the script opens: such have listeners, and no hooks.
+local client_route = { client = true, pattern = "WebSocket", param_names = {},
+    binaryType = "string" }
+client_route.shape, client_route.record = client_route, client_route -- as in route.lua
+M.CLIENT_ROUTE = client_route
+
+-- The app's own, where a route has none: waiting_messages.
+M.limits = {}
 
 -- The last long text that came from the network: C has checked that it is UTF-8, and need not when
 -- it is sent on.
@@ -117,12 +129,13 @@ local getters = {
     end,
 }
 
-local handlers = {} -- "onmessage" → "message"
-local handler_names = {}
-for _, kind in ipairs(event_target.types) do
-    handlers["on" .. kind] = kind
-    handler_names[#handler_names + 1] = "on" .. kind
-end
+local handlers = {
+    onopen = "open",
+    onmessage = "message",
+    onclose = "close",
+    onerror = "error",
+    ondrain = "drain",
+}
 
 local function listeners_of(ws)
     local target = ws[LISTENERS]
@@ -473,6 +486,15 @@ function methods.removeEventListener(ws, kind, fn)
     event_target.remove(listeners_of(ws), kind, fn)
 end
 
+-- Both wait: inbox.lua has them.
+function methods.receive(ws, timeout)
+    return inbox.receive(ws, timeout)
+end
+
+function methods.opened(ws)
+    return inbox.wait_opened(ws)
+end
+
 -- ---- classes --------------------------------------------------------------------------------
 
 local function set_handler(ws, key, fn)
@@ -491,9 +513,15 @@ function M.check_binary_type(value, level)
 end
 
 local function check_field(key, value)
-    if type(value) == "function" and type(key) == "string" and key:find "^on"
-        and suggest.nearest(key, handler_names) then
-        error(("ws.%s is not an event handler%s"):format(key, suggest.text(key, handler_names)), 3)
+    if type(value) ~= "function" or type(key) ~= "string" or not key:find "^on" then
+        return
+    end
+    local names = {}
+    for i, kind in ipairs(event_target.types) do
+        names[i] = "on" .. kind
+    end
+    if suggest.nearest(key, names) then
+        error(("ws.%s is not an event handler%s"):format(key, suggest.text(key, names)), 3)
     end
 end
 

@@ -12,19 +12,20 @@
 
 local ffi = require "ffi"
 local connection = require "moonwire.connection"
-local event_target = require "moonwire.event_target"
 local failure = require "moonwire.failure"
-local inbox = require "moonwire.inbox"
-local input = require "moonwire.input"
+local lazy = require "moonwire.lazy"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
-local request = require "moonwire.request"
 local socket = require "moonwire.socket"
 local task = require "moonwire.task"
-local timer = require "moonwire.timer"
-local view = require "moonwire.view"
 local wait = require "moonwire.wait"
-local websocket = require "moonwire.websocket"
+
+local event_target = lazy.use "moonwire.event_target"
+local inbox = lazy.use "moonwire.inbox"
+local input = lazy.use "moonwire.input"
+local request = lazy.use "moonwire.request"
+local timer = lazy.use "moonwire.timer"
+local view = lazy.use "moonwire.view"
 
 local C, worker = native.C, native.worker
 local batch = C.mw_batch(worker)
@@ -87,8 +88,8 @@ local handling_view
 -- The routes of the generation that serves from now on. waiting: its limit waiting_messages.
 function M.serve(new_routes, waiting, number)
     routes = new_routes
-    routes[C.MW_NO_ROUTE] = websocket.route
-    inbox.set_limit(waiting)
+    routes[C.MW_NO_ROUTE] = connection.CLIENT_ROUTE
+    connection.limits.waiting_messages = waiting
     version = number
     for _, record in pairs(routes) do
         local shape = record.number == number and record.shape

@@ -103,6 +103,8 @@ local function make_require(env, generation)
             return generation.api
         elseif known ~= nil then
             return known
+        elseif package.preload[name] then
+            return require(name) -- a module of moonwire's that nobody has used yet
         end
         local chunk = env.package.preload[name]
         if not chunk then

@@ -2,7 +2,7 @@
 -- added, the same function at most once, and one handler (onmessage) which has its place in that
 -- list from when it was first set (HTML, "event handlers").
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 M.types = { "open", "message", "close", "error", "drain" }
 local known = {}

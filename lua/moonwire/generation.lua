@@ -10,12 +10,13 @@
 local dispatch = require "moonwire.dispatch"
 local environment = require "moonwire.environment"
 local failure = require "moonwire.failure"
-local held = require "moonwire.held"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
-local overlay = require "moonwire.overlay"
 local owner = require "moonwire.owner"
-local timer = require "moonwire.timer"
-local websocket = require "moonwire.websocket"
+
+local held = lazy.use "moonwire.held"
+local overlay = lazy.use "moonwire.overlay"
+local timer = lazy.use "moonwire.timer"
 
 local ffi = require "ffi"
 
@@ -27,6 +28,7 @@ local Generation = {}
 Generation.__index = Generation
 
 local loading
+local newest_folder = "."                        -- the app's
 local serving                                    -- the generation
 local earlier                                    -- that a rollback brings back
 local alive = setmetatable({}, { __mode = "v" }) -- by number, until they are collected
@@ -62,10 +64,7 @@ function M.new(path, make_api)
     self.api = make_api(self)
     self.env = environment.new(self)
     loading = self
-    local folder = self.folder -- not self, which would be kept
-    websocket.resolve = function(file)
-        return M.resolve_in(folder, file)
-    end
+    newest_folder = self.folder
     return self
 end
 
@@ -86,7 +85,7 @@ function Generation:add(name, item)
 end
 
 -- A file's name in the app's options is relative to the app's folder.
-function M.resolve_in(folder, path)
+local function resolve_in(folder, path)
     if path:sub(1, 1) == "/" or folder == "." then
         return path
     end
@@ -94,7 +93,12 @@ function M.resolve_in(folder, path)
 end
 
 function Generation:resolve(path)
-    return M.resolve_in(self.folder, path)
+    return resolve_in(self.folder, path)
+end
+
+-- The same in whatever generation runs, and is none's to keep.
+function M.resolve(path)
+    return resolve_in(newest_folder, path)
 end
 
 local digest = ffi.new "char[41]"
@@ -273,7 +277,9 @@ local function declare_plan(self, site)
             return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
         end
     end
-    overlay.declare(self.routes, site)
+    if C.mw_overlay_wanted(worker, site) ~= 0 then
+        overlay.declare(self.routes, site)
+    end
 end
 
 function Generation:declare(site)
@@ -328,7 +334,7 @@ local function take_over_routes(self, before)
     end
 end
 
-local function list_files(self)
+function Generation:list_files()
     local out = {}
     for i, file in ipairs(self.files) do
         out[i] = { path = file.path, sha1 = file.sha1 }
@@ -347,7 +353,7 @@ local function keep_earlier(before)
     taken_back[#taken_back + 1] = {
         number = before.number,
         since = before.since,
-        files = list_files(before),
+        files = before:list_files(),
         why = ffi.string(why),
     }
     if #taken_back > TAKEN_BACK_MAX then
@@ -399,7 +405,9 @@ function Generation:start()
     if before then
         held.search(self.number)
     end
-    timer.take_over(self.timers, before and before.timers or {})
+    if #self.timers > 0 or before and #before.timers > 0 then
+        timer.take_over(self.timers, before and before.timers or {})
+    end
     for _, fn in ipairs(self.deferred) do
         local ok, problem = xpcall(fn, failure.catch)
         if not ok then
@@ -414,71 +422,10 @@ function M.earlier()
     return earlier
 end
 
--- ---- mw.versions ----------------------------------------------------------------------------
-
--- Under all of its numbers.
-local function sum(counts, generation)
-    local total = 0
-    for _, number in ipairs(generation.numbers) do
-        total = total + (counts[number] or 0)
-    end
-    return total
-end
-
-local function describe(generation, waiting, connections)
-    local number = generation.number
-    return {
-        number = number,
-        code_of = generation.loaded_as ~= number and generation.loaded_as or nil,
-        since = generation.since,
-        serving = generation == serving,
-        earlier = generation == earlier,
-        files = list_files(generation),
-        connections = sum(connections, generation),
-        waiting = sum(waiting, generation),
-        held = generation == serving and {} or held.of(number),
-    }
-end
-
--- Those that were taken back are listed when they are collected too.
-local function add_taken_back(out, by_number, connections)
-    for _, entry in ipairs(taken_back) do
-        local known = by_number[entry.number]
-        if not known then
-            known = {
-                number = entry.number,
-                since = entry.since,
-                serving = false,
-                earlier = false,
-                files = entry.files,
-                connections = connections[entry.number] or 0,
-                waiting = 0,
-                held = {},
-            }
-            out[#out + 1] = known
-        end
-        known.rolled_back = entry.why
-    end
-end
-
--- What mw.versions returns, the newest first.
-function M.versions()
-    local waiting, connections = dispatch.waiting(), dispatch.connections()
-    local out, by_number, all = {}, {}, 0
-    for number, generation in pairs(alive) do
-        local entry = describe(generation, waiting, connections)
-        out[#out + 1], by_number[number] = entry, entry
-    end
-    for _, count in pairs(connections) do
-        all = all + count
-    end
-    local now = by_number[serving.number]
-    now.unmoved = all - now.connections
-    add_taken_back(out, by_number, connections)
-    table.sort(out, function(a, b)
-        return a.number > b.number
-    end)
-    return out
+-- For versions.lua: those that are in memory, by number; the one that serves, the one that a
+-- rollback brings back; and a list of those that were taken back.
+function M.all()
+    return alive, serving, earlier, taken_back
 end
 
 return M

@@ -5,7 +5,7 @@ local native = require "moonwire.native"
 
 local C = native.C
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 -- One header line, checked by C; nil and a text. Numbers are written as such.
 local line, line_size = ffi.new "char[1024]", 1024

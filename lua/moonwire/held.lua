@@ -6,7 +6,7 @@ local log = require "moonwire.log"
 local owner = require "moonwire.owner"
 local timer = require "moonwire.timer"
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local SLICE = 500         -- connections' slots, or
 local SLICE_VALUES = 5000 -- values, and then

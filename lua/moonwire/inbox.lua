@@ -5,10 +5,12 @@
 -- cost nothing elsewhere.
 
 local connection = require "moonwire.connection"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
-local timer = require "moonwire.timer"
-local units = require "moonwire.units"
 local wait = require "moonwire.wait"
+
+local timer = lazy.use "moonwire.timer"
+local units = lazy.use "moonwire.units"
 
 local C, worker = native.C, native.worker
 local HANDLE, STATE, ROUTE, QUEUE = connection.HANDLE, connection.STATE, connection.ROUTE,
@@ -17,19 +19,14 @@ local CLOSED_WITH, PROBLEM = connection.CLOSED_WITH, connection.PROBLEM
 local CONNECTING, OPEN, CLOSED = connection.CONNECTING, connection.OPEN, connection.CLOSED
 local MESSAGE = C.EVENT_MESSAGE
 
-local M = {}
+local M = lazy.module(...)
 
-local WAITING_MESSAGES = 64
-local waiting_messages = WAITING_MESSAGES -- limit, where the route has none of its own
-
--- The app's limit waiting_messages; nil: the default.
-function M.set_limit(count)
-    waiting_messages = count or WAITING_MESSAGES
-end
+local WAITING_MESSAGES = 64 -- limit, where neither the route nor the app has its own
 
 local function limit_of(ws)
     local limits = ws[ROUTE].record.limits
-    return limits and limits.waiting_messages or waiting_messages
+    return limits and limits.waiting_messages or connection.limits.waiting_messages
+        or WAITING_MESSAGES
 end
 
 -- The inbox of ws, made when there is none.
@@ -164,7 +161,7 @@ function M.closed(ws)
     end
 end
 
--- ---- methods of connections -----------------------------------------------------------------
+-- ---- methods of connections (connection.lua) ----------------------------------------------------
 
 --- Waits for the next message. Messages that come while nobody waits here are kept, up to the limit
 -- waiting_messages; then the socket is not read. In a hook of the connection it gets the messages
@@ -172,7 +169,7 @@ end
 -- @param timeout optional: seconds, or "5s"
 -- @return data, is_binary; nil, "timeout"; nil, "closed", code, reason
 -- @usage local data, problem = ws:receive("30s")
-function connection.methods.receive(ws, timeout)
+function M.receive(ws, timeout)
     connection.check_self(ws, "receive")
     local seconds, problem
     if timeout ~= nil then
@@ -211,7 +208,7 @@ end
 -- from then on, unless they have a listener.
 -- @return true; nil and a text that says why it failed
 -- @usage assert(ws:opened())
-function connection.methods.opened(ws)
+function M.wait_opened(ws)
     connection.check_self(ws, "opened")
     if ws[STATE] > OPEN then
         return nil, ws[PROBLEM] or "closed"

@@ -9,7 +9,7 @@ local C, worker = native.C, native.worker
 
 ffi.cdef "long read(int fd, void *buffer, size_t size);"
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local STDIN = 0
 local EAGAIN, EINTR = 11, 4

@@ -1,7 +1,7 @@
 -- mw.json: an instance of lua-cjson of our own, so that settings of the app do not meet those of a
 -- library that uses cjson too. Loaded when first used: an app without JSON needs no lua-cjson.
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local instance
 

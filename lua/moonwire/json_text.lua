@@ -1,7 +1,7 @@
 -- JSON (RFC 8259) for the server's own needs: fields of log lines, and what goes over the control
 -- socket. Small, not fast. Apps have mw.json, which is lua-cjson, and need not be installed.
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local DEPTH = 32 -- of what is read
 

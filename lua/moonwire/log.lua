@@ -1,7 +1,9 @@
 -- mw.log: lines in the server's log.
 
-local json_text = require "moonwire.json_text"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
+
+local json_text = lazy.use "moonwire.json_text"
 
 local C, worker = native.C, native.worker
 

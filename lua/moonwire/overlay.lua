@@ -10,7 +10,7 @@ local ffi = require "ffi"
 
 local C, worker = native.C, native.worker
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local headers = {
     ["content-type"] = "text/javascript; charset=utf-8",
@@ -28,9 +28,6 @@ local limits = { subscriptions = 1, queued_bytes = 2 ^ 20, message_bytes = 1024 
 -- Adds their records to the routes of a generation, whose plan is declared to the site already: a
 -- route that the app has at the very same path wins, and then there is no overlay.
 function M.declare(routes, site)
-    if C.mw_overlay_wanted(worker, site) == 0 then
-        return
-    end
     local path = ffi.string(C.mw_overlay_path(1))
     local script = C.mw_site_route(site, path, #path, C.HTTP_GET)
     if script < 0 then

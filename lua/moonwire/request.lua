@@ -4,14 +4,16 @@
 -- them first (request.keep_all), since the peer may go away meanwhile.
 
 local ffi = require "ffi"
-local fields = require "moonwire.headers"
-local json = require "moonwire.json"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
-local text = require "moonwire.text"
+
+local fields = lazy.use "moonwire.headers"
+local json = lazy.use "moonwire.json"
+local text = lazy.use "moonwire.text"
 
 local C, worker = native.C, native.worker
 
-local M = {}
+local M = lazy.module(...)
 
 local HANDLE, SERIAL, ROUTE, HEADERS_OUT, REJECTED = 1, 2, 3, 4, 5
 
@@ -226,9 +228,13 @@ function M.answer(req, first, second, third)
         return nil, ("the status is a whole number from 200 to 599, got %s"):format(
             tostring(status))
     end
-    local lines, problem = fields.lines(headers or {})
-    if not lines then
-        return nil, problem
+    local lines = ""
+    if headers then
+        local problem
+        lines, problem = fields.lines(headers)
+        if not lines then
+            return nil, problem
+        end
     end
     local kind = TEXT
     if type(body) == "table" then

@@ -2,9 +2,10 @@
 -- dispatcher reads the record behind it, whose hooks are plain fields.
 
 local connection = require "moonwire.connection"
-local suggest = require "moonwire.suggest"
-local text = require "moonwire.text"
-local units = require "moonwire.units"
+local lazy = require "moonwire.lazy"
+
+local suggest = lazy.use "moonwire.suggest"
+local units = lazy.use "moonwire.units"
 
 local M = {}
 
@@ -118,6 +119,15 @@ end
 
 -- ---- shapes ---------------------------------------------------------------------------------
 
+-- The names of ":name" and "*name" in a route's pattern, in order.
+local function param_names(pattern)
+    local out = {}
+    for name in pattern:gmatch "/[:*]([^/]+)" do
+        out[#out + 1] = name
+    end
+    return out
+end
+
 -- What a route is in all generations, for the connections on it: it does not keep any of them.
 local shapes = setmetatable({}, { __mode = "v" })
 
@@ -127,7 +137,7 @@ local function shape_of(pattern)
     local shape = shapes[key]
     if not shape then
         shape = {
-            param_names = text.param_names(pattern),
+            param_names = param_names(pattern),
             record = nil, -- of the generation that serves, or of the last that had it
         }
         shapes[key] = shape
@@ -190,7 +200,7 @@ function M.websocket(pattern, settings)
         kind = "websocket",
         pattern = pattern,
         shape = shape_of(pattern),
-        param_names = text.param_names(pattern),
+        param_names = param_names(pattern),
         binaryType = "string",
     }
     if settings ~= nil and type(settings) ~= "table" then
@@ -223,7 +233,7 @@ function M.http(name, pattern, handler)
     return {
         kind = "http",
         pattern = pattern,
-        param_names = text.param_names(pattern),
+        param_names = param_names(pattern),
         title = ("the handler of %s %s"):format(name:upper(), pattern),
         handler = handler,
     }

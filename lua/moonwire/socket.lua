@@ -2,8 +2,10 @@
 -- request said. Made at the first event that a hook wants.
 
 local connection = require "moonwire.connection"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
-local text = require "moonwire.text"
+
+local text = lazy.use "moonwire.text"
 
 local ffi = require "ffi"
 

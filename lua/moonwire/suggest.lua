@@ -1,6 +1,6 @@
 -- "did you mean": the nearest of a list of names.
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 -- Edit distance (optimal string alignment: insert, remove, replace, swap two neighbours).
 local function distance(a, b)

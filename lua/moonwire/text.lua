@@ -5,7 +5,7 @@ local native = require "moonwire.native"
 
 local C = native.C
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local scratch, scratch_size = ffi.new "char[1024]", 1024
 
@@ -76,15 +76,6 @@ function M.list(text)
         if item ~= "" then
             out[#out + 1] = item
         end
-    end
-    return out
-end
-
--- The names of ":name" and "*name" in a route's pattern, in order.
-function M.param_names(pattern)
-    local out = {}
-    for name in pattern:gmatch "/[:*]([^/]+)" do
-        out[#out + 1] = name
     end
     return out
 end

@@ -1,13 +1,15 @@
 -- Timers of the app, and mw.sleep.
 
 local failure = require "moonwire.failure"
+local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
-local units = require "moonwire.units"
 local wait = require "moonwire.wait"
+
+local units = lazy.use "moonwire.units"
 
 local C, worker = native.C, native.worker
 
-local M = {}
+local M = lazy.module(...)
 
 local by_id = {} -- started timers
 local sleepers = {} -- timer id → the wait that it ends, or what is to be resumed

@@ -1,6 +1,6 @@
 -- Durations and sizes as people write them.
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local seconds_of = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
 local bytes_of = { [""] = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3 }

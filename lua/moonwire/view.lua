@@ -9,7 +9,7 @@
 
 local ffi = require "ffi"
 
-local M = {}
+local M = require("moonwire.lazy").module(...)
 
 local methods = {}
 

@@ -4,12 +4,15 @@
 --   local ws = WebSocket.new("wss://example.com/chat", { "v2.chat", "chat" })
 
 local connection = require "moonwire.connection"
-local headers = require "moonwire.headers"
+local generation = require "moonwire.generation"
+local lazy = require "moonwire.lazy"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
-local suggest = require "moonwire.suggest"
-local units = require "moonwire.units"
 local wait = require "moonwire.wait"
+
+local headers = lazy.use "moonwire.headers"
+local suggest = lazy.use "moonwire.suggest"
+local units = lazy.use "moonwire.units"
 
 local ffi = require "ffi"
 
@@ -22,10 +25,6 @@ local M = {
     CLOSING = connection.CLOSING,
     CLOSED = connection.CLOSED,
 }
-
--- Stands in for a route: such connections have listeners, and no hooks.
-local route = { client = true, pattern = "WebSocket", param_names = {}, binaryType = "string" }
-route.shape, route.record = route, route -- as in route.lua: it is the same in all generations
 
 local meta = connection.class({}, { [1000] = true }, "1000 (normal)")
 
@@ -106,14 +105,10 @@ local function boolean(value)
     return nil, ("true or false, got %s"):format(type(value))
 end
 
--- A file's name is relative to the app's folder. generation.lua sets resolve.
-function M.resolve(path)
-    return path
-end
-
+-- A file's name is relative to the app's folder.
 local function file(value)
     if type(value) == "string" then
-        return M.resolve(value)
+        return generation.resolve(value)
     end
     return nil, ("the name of a PEM file, got %s"):format(type(value))
 end
@@ -217,7 +212,8 @@ local function new(url, protocols, options)
     if handle < 0 then
         error(("WebSocket: %s"):format(failures[handle] or ffi.string(why[0])), 3)
     end
-    local ws = setmetatable(connection.entries(handle, CONNECTING, route, "string", 0), meta)
+    local ws = setmetatable(
+        connection.entries(handle, CONNECTING, connection.CLIENT_ROUTE, "string", 0), meta)
     rawset(ws, "url", serialized)
     connection.register(ws)
     return ws
@@ -251,9 +247,6 @@ return setmetatable(M, {
         return ws
     end,
     __index = function(_, name)
-        if name == "route" then
-            return route
-        end
         error(("WebSocket.%s does not exist; write WebSocket.new(url)"):format(tostring(name)), 2)
     end,
 })

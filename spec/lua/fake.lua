@@ -481,6 +481,8 @@ function M.new()
     end
     engine.seen = {}
     package.loaded.seen = engine.seen
+    -- As inside the binary: what an app requires is the one that all share.
+    package.preload["moonwire.websocket"] = loadfile "lua/moonwire/websocket.lua"
     package.loaded["moonwire.native"] = {
         C = make_c(engine),
         worker = ffi.cast("struct mw_worker *", 0),

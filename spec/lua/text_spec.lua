@@ -39,13 +39,6 @@ describe("cookies", function()
     end)
 end)
 
-describe("patterns", function()
-    it("name their parameters in order", function()
-        assert.same({ "room", "user", "rest" }, text.param_names "/chat/:room/x/:user/*rest")
-        assert.same({}, text.param_names "/a:b/c")
-    end)
-end)
-
 describe("comma lists", function()
     it("lose blanks and empty members", function()
         assert.same({ "a", "b c" }, text.list " a,, b c\t,")

@@ -1,4 +1,6 @@
--- What open connections cost, and that what they share is each one's own.
+-- What a worker holds, what open connections cost, and that what they share is each one's own.
+
+local sys_stat = require "posix.sys.stat"
 
 local certificates = require "spec.support.certificates"
 local servers = require "spec.support.server"
@@ -115,4 +117,54 @@ describe("Open connections", function()
             assert.is_true(least < 1500, ("%d bytes"):format(least))
         end)
     end
+end)
+
+describe("A worker", function()
+    local server
+
+    after_each(function()
+        server:stop()
+    end)
+
+    it("holds less than 300 KB of Lua when its app only echoes", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/", { on_message = function(ws, data)
+                collectgarbage() collectgarbage()
+                ws:send(tostring(collectgarbage "count"))
+            end })
+        ]]
+        local held = tonumber(server:websocket("/"):ask "?")
+        assert.is_true(held < 300, ("%d KB"):format(held))
+    end)
+
+    it("loads what is used first in a hook with its own globals, not with that hook's", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/", { on_message = function(ws)
+                local was = getfenv(0)
+                setfenv(0, {}) -- those of the coroutine
+                mw.spawn(function() mw.sleep(0.001) ws:send "slept" end)
+                setfenv(0, was)
+            end })
+        ]]
+        assert.equal("slept", server:websocket("/"):ask "?")
+    end)
+
+    it("gives all generations of an app the same module, whoever uses it first", function()
+        local app = [[
+            local mw = require "moonwire"
+            mw.keep("seen").%s = require "moonwire.websocket"
+            mw.ws("/", { on_message = function(ws)
+                local seen = mw.keep "seen"
+                ws:send(tostring(seen.one == seen.two and type(seen.one.new)))
+            end })
+        ]]
+        server = start(app:format "one", { setup = function(folder)
+            sys_stat.mkdir(folder.path .. "/moonwire")
+            folder:write("moonwire/websocket.lua", "return {}") -- does not take the place of ours
+        end })
+        server:reload(app:format "two")
+        assert.equal("function", server:websocket("/"):ask "?")
+    end)
 end)

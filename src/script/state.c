@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -44,14 +45,22 @@ static void *allocate(void *script, void *block, size_t old_size, size_t size)
     return pool_realloc(&s->blocks, block, old_size, size);
 }
 
-/* package.preload's function for a module inside the binary. */
+/* package.preload's function for all modules inside the binary. They have the worker's globals, whoever
+ * uses one first: in a coroutine of the app's that may be others. */
 static int load_embedded(lua_State *l)
 {
-    const struct embedded_module *m = lua_touserdata(l, lua_upvalueindex(1));
+    const char *name = luaL_checkstring(l, 1);
+    const struct embedded_module *m = embedded_modules;
+    while (m->name && strcmp(m->name, name) != 0)
+        m++;
+    if (!m->name)
+        return luaL_error(l, "there is no module %s inside moonwire", name);
     char chunk[128];
     (void)snprintf(chunk, sizeof chunk, "@%s", m->name);
     if (luaL_loadbuffer(l, (const char *)m->code, m->len, chunk) != 0)
         return lua_error(l);
+    lua_pushvalue(l, lua_upvalueindex(1));
+    (void)lua_setfenv(l, -2);
     lua_pushvalue(l, 1);
     lua_call(l, 1, 1);
     return 1;
@@ -62,12 +71,13 @@ static void preload_embedded(lua_State *l)
 {
     lua_getglobal(l, "package");
     lua_getfield(l, -1, "preload");
+    lua_pushvalue(l, LUA_GLOBALSINDEX);
+    lua_pushcclosure(l, load_embedded, 1);
     for (const struct embedded_module *m = embedded_modules; m->name; m++) {
-        lua_pushlightuserdata(l, (void *)(uintptr_t)m);
-        lua_pushcclosure(l, load_embedded, 1);
-        lua_setfield(l, -2, m->name);
+        lua_pushvalue(l, -1);
+        lua_setfield(l, -3, m->name);
     }
-    lua_pop(l, 2);
+    lua_pop(l, 3);
 }
 
 static int with_traceback(lua_State *l)
