@@ -15,8 +15,8 @@ HEADERS := $(wildcard src/*/*.h src/*/*/*.h)
 CORE    := $(wildcard src/base/*.c src/protocol/*.c)
 LUA     := $(shell find lua -name '*.lua' -o -name '*.js' 2>/dev/null | LC_ALL=C sort)
 
-# What Lua's ffi.cdef reads is what C includes: this header, and those it includes.
-CDEF     := src/script/api.h
+# What Lua's ffi.cdef reads is what C includes: these headers, and those they include.
+CDEF     := src/script/api.h src/script/api_client.h src/script/api_control.h
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
             -Wno-sign-conversion

@@ -1,9 +1,10 @@
 -- Turns the Lua modules into a C table of bytecode (src/script/embedded.h).
---   luajit tools/embed.lua OUT.c HEADER lua/MODULE.lua… lua/TEXT.js…
+--   luajit tools/embed.lua OUT.c HEADER… lua/MODULE.lua… lua/TEXT.js…
 -- A text that is no Lua becomes a module that returns it: lua/moonwire/overlay.js is
 -- moonwire.overlay.js.
--- The header, after those it includes, becomes the module "moonwire.cdef": their text, without
--- preprocessor lines, for ffi.cdef, so that C and Lua read one declaration.
+-- The header src/script/api.h, after those it includes, becomes the module "moonwire.cdef.api":
+-- their text, without comments and preprocessor lines, for ffi.cdef, so that C and Lua read one
+-- declaration. The next header's module has what was in none before.
 
 local function read(path)
     local file = assert(io.open(path, "rb"))
@@ -21,7 +22,7 @@ local function declarations(path, lines, seen)
             declarations("src/" .. included, lines, seen)
         end
     end
-    for line in text:gmatch "[^\n]*\n?" do
+    for line in text:gsub("/%*.-%*/", ""):gmatch "[^\n]+\n?" do
         if line:sub(1, 1) ~= "#" then
             lines[#lines + 1] = line
         end
@@ -49,21 +50,28 @@ local function bytes(code)
     return table.concat(out, "\n")
 end
 
-local out_path, header = arg[1], arg[2]
-local sources = {}
-for i = 3, #arg do
-    local name, chunk = module_of(arg[i])
-    local text = read(arg[i])
-    if not arg[i]:find "%.lua$" then
-        text = ("return %q"):format(text)
+-- src/script/api.h is moonwire.cdef.api.
+local function declaring_module(path, seen)
+    local name = path:match "([%w_]+)%.h$"
+    return "moonwire.cdef." .. name, ("@moonwire/cdef/%s"):format(name),
+        ("return %q"):format(table.concat(declarations(path, {}, seen)))
+end
+
+local out_path = arg[1]
+local sources, declared = {}, {}
+for i = 2, #arg do
+    local name, chunk, text
+    if arg[i]:find "%.h$" then
+        name, chunk, text = declaring_module(arg[i], declared)
+    else
+        name, chunk = module_of(arg[i])
+        text = read(arg[i])
+        if not arg[i]:find "%.lua$" then
+            text = ("return %q"):format(text)
+        end
     end
     sources[#sources + 1] = { name = name, chunk = chunk, text = text }
 end
-sources[#sources + 1] = {
-    name = "moonwire.cdef",
-    chunk = "@moonwire/cdef.lua",
-    text = ("return %q"):format(table.concat(declarations(header, {}, {}))),
-}
 
 local arrays, entries = {}, {}
 for i, source in ipairs(sources) do

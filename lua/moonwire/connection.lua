@@ -582,11 +582,11 @@ end
 
 -- ---- where events find their objects --------------------------------------------------------
 
--- The low 20 bits of a handle are its slot (script/api.h): dense, from 0. Chunks of 1,024 slots,
--- so that the collector never has one huge table to go through in a single step. All of a chunk is
--- the table's array from the start: what lies in the hash part, where a growing table has its last
--- ones, needs other compiled code.
-local SLOTS, CHUNK_BITS, CHUNK_MASK = 2 ^ 20, 10, 1023
+-- The low 20 bits of a handle are its slot (script/api.h): dense, from 0. Chunks of 256 slots, so
+-- that the collector never has one huge table to go through in a single step. All of a chunk is the
+-- table's array from the start, and so are the first 256 chunks: what lies in the hash part, where
+-- a growing table has its last ones, needs other compiled code.
+local SLOTS, CHUNK_BITS, CHUNK_MASK = 2 ^ 20, 8, 255
 local chunks = new_table(CHUNK_MASK, 0)
 
 -- The object of a live connection, or nil. slot: the handle's, where it is known.

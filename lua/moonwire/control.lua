@@ -9,6 +9,8 @@ local task = require "moonwire.task"
 
 local ffi = require "ffi"
 
+native.declare "api_control"
+
 local C = native.C
 
 local M = {}

@@ -1,10 +1,8 @@
--- The C side, declared once: src/script/api.h is what C includes and what ffi.cdef reads here.
+-- The C side, declared once: src/script/api.h is what C includes and what ffi.cdef reads here. The
+-- modules that use api_client.h or api_control.h declare them.
 -- start.lua sets the worker before any other module is loaded, so that they may keep it as a local.
 
 local ffi = require "ffi"
-
-ffi.cdef(require "moonwire.cdef")
-package.loaded["moonwire.cdef"] = nil -- 22 KB that nobody reads again
 
 local M = {
     C = ffi.C,
@@ -25,5 +23,14 @@ function M.attach(worker, load_ahead)
     M.worker = ffi.cast("struct mw_worker *", worker)
     M.load_ahead = load_ahead
 end
+
+-- Declares what a header has, src/script/NAME.h.
+function M.declare(name)
+    local module = "moonwire.cdef." .. name
+    ffi.cdef(require(module))
+    package.loaded[module] = nil -- a text that nobody reads again
+end
+
+M.declare "api"
 
 return M

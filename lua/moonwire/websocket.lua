@@ -16,6 +16,8 @@ local units = lazy.use "moonwire.units"
 
 local ffi = require "ffi"
 
+native.declare "api_client"
+
 local C, worker = native.C, native.worker
 local CONNECTING = connection.CONNECTING
 

@@ -31,6 +31,7 @@ if not declared "struct event" then
     declare "src/engine/client/connect.h"
     declare "src/engine/event.h"
     declare "src/script/api.h"
+    declare "src/script/api_client.h"
 end
 
 local kinds = {
@@ -487,6 +488,7 @@ function M.new()
         C = make_c(engine),
         worker = ffi.cast("struct mw_worker *", 0),
         load_ahead = function() end, -- nothing was
+        declare = function() end, -- everything was
         ERR_MEMORY = -1, ERR_UTF8 = ERR_UTF8, ERR_TOO_BIG = ERR_TOO_BIG, ERR_CLOSED = ERR_CLOSED,
         ERR_INVALID = ERR_INVALID, ERR_LIMIT = ERR_LIMIT, ERR_NOT_FOUND = ERR_NOT_FOUND,
     }

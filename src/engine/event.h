@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "protocol/http_head.h"
+#include "protocol/http_parts.h"
 
 enum event_kind {
     EVENT_UPGRADE = 1, /* a valid upgrade request for a route with on_upgrade; answer it with

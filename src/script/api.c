@@ -1,5 +1,8 @@
 #include "script/api.h"
 
+#include "script/api_client.h"
+#include "script/api_control.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -4,16 +4,17 @@
  *
  * A connection is named by a handle, a whole number that fits a double: 20 bits of slot, 25 of
  * generation, 8 of worker; never 0. A stale handle gives ERR_CLOSED, never a crash. Strings are
- * borrowed for the call only. Functions return 0 or more, or a negative enum error. */
+ * borrowed for the call only. Functions return 0 or more, or a negative enum error.
+ *
+ * Every worker has these declarations in memory. What few of them call is in api_client.h and
+ * api_control.h, and declared by the module that does. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/client/connect.h"
 #include "engine/event.h"
-#include "protocol/http_head.h"
 
 struct mw_worker; /* one event loop with its Lua state */
 struct mw_site;   /* what one generation of an app serves */
@@ -102,25 +103,15 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
 /* The route of an open connection, or a negative error: ERR_NOT_FOUND for one that the script opened. */
 int mw_route(struct mw_worker *w, double conn);
 
-/* ---- connections that the script opens -------------------------------------------------------
+/* ---- connections that the script opens (api_client.h) ----------------------------------------
  * From EVENT_OPEN on they are as those of the server: mw_send, mw_close, mw_ping, mw_terminate,
  * mw_pause, mw_resume, mw_buffered_amount, mw_text, mw_subscribe and mw_publish are the same. */
 
 enum { MW_NO_ROUTE = -1 }; /* event.route of a connection that the script opened */
 
-/* Begins to connect and returns the handle. EVENT_OPEN follows, or EVENT_ERROR with a text and then
- * EVENT_CLOSE 1006; mw_ready_state is 0 until then. mw_close or mw_terminate before EVENT_OPEN make
- * it fail. ERR_INVALID: *why is a static text that says what is wrong with the URL. ERR_LIMIT (too
- * many connections), ERR_MEMORY. Everything else, files that cannot be read too, comes as
- * EVENT_ERROR. The options are borrowed for the call. */
-double mw_connect(struct mw_worker *w, const struct mw_connect *options, const char **why);
-/* Logs the text of such an EVENT_ERROR, with the URL: at debug level when some code of the app hears of
+/* Logs the text of the EVENT_ERROR of one that has failed, with the URL: at debug level when some code of the app hears of
  * it, else as a warning. */
 void mw_connect_failed(struct mw_worker *w, double conn, const char *text, size_t len, bool heard);
-/* The URL that mw_connect takes, as the url property shows it (WHATWG URL Standard, serializing):
- * http and https become ws and wss. Returns its length (not NUL-terminated); ERR_INVALID with *why as
- * above; ERR_TOO_BIG: longer than size. */
-int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const char **why);
 /* What keeps a script without listeners alive: connections that are not closed, timers, mw_input. */
 uint32_t mw_pending(struct mw_worker *w);
 /* Ends the process with this status (0..255) when this turn is over, without closing handshakes. What
@@ -181,21 +172,6 @@ int mw_opened_in(struct mw_worker *w, double conn);
 void mw_digest(const char *data, size_t len, char out[41]);
 /* End the process as SIGTERM does. */
 void mw_stop(struct mw_worker *w);
-
-/* ---- servers that run ------------------------------------------------------------------------
- * For commands such as moonwire status: control_place.h and control_ask.h in engine/control. These
- * wait. */
-
-/* The paths of this user's control sockets, each with its NUL. Bytes; ERR_TOO_BIG. */
-long mw_control_find(char *out, size_t size);
-/* Of other users' servers, for the superuser, to be shown. */
-long mw_control_find_others(char *out, size_t size);
-/* Sends one request. found: the path is of mw_control_find. A descriptor; or an error, with one line in
- * why, of 256 bytes: ERR_NOT_FOUND when no server is there. */
-int mw_control_ask(const char *path, const char *request, int found, char *why);
-/* Bytes of the answer, 0 at its end; ERR_AGAIN: none for so many seconds; ERR_IO. */
-long mw_control_read(int fd, char *out, size_t size, double seconds);
-void mw_control_done(int fd);
 
 /* ---- sites: what an app's top level declares ------------------------------------------------
  * Lua collects the plan and then declares it here. Errors leave a text in mw_site_error. */

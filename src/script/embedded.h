@@ -9,5 +9,6 @@ struct embedded_module {
     size_t len;
 };
 
-/* Holds every file of lua/, and "moonwire.cdef", which returns the C declarations for ffi.cdef. */
+/* Holds every file of lua/, and "moonwire.cdef.api" and the like, which return the C declarations of
+ * src/script/api.h and the like for ffi.cdef. */
 extern const struct embedded_module embedded_modules[];
