@@ -234,6 +234,17 @@ describe("message", function()
             end
         end)
 
+        it("has room behind it also where it is as long as the limit allows", function()
+            local digits, x = {}, 1
+            for i = 1, 4096 do
+                x = x * 16807 % 2147483647
+                digits[i] = ("%x"):format(x / 1000 % 16)
+            end
+            local text = table.concat(digits)
+            expect({ { BINARY, compress(text), rsv1 = true } }, { "binary:" .. text }, nil, nil,
+                { compressed = true, message_bytes = #text })
+        end)
+
         it("RFC 6455 §10.4 is limited over all its fragments", function()
             local payload = compress(("ab"):rep(501))
             expect({ { BINARY, payload:sub(1, 3), rsv1 = true, fin = false },

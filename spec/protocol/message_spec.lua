@@ -287,7 +287,7 @@ describe("message", function()
                 local payload = opcode == CLOSE and close(1000, "bye") or "Hello"
                 local bytes = encode({ opcode, payload }, true)
                 local m, data, reader, at = read_one(bytes .. bytes)
-                assert.is_false(m.owned)
+                assert.is_true(m.block == nil)
                 assert.is_true(m.data == data + 6 + (opcode == CLOSE and 2 or 0))
                 assert.is_true(at == data + #bytes)
                 assert.are.equal(opcode == CLOSE, reader.partial ~= nil)

@@ -15,7 +15,7 @@ function M.mask(payload, key)
     local out = ffi.new("uint8_t[?]", math.max(n, 1), {})
     local k = { key:byte(1, 4) }
     ffi.copy(out, payload, n)
-    for i = 0, n - 1 do
+    for i = 0, key == "\0\0\0\0" and -1 or n - 1 do
         out[i] = bit.bxor(out[i], k[i % 4 + 1])
     end
     return ffi.string(out, n)

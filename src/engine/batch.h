@@ -21,5 +21,7 @@ void batch_deinit(struct batch *b);
 struct event *batch_add(struct batch *b);
 /* The batch frees data when it is done. 0, or ERR_MEMORY (data is then still the caller's). */
 int batch_own(struct batch *b, void *data) __attribute__((warn_unused_result));
+/* It does not free data, the caller does. False: it would not have. */
+bool batch_release(struct batch *b, const void *data);
 /* All events were handled. */
 void batch_clear(struct batch *b);

@@ -296,13 +296,14 @@ static void on_message(struct worker *w, struct conn *c, struct message *m)
         return;
     }
     struct event *e = conn_event(w, c, EVENT_MESSAGE);
-    if (!e || (m->owned && batch_own(&w->batch, m->data) < 0)) {
+    if (!e || (m->block && batch_own(&w->batch, m->block) < 0)) {
         if (e)
             w->batch.count--;
         conn_kill(w, c);
         return;
     }
-    m->owned = false;
+    e->code = m->block != NULL;
+    m->block = NULL;
     e->data = (const char *)m->data;
     e->len = (uint32_t)m->len;
     e->flag = m->kind == MESSAGE_BINARY;
@@ -322,15 +323,14 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
             conn_kill(w, c);
         break;
     case MESSAGE_CLOSE:
-        if (m->owned && batch_own(&w->batch, m->data) == 0)
-            m->owned = false;
+        if (m->block && batch_own(&w->batch, m->block) == 0)
+            m->block = NULL;
         on_close(w, c, m);
         break;
     default: /* a Pong only shows that the peer lives */
         break;
     }
-    if (m->owned)
-        free(m->data);
+    free(m->block);
 }
 
 static struct message_rules rules_of(struct worker *w, const struct conn *c)

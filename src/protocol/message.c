@@ -16,6 +16,8 @@ enum {
     DIRECT_MIN = 16 * 1024,  /* payload left that makes message_space worth while */
     LOOK_BYTES = 16 * 1024,  /* unmasked and checked while the nearest cache has them */
     LARGEST_WINDOW_BITS = 15,
+    FIT_MIN = 16 * 1024,     /* a longer message keeps */
+    FIT_PART = 8,            /* at most an eighth more memory than it needs */
     WHOLE_MIN = 1024,    /* compressed bytes that make inflater_message the faster way */
     DEFLATE_FACTOR = 8,  /* compressed bytes taken per byte that may come out: a sender that */
     DEFLATE_SLACK = 1024 /* flushes after every byte needs about 7 */
@@ -28,7 +30,7 @@ struct message_partial {
     uint64_t done;         /* its payload bytes taken, those in place included */
     uint64_t wire;         /* payload bytes of the message's frames, this one included */
     size_t filled;         /* bytes after payload.len that message_filled told of: still masked */
-    struct buffer payload; /* the message so far */
+    struct buffer payload; /* the message so far, behind its head room; or empty */
     struct buffer control; /* the control frame so far */
     uint8_t header[FRAME_HEADER_MAX];
     uint8_t header_len; /* of an incomplete header */
@@ -243,12 +245,14 @@ static bool frame_is_whole(const struct message_partial *p)
     return p->done == p->frame.len;
 }
 
-/* Gives the buffer's memory to the message. */
-static void hand_over(struct buffer *b, struct message *out)
+/* Gives the buffer's memory to the message, whose data begins there. */
+static void hand_over(struct buffer *b, size_t at, struct message *out)
 {
-    out->data = b->data;
-    out->len = b->len;
-    out->owned = b->data != NULL;
+    out->block = b->data;
+    if (b->data != NULL) {
+        out->data = b->data + at;
+        out->len = b->len - at;
+    }
     memset(b, 0, sizeof *b);
 }
 
@@ -279,18 +283,12 @@ static int finish_close(struct message_reader *r, struct message_partial *p, str
 {
     int rc = close_decode(out->data, out->len, &out->close_code);
     if (rc != 0) {
-        if (out->owned) {
-            free(out->data);
-        }
+        free(out->block);
         return refuse_close(rc, why);
     }
     size_t code_len = out->len < 2 ? 0 : 2;
     out->len -= code_len;
-    if (out->owned) {
-        memmove(out->data, out->data + code_len, out->len); /* so that it can be freed */
-    } else {
-        out->data += code_len;
-    }
+    out->data += code_len;
     partial_deinit(p);
     p->closed = true;
     inflater_free(r->inflater);
@@ -316,9 +314,32 @@ static int take_control(struct message_reader *r, struct message_partial *p, uin
     p->in_frame = false;
     *out = (struct message){.kind = p->frame.opcode, .data = piece, .len = n};
     if (!in_place) {
-        hand_over(&p->control, out);
+        hand_over(&p->control, 0, out);
     }
     return out->kind == MESSAGE_CLOSE ? finish_close(r, p, out, why) : 1;
+}
+
+static size_t payload_len(const struct message_partial *p)
+{
+    return p->payload.len == 0 ? 0 : p->payload.len - MESSAGE_HEAD_ROOM;
+}
+
+/* What fits behind the payload. */
+static size_t payload_room(const struct message_partial *p)
+{
+    size_t used = p->payload.len + MESSAGE_TAIL_ROOM;
+    return used < p->payload.cap ? p->payload.cap - used : 0;
+}
+
+/* Room for n more bytes; the first time for what is around them too. */
+static int grow_payload(struct message_partial *p, size_t n)
+{
+    size_t head = p->payload.len == 0 ? MESSAGE_HEAD_ROOM : 0;
+    int rc = buffer_reserve(&p->payload, head + n + MESSAGE_TAIL_ROOM);
+    if (rc == 0) {
+        p->payload.len += head;
+    }
+    return rc;
 }
 
 /* Room for n more bytes and, while the frame goes on, for some of what it announces: never more than
@@ -326,14 +347,14 @@ static int take_control(struct message_reader *r, struct message_partial *p, uin
  * Growing by less would copy a large message more often. */
 static int reserve_payload(struct message_partial *p, size_t n)
 {
-    if (p->payload.cap - p->payload.len >= n && n > 0) {
+    if (payload_room(p) >= n && n > 0) {
         return 0;
     }
     uint64_t left = p->frame.len - p->done + n; /* done counts these n bytes already */
-    size_t have = p->payload.len + n;
-    size_t ahead = have < RESERVE_MAX / 4 ? RESERVE_MAX - p->payload.len : have * RESERVE_FACTOR;
+    size_t have = payload_len(p) + n;
+    size_t ahead = have < RESERVE_MAX / 4 ? RESERVE_MAX - payload_len(p) : have * RESERVE_FACTOR;
     size_t wish = n > ahead ? n : ahead;
-    return buffer_reserve(&p->payload, left < wish ? (size_t)left : wish);
+    return grow_payload(p, left < wish ? (size_t)left : wish);
 }
 
 static int refuse_text(const char **why)
@@ -430,13 +451,14 @@ static int inflate_piece(struct message_reader *r, struct message_partial *p,
                          const struct message_rules *rules, uint8_t *piece, size_t n,
                          const char **why)
 {
-    if (r->inflater == NULL && take_inflater(r, rules) != 0) {
+    if ((r->inflater == NULL && take_inflater(r, rules) != 0) ||
+        (p->payload.len == 0 && grow_payload(p, 0) != 0)) {
         return out_of_memory(why);
     }
     bool last = p->frame.fin && frame_is_whole(p);
     size_t before = p->payload.len;
     bool whole = last && p->wire == n && n >= WHOLE_MIN && !rules->inflate_context;
-    size_t limit = (size_t)inflated_limit(rules);
+    size_t limit = (size_t)inflated_limit(rules) + MESSAGE_HEAD_ROOM;
     int failed = whole ? inflater_message(r->inflater, piece, n, limit, &p->payload)
                        : inflater_push(r->inflater, piece, n, last, limit, &p->payload);
     /* What came out before a fault is looked at first: that is the order of a slower arrival. */
@@ -450,6 +472,24 @@ static int inflate_piece(struct message_reader *r, struct message_partial *p,
     return rc;
 }
 
+/* The whole message with its tail room, and when it is long, not much more: it may be kept. */
+static int fit_payload(struct message_partial *p)
+{
+    size_t needed = p->payload.len + MESSAGE_TAIL_ROOM;
+    if (p->payload.cap < needed) {
+        return grow_payload(p, 0);
+    }
+    if (needed < FIT_MIN || p->payload.cap - needed <= needed / FIT_PART) {
+        return 0;
+    }
+    uint8_t *data = realloc(p->payload.data, needed);
+    if (data != NULL) {
+        p->payload.data = data;
+        p->payload.cap = needed;
+    }
+    return 0;
+}
+
 /* The message's last frame is whole. */
 static int finish_message(struct message_reader *r, struct message_partial *p,
                           const struct message_rules *rules, uint8_t *in_place, size_t n,
@@ -460,7 +500,10 @@ static int finish_message(struct message_reader *r, struct message_partial *p,
     }
     *out = (struct message){.kind = p->kind, .data = in_place, .len = n};
     if (in_place == NULL) {
-        hand_over(&p->payload, out);
+        if (p->payload.len > 0 && fit_payload(p) != 0) {
+            return out_of_memory(why);
+        }
+        hand_over(&p->payload, MESSAGE_HEAD_ROOM, out);
     }
     if (p->compressed && !rules->inflate_context) {
         give_back_inflater(r, rules);
@@ -591,8 +634,8 @@ static int read_fresh(struct message_reader *r, const struct message_rules *rule
     if (keep_partial(r, &p) == 0) {
         return rc;
     }
-    if (rc == 1 && out->owned) {
-        free(out->data);
+    if (rc == 1) {
+        free(out->block);
     }
     return out_of_memory(why);
 }
@@ -631,12 +674,11 @@ size_t message_space(struct message_reader *r, uint8_t **into)
     if (left < DIRECT_MIN) {
         return 0;
     }
-    size_t used = p->payload.len + p->filled;
-    if (p->payload.cap - used < DIRECT_MIN && p->filled == 0 && reserve_payload(p, 0) != 0) {
+    if (payload_room(p) < p->filled + DIRECT_MIN && p->filled == 0 && reserve_payload(p, 0) != 0) {
         return 0;
     }
-    size_t room = p->payload.cap - used;
-    *into = p->payload.data + used;
+    size_t room = payload_room(p) - p->filled;
+    *into = p->payload.data + p->payload.len + p->filled;
     return left < room ? (size_t)left : room;
 }
 

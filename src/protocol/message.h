@@ -37,12 +37,16 @@ struct message_rules {
     struct inflater **spare;
 };
 
+/* Room in a text's or binary message's own block, before its data and behind: for whoever wants to make
+ * something else of it where it lies (script/long_string.h). */
+enum { MESSAGE_HEAD_ROOM = 24, MESSAGE_TAIL_ROOM = 8 };
+
 struct message {
     uint8_t kind;        /* enum message_kind */
-    bool owned;          /* data was malloc'ed and is now the caller's to free */
     uint16_t close_code; /* of MESSAGE_CLOSE: CLOSE_NO_STATUS when there was none */
-    uint8_t *data;       /* owned, or inside the caller's input; a close's reason */
+    uint8_t *data;       /* inside the block, or the caller's input; a close's reason */
     size_t len;          /* 0: data may be NULL */
+    uint8_t *block;      /* malloc'ed, and now the caller's to free; or NULL */
 };
 
 struct message_partial; /* what is known of an incomplete frame or message */

@@ -29,6 +29,7 @@
 #include "protocol/url.h"
 #include "protocol/utf8.h"
 #include "protocol/ws_url.h"
+#include "script/state.h"
 
 _Static_assert((uint32_t)MW_NO_ROUTE == (uint32_t)CLIENT_ROUTE, "one number says it");
 
@@ -51,6 +52,16 @@ static struct conn *get(struct mw_worker *w, double handle)
 struct event_batch *mw_batch(struct mw_worker *w)
 {
     return &worker(w)->given;
+}
+
+void mw_string_begin(struct mw_worker *w, const char *data, uint32_t len)
+{
+    script_string_begin(worker(w)->script, data, len);
+}
+
+void mw_string_end(struct mw_worker *w)
+{
+    script_string_end(worker(w)->script);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */

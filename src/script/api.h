@@ -24,6 +24,12 @@ struct mw_site;   /* what one generation of an app serves */
 /* Where the dispatcher finds each batch, all the worker's life long. */
 struct event_batch *mw_batch(struct mw_worker *w);
 
+/* Before and after ffi.string(data, len) of a long message whose event says that it has a block of its own:
+ * the string then lies there and is not copied. From mw_string_begin on, data is for that string only. */
+enum { MW_LONG_STRING = 16384 };
+void mw_string_begin(struct mw_worker *w, const char *data, uint32_t len);
+void mw_string_end(struct mw_worker *w);
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 /* The request that waits for its answer, or NULL when it was answered or is gone. Valid until the

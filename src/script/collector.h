@@ -1,19 +1,43 @@
-/* How often LuaJIT's collector begins anew.
+/* How often LuaJIT's collector begins anew, and how far it goes.
  *
  * By its own default a cycle begins when the heap has doubled. What was used last is then far from the
  * caches: of the time that a short message takes, a good part is waiting for memory (bench/NOTES.md,
  * "Messages that differ"). So a small heap is collected when it has grown by a third, which costs less
  * than it saves. Large heaps and long messages are left to LuaJIT's default: there, going through all
- * that is held is what costs. */
+ * that is held is what costs.
+ *
+ * A cycle goes on by a small step now and then, as long for a string of 1 MiB as for one of 20 bytes. Texts
+ * of 1 MiB, each of which is garbage when its hook is done, were 130 MiB before a cycle ended, and with a
+ * larger heap would be many times that. So large blocks are counted here, and their part is paid at once. */
 #pragma once
 
 #include <lua.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct collector {
-    int pause; /* the one that was set, in percent; 0: none yet; < 0: the app has set its own */
+enum {
+    COLLECTOR_LARGE_BYTES = 32 * 1024,       /* a block of so much is counted */
+    COLLECTOR_GARBAGE_BYTES = 8 * 1024 * 1024 /* in new ones, before a small heap is gone through */
 };
 
+struct collector {
+    int pause;        /* the one that was set, in percent; 0: none yet; < 0: the app has set its own */
+    size_t large;     /* bytes in large blocks that Lua has not freed */
+    size_t large_new; /* of them: since what is due for them was last paid */
+};
+
+/* For each change of a block, of which sizes may be 0. */
+static inline void collector_note(struct collector *c, size_t old_size, size_t size)
+{
+    if (size >= COLLECTOR_LARGE_BYTES) {
+        c->large += size;
+        c->large_new += size;
+    }
+    if (old_size >= COLLECTOR_LARGE_BYTES)
+        c->large -= old_size;
+}
+
 /* Before each batch, one of whose events has this many bytes: which one does not matter. What the app
- * has set by collectgarbage("setpause") stays as it is. */
-void collector_pace(struct collector *c, lua_State *l, uint32_t bytes);
+ * has set by collectgarbage("setpause") stays as it is, and so does a collector that it has stopped. 0, or
+ * what lua_pcall gave, with its error on the stack: a finaliser's. */
+int collector_pace(struct collector *c, lua_State *l, uint32_t bytes);

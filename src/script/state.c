@@ -19,14 +19,16 @@
 #include "engine/worker.h"
 #include "script/collector.h"
 #include "script/embedded.h"
+#include "script/long_string.h"
 
 enum function { GO_ON, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
 
 struct script {
-    const struct worker *worker;
+    struct worker *worker;
     lua_State *lua;
     struct pool blocks; /* Lua's */
     struct collector collector;
+    struct long_string long_string;
     const struct log *log;
     int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
     lua_State *dispatcher;    /* the coroutine that takes events, kept by the Lua side; or NULL */
@@ -42,7 +44,12 @@ struct script {
 static void *allocate(void *script, void *block, size_t old_size, size_t size)
 {
     struct script *s = script;
-    return pool_realloc(&s->blocks, block, old_size, size);
+    void *to = long_string_take(&s->long_string, block, size);
+    if (!to)
+        to = pool_realloc(&s->blocks, block, old_size, size);
+    if (to || size == 0)
+        collector_note(&s->collector, block ? old_size : 0, size);
+    return to;
 }
 
 /* package.preload's function for all modules inside the binary. They have the worker's globals, whoever
@@ -112,6 +119,9 @@ static int load_ahead(lua_State *l)
  * yield. */
 static int start(lua_State *l)
 {
+    struct script *s;
+    (void)lua_getallocf(l, (void **)&s);
+    long_string_try(&s->long_string, l);
     luaL_openlibs(l);
     preload_embedded(l);
     lua_getglobal(l, "require");
@@ -338,10 +348,27 @@ void script_dispatch(void *script)
 {
     struct script *s = script;
     int status = 0;
-    collector_pace(&s->collector, s->lua, s->worker->given.events[0].len);
+    if (collector_pace(&s->collector, s->lua, s->worker->given.events[0].len) != 0) {
+        log_write(s->log, LOG_ERROR, "a finaliser failed: %s", error_of(s->lua));
+        lua_pop(s->lua, 1);
+    }
     bool more = s->dispatcher || go_on(s, status);
     while (more && !took_all(s, &status))
         more = go_on(s, status);
+}
+
+void script_string_begin(void *script, const char *data, size_t len)
+{
+    struct script *s = script;
+    uint8_t *block = (uint8_t *)(uintptr_t)data - MESSAGE_HEAD_ROOM;
+    if (s->long_string.works && batch_release(&s->worker->running, block))
+        long_string_offer(&s->long_string, block, len);
+}
+
+void script_string_end(void *script)
+{
+    struct script *s = script;
+    long_string_settle(&s->long_string);
 }
 
 uint32_t script_pending(void *script)
@@ -382,6 +409,7 @@ void script_free(struct script *s)
     if (!s)
         return;
     lua_close(s->lua);
+    long_string_deinit(&s->long_string);
     pool_deinit(&s->blocks);
     free(s);
 }

@@ -49,6 +49,11 @@ void script_abandon(void *script);
  * dealt with in Lua; one of the dispatcher itself is logged. */
 void script_dispatch(void *script);
 
+/* Around the making of a string of a message that lies in a block of its own (struct event): it may take that
+ * block, so data is valid between the two only. */
+void script_string_begin(void *script, const char *data, size_t len);
+void script_string_end(void *script);
+
 /* worker->describe (engine/control/control.h), with the script as its argument. */
 int script_describe(void *script, struct buffer *out);
 
