@@ -46,14 +46,20 @@ bool site_agrees(const struct site *a, const struct site *b)
 
 /* ---- one site after another ---- */
 
-static uint32_t same_route(const struct site *s, const struct site_route *r)
+static bool is_same(const struct site_route *a, const struct site_route *b)
 {
+    return a->kind == b->kind &&
+           router_same_pattern(a->pattern, strlen(a->pattern), b->pattern, strlen(b->pattern)) &&
+           (a->kind != SITE_HTTP || a->methods == b->methods);
+}
+
+/* There is at most one. It is looked for where it was first: most edits leave the routes as they are. */
+static uint32_t same_route(const struct site *s, const struct site_route *r, size_t was)
+{
+    if (was < s->declared_count && is_same(&s->routes[was], r))
+        return (uint32_t)was;
     for (size_t i = 0; i < s->declared_count; i++) {
-        const struct site_route *other = &s->routes[i];
-        if (other->kind == r->kind &&
-            router_same_pattern(other->pattern, strlen(other->pattern), r->pattern,
-                                strlen(r->pattern)) &&
-            (r->kind != SITE_HTTP || other->methods == r->methods))
+        if (is_same(&s->routes[i], r))
             return (uint32_t)i;
     }
     return SITE_NOWHERE;
@@ -72,7 +78,7 @@ int site_succeed(struct site *s, const struct site *before)
     if (!s->successors || !s->retirees || !routes)
         return ERR_MEMORY;
     for (size_t i = 0; i < before->route_count; i++) {
-        s->successors[i] = same_route(s, &before->routes[i]);
+        s->successors[i] = same_route(s, &before->routes[i], i);
         s->retirees[i] = SITE_NOWHERE;
     }
     return 0;
@@ -100,5 +106,5 @@ uint32_t site_retire(struct site *s, struct site *before, uint32_t route)
 
 uint32_t site_living(const struct site *s, uint32_t route)
 {
-    return route < s->declared_count ? route : same_route(s, &s->routes[route]);
+    return route < s->declared_count ? route : same_route(s, &s->routes[route], s->declared_count);
 }
