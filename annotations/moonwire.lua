@@ -418,6 +418,14 @@ function json.decode(text) end
 ---@field certificate_failures integer certificates and keys that a reload could not take: the old pair is kept
 ---@field dropped_log_lines integer lines of the log that nobody read in time
 
+---For how long a reload has held up this worker's events.
+---@class moonwire.Pauses
+---@field longest_ms number the longest pause
+---@field longest_in "prepare"|"commit"|"on_reload"|"close"|"search"|"collect" what was done in it
+---@field longest_cpu_ms number the most that the processor worked for this worker in one
+---@field commit_ms number the switch itself
+---@field commit_cpu_ms number
+
 ---One that was loaded, and still serves or is held.
 ---@class moonwire.Generation
 ---@field number integer
@@ -431,6 +439,7 @@ function json.decode(text) end
 ---@field unmoved? integer of the one that serves: the other connections
 ---@field waiting integer its hooks that wait
 ---@field held { key: string, route: string, count: integer }[] functions of it that connections hold
+---@field pauses? moonwire.Pauses of the reload that brought it; nil for the first one
 
 ---@class moonwire
 ---@field worker { index: integer, count: integer } this one, from 1, and how many there are

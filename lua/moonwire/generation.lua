@@ -342,6 +342,20 @@ function Generation:list_files()
     return out
 end
 
+local pauses = ffi.new "struct mw_pauses"
+
+-- How long the reload that brought what serves has held up events until now; nil: nothing did.
+function M.pauses()
+    local longest_in = C.mw_pauses(worker, pauses)
+    return longest_in ~= nil and {
+        longest_ms = pauses.longest_ms,
+        longest_cpu_ms = pauses.longest_cpu_ms,
+        longest_in = ffi.string(longest_in),
+        commit_ms = pauses.commit_ms,
+        commit_cpu_ms = pauses.commit_cpu_ms,
+    } or nil
+end
+
 -- The generation before is kept for a rollback, unless there was one just now.
 local function keep_earlier(before)
     local why = C.mw_taken_back(worker)
@@ -385,6 +399,7 @@ function Generation:start()
     loaded(self)
     self.since = os.time()
     if before then
+        before.pauses = M.pauses()
         keep_earlier(before)
         retire(before)
     end

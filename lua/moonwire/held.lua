@@ -1,19 +1,22 @@
 -- Functions of old generations that connections still hold: they are called as they were, and keep
--- their generation in memory. Looked for after each commit, a few connections at a time.
+-- their generation in memory. Looked for after each commit, in slices that are cut by the clock.
 
 local connection = require "moonwire.connection"
 local log = require "moonwire.log"
+local native = require "moonwire.native"
 local owner = require "moonwire.owner"
 local timer = require "moonwire.timer"
 
 local M = require("moonwire.lazy").module(...)
 
-local SLICE = 500         -- connections' slots, or
-local SLICE_VALUES = 5000 -- values, and then
-local PAUSE = 0.005       -- seconds to the next slice
-local DEPTH = 4           -- of tables in ws.state, and
-local VALUES = 1000       -- of what one connection has, are looked at
-local NAMED = 5           -- in the log
+local C, worker = native.C, native.worker
+
+local SLICE = 500     -- connections' slots at most, and then
+local PAUSE = 0.005   -- seconds to the next slice
+local CLOCK_EVERY = 100 -- values: the slice looks whether its time is over
+local DEPTH = 4       -- of tables in ws.state, and
+local VALUES = 1000   -- of what one connection has, are looked at
+local NAMED = 5       -- in the log
 
 local search = 0       -- which one is going on
 local found = {}       -- number → "key of route" → count
@@ -103,15 +106,30 @@ local function step_later(...)
     end))
 end
 
+-- Goes on from a slot. The slot to go on with, or nil at the end.
+local function slice(into, serving, slot)
+    C.mw_search_begin(worker)
+    local seen, over = 0, false
+    local function look_at_one(ws)
+        seen = seen + 1 + look_at(into, serving, ws)
+        if seen >= CLOCK_EVERY then
+            seen, over = 0, C.mw_search_is_over(worker)
+        end
+        return over
+    end
+    local last = slot + SLICE
+    repeat
+        slot = connection.each_from(slot, last - slot, look_at_one)
+    until over or not slot or slot >= last
+    C.mw_search_end(worker)
+    return slot
+end
+
 function step(mine, serving, into, slot)
     if mine ~= search then
         return
     end
-    local seen = 0
-    local next_slot = connection.each_from(slot, SLICE, function(ws)
-        seen = seen + look_at(into, serving, ws)
-        return seen > SLICE_VALUES
-    end)
+    local next_slot = slice(into, serving, slot)
     if next_slot then
         step_later(mine, serving, into, next_slot)
     else

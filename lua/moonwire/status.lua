@@ -40,6 +40,14 @@ local function add_held(into, held)
     end
 end
 
+-- The pauses of the worker that was held up longer.
+local function longer(a, b)
+    if a and b then
+        return a.longest_ms >= b.longest_ms and a or b
+    end
+    return a or b
+end
+
 -- The generations, the newest first, and the numbers of the workers that did not answer.
 local function gather(workers)
     local by_number, out, silent = {}, {}, {}
@@ -62,6 +70,7 @@ local function gather(workers)
             sum.connections = sum.connections + (one.connections or 0)
             sum.unmoved = sum.unmoved + (one.unmoved or 0)
             sum.waiting = sum.waiting + (one.waiting or 0)
+            sum.pauses = longer(sum.pauses, one.pauses)
             add_held(sum.held, one.held)
         end
     end
@@ -109,6 +118,17 @@ local function reload_lines(lines, last)
         row(lines, first and "last reload" or "",
             first and moment(last.at) .. "  " .. line or line)
         first = false
+    end
+end
+
+-- Of the reload that brought what serves, with what it has done since.
+local function pause_line(lines, generations)
+    for _, one in ipairs(generations) do
+        local pauses = one.serving and one.pauses
+        if pauses then
+            row(lines, "pauses", ("%.2f ms at most (%s), %.2f ms of the commit"):format(
+                pauses.longest_ms, pauses.longest_in, pauses.commit_ms))
+        end
     end
 end
 
@@ -181,6 +201,7 @@ function M.text(answer, now)
     local lines = {}
     head(lines, answer, now)
     local all, silent = gather(answer.workers)
+    pause_line(lines, all)
     lines[#lines + 1] = ""
     lines[#lines + 1] = "generations"
     for _, one in ipairs(all) do

@@ -19,16 +19,18 @@ end
 
 local function describe(generation, serving, earlier, waiting, connections)
     local number = generation.number
+    local serves = generation == serving
     return {
         number = number,
         code_of = generation.loaded_as ~= number and generation.loaded_as or nil,
         since = generation.since,
-        serving = generation == serving,
+        serving = serves,
         earlier = generation == earlier,
         files = generation:list_files(),
         connections = sum(connections, generation),
         waiting = sum(waiting, generation),
-        held = generation == serving and {} or held.of(number),
+        held = serves and {} or held.of(number),
+        pauses = serves and generations.pauses() or generation.pauses,
     }
 end
 
@@ -57,8 +59,9 @@ end
 -- earlier (mw.rollback brings it back), code_of (it has come back: the number that it was loaded
 -- as), rolled_back (it was taken back: why), files (path and sha1 of each), connections (whose last
 -- event it has handled), unmoved (of the one that serves: all other connections), waiting (hooks of
--- it that wait), held (functions of it that connections hold: key, route, count). An old one is
--- listed until the collector has removed it, and the last five that were rolled back are longer.
+-- it that wait), held (functions of it that connections hold: key, route, count), pauses (for how
+-- long the reload that brought it has held up events). An old one is listed until the collector has
+-- removed it, and the last five that were rolled back are longer.
 function M.versions()
     local alive, serving, earlier, taken_back = generations.all()
     local waiting, connections = dispatch.waiting(), dispatch.connections()

@@ -300,6 +300,16 @@ local function make_c(engine)
     function c.mw_taken_back()
         return engine.taken_back and ffi.cast("const char *", engine.taken_back)
     end
+    function c.mw_search_begin()
+    end
+    function c.mw_search_is_over()
+        return false
+    end
+    function c.mw_search_end()
+    end
+    function c.mw_pauses()
+        return nil
+    end
     function c.mw_failed_probation()
         return false
     end

@@ -55,6 +55,7 @@ struct worker {
     int (*restore)(struct worker *w, struct site *next, char *why, size_t why_len);
     void (*commit)(void *script);
     void (*abandon)(void *script);
+    bool (*tidy)(void *script);
     int (*describe)(void *script, struct buffer *out);
     /* Tasks of the script that wait for something which worker_pending does not know. */
     uint32_t (*pending)(void *script);

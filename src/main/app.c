@@ -77,6 +77,7 @@ static int load_one(struct app *a, struct worker *w, const struct options *o,
     w->restore = restore;
     w->commit = script_commit;
     w->abandon = script_abandon;
+    w->tidy = script_tidy;
     w->describe = script_describe;
     w->pending = script_pending;
     w->script = a->script;

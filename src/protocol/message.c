@@ -16,8 +16,8 @@ enum {
     DIRECT_MIN = 16 * 1024,  /* payload left that makes message_space worth while */
     LOOK_BYTES = 16 * 1024,  /* unmasked and checked while the nearest cache has them */
     LARGEST_WINDOW_BITS = 15,
-    FIT_MIN = 16 * 1024,     /* a longer message keeps */
-    FIT_PART = 8,            /* at most an eighth more memory than it needs */
+    FIT_MIN = 16 * 1024, /* a longer message keeps */
+    FIT_PART = 8,        /* at most an eighth more memory than it needs */
     WHOLE_MIN = 1024,    /* compressed bytes that make inflater_message the faster way */
     DEFLATE_FACTOR = 8,  /* compressed bytes taken per byte that may come out: a sender that */
     DEFLATE_SLACK = 1024 /* flushes after every byte needs about 7 */

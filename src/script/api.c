@@ -595,6 +595,35 @@ bool mw_failed_probation(struct mw_worker *w)
     return worker(w)->server->reload->keep_earlier;
 }
 
+void mw_search_begin(struct mw_worker *w)
+{
+    handover_piece_begin(worker(w));
+}
+
+bool mw_search_is_over(struct mw_worker *w)
+{
+    return handover_slice_over(worker(w));
+}
+
+void mw_search_end(struct mw_worker *w)
+{
+    handover_piece_end(worker(w), PAUSE_SEARCH);
+}
+
+const char *mw_pauses(struct mw_worker *w, struct mw_pauses *out)
+{
+    const struct pauses *p = &worker(w)->handover.pauses.serving;
+    if (!p->known)
+        return NULL;
+    *out = (struct mw_pauses){
+        (double)p->longest.us / 1000,
+        (double)p->longest.cpu_us / 1000,
+        (double)p->commit.us / 1000,
+        (double)p->commit.cpu_us / 1000,
+    };
+    return pause_name(p->kind);
+}
+
 double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation)
 {
     const struct worker *mine = worker(w);

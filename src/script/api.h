@@ -169,6 +169,21 @@ void mw_rollback(struct mw_worker *w);
 const char *mw_taken_back(struct mw_worker *w);
 /* During the commit: it has failed its probation, so that the one before it is kept instead. */
 bool mw_failed_probation(struct mw_worker *w);
+/* A slice of the search through connections that follows a commit: it begins, has lasted as long as it
+ * may, and ends (engine/reload/handover.h). */
+void mw_search_begin(struct mw_worker *w);
+bool mw_search_is_over(struct mw_worker *w);
+void mw_search_end(struct mw_worker *w);
+/* How long the reload that brought what serves has held up this worker's events, in milliseconds; during
+ * the commit, the one before. Returns what the longest pause was spent on (engine/reload/pauses.h), or
+ * NULL: nothing was reloaded yet. */
+struct mw_pauses {
+    double longest_ms;
+    double longest_cpu_ms;
+    double commit_ms;
+    double commit_cpu_ms;
+};
+const char *mw_pauses(struct mw_worker *w, struct mw_pauses *out);
 /* The server's WebSockets, by slots: the handle of the first one that is not closed from *slot on, with
  * the generation in which it was opened, and *slot is the one behind it; 0: there is none. */
 double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation);

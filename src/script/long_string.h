@@ -24,7 +24,8 @@ struct long_string {
     bool works;   /* the trial has shown it */
     bool offered; /* the allocator may give the block */
     bool taken;
-    uint8_t end[MESSAGE_TAIL_ROOM]; /* the text's last bytes: LuaJIT pads a string before it fills it */
+    uint8_t
+        end[MESSAGE_TAIL_ROOM]; /* the text's last bytes: LuaJIT pads a string before it fills it */
 };
 
 /* The trial, which may raise. The state's allocator must ask long_string_take by now. */

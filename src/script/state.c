@@ -262,7 +262,9 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
     s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_sethook(l, look_at_time, LUA_MASKCOUNT, LOOK_EVERY);
+    collector_defer(&s->collector, l);
     int status = call_load(&app, load_app, why, why_len);
+    collector_resume(&s->collector, l);
     lua_sethook(l, NULL, 0, 0);
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     if (s->ended) {
@@ -302,6 +304,24 @@ void script_commit(void *script)
 void script_abandon(void *script)
 {
     call(script, ABANDON, "abandoning a generation");
+}
+
+/* Protected. */
+static int pay_slice(lua_State *l)
+{
+    struct script *s = lua_touserdata(l, 1);
+    while (collector_pay(&s->collector, l) && !handover_slice_over(s->worker))
+        ;
+    return 0;
+}
+
+bool script_tidy(void *script)
+{
+    struct script *s = script;
+    if (lua_cpcall(s->lua, pay_slice, s) != 0)
+        log_write(s->log, LOG_ERROR, "collecting garbage failed: %s", error_of(s->lua));
+    lua_settop(s->lua, 0);
+    return s->collector.owed_kib > 0;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */

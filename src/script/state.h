@@ -2,6 +2,7 @@
  * from a batch of events into Lua. Only src/script includes lua.h. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,8 @@ int script_restore(struct script *s, struct site *site, char *why, size_t why_le
 /* worker->commit and worker->abandon, with the script as their argument. */
 void script_commit(void *script);
 void script_abandon(void *script);
+/* worker->tidy, with the script as its argument. */
+bool script_tidy(void *script);
 
 /* Delivers the worker's batch: worker->dispatch, with the script as its argument. An error of a hook is
  * dealt with in Lua; one of the dispatcher itself is logged. */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/http/http_session.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
@@ -65,10 +66,39 @@ static void move_all(struct worker *w)
 
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
-/* Slots that are looked at in one turn of the loop: on_reload is called for so many. */
-enum { EAGER_SLOTS = 200 };
+/* Slots for a step that sends 1012, however slow the machine is. */
+enum { GONE_AT_LEAST = 16 };
 
 static const ev_tstamp gone_step_seconds = 0.05;
+static const ev_tstamp tidy_step_seconds = 0.005;
+
+static struct pause clocks(void)
+{
+    return (struct pause){clock_monotonic_us(), clock_thread_us()};
+}
+
+void handover_piece_begin(struct worker *w)
+{
+    pauses_begin(&w->handover.pauses, clocks());
+}
+
+void handover_piece_end(struct worker *w, enum pause_kind kind)
+{
+    pauses_end(&w->handover.pauses, kind, ev_iteration(w->loop), clocks());
+}
+
+bool handover_slice_over(const struct worker *w)
+{
+    return clock_monotonic_us() - w->handover.pauses.began.us >= HANDOVER_SLICE_US;
+}
+
+/* What came for others is not held up, nor counted. */
+static void handle_waiting(struct worker *w)
+{
+    while (w->batch.count > 0)
+        worker_dispatch(w);
+    worker_flush(w);
+}
 
 /* The next slot's connection, or NULL for a free one. */
 static struct conn *walk_next(const struct worker *w, struct handover_walk *walk)
@@ -79,12 +109,16 @@ static struct conn *walk_next(const struct worker *w, struct handover_walk *walk
     return conn_at(w, walk->at++);
 }
 
+/* What its on_reload sends goes out at once: a slice is not over before that is done, too. */
 static void tell_eager(struct worker *w, struct conn *c)
 {
     if (c->state != CONN_OPEN || c->route >= w->site->declared_count ||
         !w->site->routes[c->route].eager)
         return;
-    (void)conn_event(w, c, EVENT_RELOAD); /* else it is told before its next event, as the others */
+    if (!conn_event(w, c, EVENT_RELOAD)) /* it is told before its next event, as the others */
+        return;
+    worker_dispatch(w);
+    worker_flush(w);
 }
 
 static void on_eager_step(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -92,11 +126,16 @@ static void on_eager_step(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
     struct worker *w = worker_of(loop);
     struct handover_walk *walk = &w->handover.eager;
-    for (uint32_t n = 0; n < EAGER_SLOTS && walk->left > 0; n++) {
+    handle_waiting(w);
+    handover_piece_begin(w);
+    while (walk->left > 0 && !handover_slice_over(w)) {
         struct conn *c = walk_next(w, walk);
         if (c)
             tell_eager(w, c);
     }
+    topics_drain(w); /* what the slice has published, to each subscriber in one go */
+    worker_flush(w);
+    handover_piece_end(w, PAUSE_ON_RELOAD);
     if (walk->left > 0)
         ev_timer_start(loop, timer); /* in the next turn */
 }
@@ -104,57 +143,104 @@ static void on_eager_step(struct ev_loop *loop, ev_timer *timer, int revents)
 /* What has no route (CLIENT_ROUTE) was opened by the script. */
 static void close_gone(struct worker *w, struct conn *c)
 {
-    if (c->state == CONN_OPEN && c->route >= w->site->declared_count &&
-        c->route < w->site->route_count)
-        (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
+    if (c->state != CONN_OPEN || c->route < w->site->declared_count ||
+        c->route >= w->site->route_count)
+        return;
+    (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
+    worker_flush(w);
+}
+
+/* So many slots are looked at each gone_step_seconds, that all are in limits.drain_seconds. */
+static uint32_t gone_share(const struct worker *w)
+{
+    uint32_t seconds = w->site->limits.drain_seconds;
+    return seconds ? (uint32_t)(w->slot_cap * gone_step_seconds / seconds) + 1 : w->slot_cap;
+}
+
+static void close_some(struct worker *w)
+{
+    struct handover_walk *walk = &w->handover.gone;
+    ev_tstamp now = ev_now(w->loop);
+    if (walk->next_share <= now) {
+        walk->due += gone_share(w);
+        walk->next_share = now + gone_step_seconds;
+    }
+    for (uint32_t n = 0; walk->due > 0 && walk->left > 0; n++) {
+        if (n >= GONE_AT_LEAST && handover_slice_over(w))
+            break;
+        struct conn *c = walk_next(w, walk);
+        walk->due--;
+        if (c)
+            close_gone(w, c);
+    }
+    if (walk->left == 0) {
+        walk->due = 0;
+    } else {
+        ev_timer_set(&walk->timer, walk->due > 0 ? 0 : walk->next_share - now, 0);
+        ev_timer_start(w->loop, &walk->timer);
+    }
 }
 
 static void on_gone_step(struct ev_loop *loop, ev_timer *timer, int revents)
 {
+    (void)timer;
     (void)revents;
     struct worker *w = worker_of(loop);
-    struct handover_walk *walk = &w->handover.gone;
-    uint32_t seconds = w->site->limits.drain_seconds;
-    uint32_t most = w->slot_cap;
-    if (seconds)
-        most = (uint32_t)(w->slot_cap * gone_step_seconds / seconds) + 1;
-    for (uint32_t n = 0; n < most && walk->left > 0; n++) {
-        struct conn *c = walk_next(w, walk);
-        if (c)
-            close_gone(w, c);
+    handle_waiting(w);
+    handover_piece_begin(w);
+    close_some(w);
+    handover_piece_end(w, PAUSE_CLOSE);
+}
+
+/* Walks that are under way go on from where they are, once around from now on. */
+static void begin_walks(struct worker *w)
+{
+    struct handover_walk *eager = &w->handover.eager;
+    struct handover_walk *gone = &w->handover.gone;
+    bool is_wanted = false;
+    for (size_t i = 0; i < w->site->declared_count; i++)
+        is_wanted = is_wanted || w->site->routes[i].eager;
+    eager->left = is_wanted ? w->slot_cap : 0;
+    if (eager->left)
+        ev_timer_start(w->loop, &eager->timer);
+    gone->left = w->site->route_count > w->site->declared_count ? w->slot_cap : 0;
+    if (gone->left && !ev_is_active(&gone->timer)) {
+        gone->due = 0;
+        gone->next_share = 0;
+        close_some(w); /* as a part of the commit */
     }
-    if (walk->left == 0)
+}
+
+static void on_tidy_step(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct worker *w = worker_of(loop);
+    handover_piece_begin(w);
+    bool more = w->tidy(w->script);
+    handover_piece_end(w, PAUSE_COLLECT);
+    if (!more)
         ev_timer_stop(loop, timer);
 }
 
-/* A walk that is under way goes on from where it is, once around from now on. */
-static void begin_walks(struct worker *w)
+void handover_tidy(struct worker *w)
 {
-    bool eager = false;
-    for (size_t i = 0; i < w->site->declared_count; i++)
-        eager = eager || w->site->routes[i].eager;
-    w->handover.eager.left = eager ? w->slot_cap : 0;
-    if (w->handover.eager.left)
-        ev_timer_start(w->loop, &w->handover.eager.timer);
-    bool gone = w->site->route_count > w->site->declared_count;
-    w->handover.gone.left = gone ? w->slot_cap : 0;
-    if (gone && !ev_is_active(&w->handover.gone.timer)) {
-        ev_timer_again(w->loop, &w->handover.gone.timer);
-        on_gone_step(w->loop, &w->handover.gone.timer, 0);
-    }
+    if (!ev_is_active(&w->handover.tidy))
+        ev_timer_again(w->loop, &w->handover.tidy);
 }
 
 void handover_init(struct worker *w)
 {
     ev_timer_init(&w->handover.eager.timer, on_eager_step, 0, 0);
     ev_init(&w->handover.gone.timer, on_gone_step);
-    w->handover.gone.timer.repeat = gone_step_seconds;
+    ev_init(&w->handover.tidy, on_tidy_step);
+    w->handover.tidy.repeat = tidy_step_seconds;
 }
 
 void handover(struct worker *w)
 {
     while (w->batch.count > 0)
         worker_dispatch(w);
+    handover_piece_begin(w);
     move_all(w);
     struct site *before = w->site;
     w->site = w->next;
@@ -163,4 +249,5 @@ void handover(struct worker *w)
     w->commit(w->script);
     begin_walks(w);
     site_free(before);
+    handover_piece_end(w, PAUSE_COMMIT);
 }

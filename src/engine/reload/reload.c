@@ -383,18 +383,35 @@ static void prepared(struct reload *r)
         commit(r);
 }
 
+/* Over all workers. */
+struct span {
+    uint64_t first_us;
+    uint64_t last_us;
+    uint64_t commit_us;
+    const struct pauses *pauses; /* of the worker that was held up longest */
+};
+
+static struct span measure(const struct reload *r)
+{
+    struct span of = {.first_us = UINT64_MAX};
+    for (uint32_t i = 0; i < r->server->worker_count; i++) {
+        const struct reload_answer *a = &r->answers[i];
+        of.first_us = a->began_us < of.first_us ? a->began_us : of.first_us;
+        of.last_us = a->ended_us > of.last_us ? a->ended_us : of.last_us;
+        if (a->pauses.commit.us > of.commit_us)
+            of.commit_us = a->pauses.commit.us;
+        if (!of.pauses || a->pauses.longest.us > of.pauses->longest.us)
+            of.pauses = &a->pauses;
+    }
+    return of;
+}
+
 static void committed(struct reload *r)
 {
     struct server *s = r->server;
     if (!r->fixed_listeners)
         server_commit_listeners(s, &r->listeners);
-    uint64_t first = UINT64_MAX;
-    uint64_t last = 0;
-    for (uint32_t i = 0; i < s->worker_count; i++) {
-        const struct reload_answer *a = &r->answers[i];
-        first = a->began_us < first ? a->began_us : first;
-        last = a->ended_us > last ? a->ended_us : last;
-    }
+    const struct span span = measure(r);
     bool back = r->kind == RELOAD_BACK;
     count_shared(&s->counters, back ? COUNT_ROLLBACKS : COUNT_RELOADS, 1);
     char code[64] = "";
@@ -403,11 +420,13 @@ static void committed(struct reload *r)
         snprintf(code, sizeof(code), ", the code of generation %u", r->code);
     snprintf(text, sizeof(text),
              "%s%s (%s): generation %u serves%s, after %.1f ms; %u worker%s switched within %.2f "
-             "ms%s%s",
+             "ms; longest pause %.2f ms (%s), of the commit %.2f ms%s%s",
              back ? "rolled back" : "reloaded ", back ? "" : r->app, r->wish.cause, r->generation,
-             code, milliseconds(r->wish.since_us, last), s->worker_count,
-             s->worker_count == 1 ? "" : "s", milliseconds(first, last),
-             r->wish.by_itself ? "; " : "", r->wish.by_itself ? r->why : "");
+             code, milliseconds(r->wish.since_us, span.last_us), s->worker_count,
+             s->worker_count == 1 ? "" : "s", milliseconds(span.first_us, span.last_us),
+             milliseconds(0, span.pauses->longest.us), pause_name(span.pauses->kind),
+             milliseconds(0, span.commit_us), r->wish.by_itself ? "; " : "",
+             r->wish.by_itself ? r->why : "");
     over(r);
     tell(r, true, text);
 }

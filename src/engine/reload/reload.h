@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "engine/reload/pauses.h"
 #include "engine/reload/probation.h"
 #include "engine/reload/sources.h"
 #include "engine/reload/watch.h"
@@ -57,6 +58,7 @@ struct reload_answer {
     char why[RELOAD_WHY_BYTES];
     uint64_t began_us; /* of the switch */
     uint64_t ended_us;
+    struct pauses pauses;
 };
 
 /* How an attempt ended. */
@@ -145,7 +147,8 @@ void reload_late_file(struct reload *r, const char *path, const char *digest);
  *   w->prepare(w, next, why, len) fills next, up to site_commit. 0, or an error with a text in why.
  *   w->restore(w, next, why, len) does the same with what served before.
  *   w->commit(script): what was prepared serves; w->site is its site.
- *   w->abandon(script): it does not; also when nothing, or half of it, was prepared. */
+ *   w->abandon(script): it does not; also when nothing, or half of it, was prepared.
+ *   w->tidy(script): a slice (engine/reload/pauses.h) of what loading the app has left to be done; is there more? */
 void reload_prepare(struct worker *w, uint32_t number);
 void reload_restore(struct worker *w, uint32_t number);
 void reload_commit(struct worker *w, uint32_t generation);

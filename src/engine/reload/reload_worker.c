@@ -51,14 +51,19 @@ void reload_prepare(struct worker *w, uint32_t number)
     if (r->sources && sources_number(r->sources) == number)
         w->sources = sources_ref(r->sources);
     pthread_mutex_unlock(&r->lock);
+    handover_piece_begin(w);
     make_next(w, number, w->prepare);
     sources_unref(w->sources);
     w->sources = NULL;
+    handover_piece_end(w, PAUSE_PREPARE);
+    handover_tidy(w);
 }
 
 void reload_restore(struct worker *w, uint32_t number)
 {
+    handover_piece_begin(w);
     make_next(w, number, w->restore);
+    handover_piece_end(w, PAUSE_PREPARE);
 }
 
 void reload_commit(struct worker *w, uint32_t generation)
@@ -69,6 +74,7 @@ void reload_commit(struct worker *w, uint32_t generation)
     w->next->generation = generation;
     handover(w);
     a->ended_us = clock_monotonic_us();
+    a->pauses = w->handover.pauses.serving;
     pthread_mutex_lock(&r->lock);
     r->missing--;
     pthread_mutex_unlock(&r->lock);
