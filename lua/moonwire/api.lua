@@ -1,6 +1,5 @@
 -- What an app gets from require "moonwire". Everything is documented for users in docs/api.md.
 
-local connection = require "moonwire.connection"
 local lazy = require "moonwire.lazy"
 local log = require "moonwire.log"
 local native = require "moonwire.native"
@@ -8,6 +7,7 @@ local route = require "moonwire.route"
 
 local concurrent = lazy.use "moonwire.concurrent"
 local json = lazy.use "moonwire.json"
+local messages = lazy.use "moonwire.messages"
 local suggest = lazy.use "moonwire.suggest"
 local timer = lazy.use "moonwire.timer"
 local versions = lazy.use "moonwire.versions"
@@ -320,9 +320,9 @@ function M.new(generation)
     -- @return true; nil and a text
     function mw.publish(topic, data, is_binary)
         if generation.collecting then
-            return connection.publish_later(generation.deferred, topic, data, is_binary)
+            return messages.publish_later(generation.deferred, topic, data, is_binary)
         end
-        return connection.publish(0, topic, data, is_binary)
+        return messages.publish(0, topic, data, is_binary)
     end
 
     --- How many connections of this worker are subscribed to a topic.

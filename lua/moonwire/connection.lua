@@ -11,16 +11,13 @@ local lazy = require "moonwire.lazy"
 local native = require "moonwire.native"
 
 local event_target = lazy.use "moonwire.event_target"
-local inbox = lazy.use "moonwire.inbox"
+local messages = lazy.use "moonwire.messages"
 local suggest = lazy.use "moonwire.suggest"
 local text = lazy.use "moonwire.text"
-local view = lazy.use "moonwire.view"
 
 local new_table = require "table.new"
 
 local C, worker = native.C, native.worker
-local ERR_CLOSED, ERR_LIMIT = native.ERR_CLOSED, native.ERR_LIMIT
-local ERR_UTF8, ERR_INVALID = native.ERR_UTF8, native.ERR_INVALID
 local band, rshift = bit.band, bit.rshift
 
 local M = {}
@@ -48,7 +45,7 @@ end
 -- What only few have, in the hash part: { code, reason } when it is closed; the text of its error
 -- event; bytes that were sent in vain.
 local CLOSED_WITH, PROBLEM, UNSENT = 9, 10, 11
-M.CLOSED_WITH, M.PROBLEM = CLOSED_WITH, PROBLEM
+M.CLOSED_WITH, M.PROBLEM, M.UNSENT = CLOSED_WITH, PROBLEM, UNSENT
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 M.CONNECTING, M.OPEN, M.CLOSING, M.CLOSED = CONNECTING, OPEN, CLOSING, CLOSED
@@ -129,6 +126,7 @@ local getters = {
     end,
 }
 
+-- The events of handlers, which are fields.
 local handlers = {
     onopen = "open",
     onmessage = "message",
@@ -137,7 +135,7 @@ local handlers = {
     ondrain = "drain",
 }
 
-local function listeners_of(ws)
+function M.listeners_of(ws)
     local target = ws[LISTENERS]
     if not target then
         target = event_target.new()
@@ -148,13 +146,8 @@ end
 
 -- ---- methods --------------------------------------------------------------------------------
 
-local methods = {
-    CONNECTING = CONNECTING,
-    OPEN = OPEN,
-    CLOSING = CLOSING,
-    CLOSED = CLOSED,
-}
-
+-- send is here, the others in methods.lua.
+local methods = lazy.use "moonwire.methods"
 M.methods = methods
 
 local classes = {} -- metatable → true
@@ -163,106 +156,10 @@ function M.is(value)
     return type(value) == "table" and classes[getmetatable(value)] == true
 end
 
-local function check_self(ws, name)
+function M.check_self(ws, name)
     if not M.is(ws) then
         error(("%s is a method: write ws:%s(…), with a colon"):format(name, name), 3)
     end
-end
-
-M.check_self = check_self
-
--- What a failed call gives the script; the connection is on its way out after some.
-local reasons = {
-    [ERR_CLOSED] = "closed",
-    [native.ERR_MEMORY] = "out of memory",
-}
-
-local function refused(ws, code)
-    if code == ERR_LIMIT then
-        ws[STATE] = CLOSING
-        return nil, "over the limit queued_bytes: closing with 1008"
-    end
-    return nil, reasons[code] or ("error %d"):format(code)
-end
-
-local function not_utf8(name, level)
-    error(("SyntaxError: %s: this text is not UTF-8; to send bytes as they are, pass true as the "
-        .. "last argument (is_binary)"):format(name), level + 1)
-end
-
-local advice = {
-    number = "; write tostring(data)",
-    boolean = "; write tostring(data)",
-    table = "; write mw.json.encode(data)",
-    userdata = "; write tostring(data)",
-}
-
--- FFI data: pointer and length, or an error that says what to write. The caller keeps data itself
--- referenced while C reads it.
-local function bytes_of(data, name, level)
-    if type(data) ~= "cdata" then
-        error(("%s: expected a string or an FFI buffer, got %s%s"):format(name, type(data),
-            advice[type(data)] or ""), level + 1)
-    end
-    if view.is(data) then
-        return ffi.cast("const char *", data.data), data.len
-    end
-    local described = tostring(ffi.typeof(data))
-    if described:find("%*>$") or described:find("%(%*", 1) then
-        error(("%s: a pointer has no length (%s); write ffi.string(pointer, length) and true for "
-            .. "is_binary"):format(name, described), level + 1)
-    end
-    local size = ffi.sizeof(data)
-    if not size or tonumber(data) then
-        error(("%s: expected a string or an FFI buffer, got %s; write tostring(data)"):format(name,
-            described), level + 1)
-    end
-    return ffi.cast("const char *", ffi.cast("const void *", data)), size
-end
-
--- What mw_send and mw_publish want. Errors are the caller's caller's.
-local function message_of(data, is_binary, name)
-    if type(data) == "string" then
-        return data, #data, is_binary and BINARY or data == checked.text and CHECKED_TEXT or TEXT
-    end
-    local from, len = bytes_of(data, name, 3)
-    return from, len, is_binary == false and TEXT or BINARY
-end
-
--- What send is given counts in bufferedAmount, sent or not.
-local function in_vain(ws, len)
-    ws[UNSENT] = (ws[UNSENT] or 0) + len
-    return nil, "closed"
-end
-
--- What mw_send's code means to the script. The caller's caller is at level 2.
-local function sent(ws, code, len)
-    if code == 0 then
-        return true
-    elseif code > 0 then
-        return true, "queued"
-    elseif code == ERR_UTF8 then
-        not_utf8("send", 2)
-    elseif code == ERR_CLOSED then
-        return in_vain(ws, len)
-    end
-    in_vain(ws, len)
-    return refused(ws, code)
-end
-
--- Where send ends up by a tail call, before anything was sent: its caller is at level 2.
-local function send_rest(ws, data, is_binary)
-    if not M.is(ws) then
-        error("send is a method: write ws:send(data), with a colon", 2)
-    end
-    local from, len, kind = message_of(data, is_binary, "send")
-    if ws[STATE] == CONNECTING then
-        error("InvalidStateError: send: the connection is not open yet; send in onopen, or after "
-            .. "ws:opened()", 2)
-    elseif ws[STATE] ~= OPEN then
-        return in_vain(ws, len)
-    end
-    return sent(ws, C.mw_send(worker, ws[HANDLE], from, len, kind), len)
 end
 
 --- Sends a message.
@@ -282,217 +179,17 @@ function methods.send(ws, data, is_binary)
         if code == 0 then
             return true
         end
-        return sent(ws, code, #data)
+        return messages.sent(ws, code, #data)
     end
-    return send_rest(ws, data, is_binary)
-end
-
-local function check_close(ws, code, reason)
-    if code == nil then
-        if reason ~= nil then
-            error("InvalidAccessError: close: a reason needs a code; write ws:close(1000, reason)",
-                3)
-        end
-        return
-    end
-    local class = getmetatable(ws)
-    if type(code) ~= "number" or code % 1 ~= 0
-        or not (class.close_codes[code] or code >= 3000 and code <= 4999) then
-        error(("InvalidAccessError: close: the code is %s or your own of 3000 to 4999, got %s")
-            :format(class.close_codes_text, tostring(code)), 3)
-    end
-    if reason ~= nil and type(reason) ~= "string" then
-        error(("close: the reason is a string, got %s"):format(type(reason)), 3)
-    end
-    if reason and #reason > 123 then
-        error(("SyntaxError: close: the reason has at most 123 bytes, got %d"):format(#reason), 3)
-    end
-end
-
---- Begins the closing handshake. No message is delivered after it; on_close follows. A connection
--- that is not open yet fails.
--- @param code 1000 or 3000 to 4999, on the server 1001, 1003, 1007 to 1009 and 1011 to 1013 too;
---   nil: none is told
--- @param reason UTF-8 of at most 123 bytes
--- @return true; nil, "closed" when it is closing or closed already
--- @raise InvalidAccessError for other codes, SyntaxError for a reason that is too long or not UTF-8
--- @usage ws:close(1000, "bye")
-function methods.close(ws, code, reason)
-    check_self(ws, "close")
-    check_close(ws, code, reason)
-    if ws[STATE] > OPEN then
-        return nil, "closed"
-    end
-    reason = reason or ""
-    local result = C.mw_close(worker, ws[HANDLE], code or 1005, reason, #reason)
-    if result == ERR_UTF8 or result == ERR_INVALID then
-        error("SyntaxError: close: the reason is not UTF-8", 2)
-    end
-    ws[STATE] = CLOSING
-    if ws[QUEUE] then
-        M.drop_messages(ws)
-    end
-    if result < 0 then
-        return refused(ws, result)
-    end
-    return true
-end
-
---- Ends the connection at once, without a closing handshake; on_close follows with 1006.
--- Use it for a peer that does not answer; ws:close() is the polite way.
--- @return true; nil, "closed"
-function methods.terminate(ws)
-    check_self(ws, "terminate")
-    if ws[STATE] == CLOSED then
-        return nil, "closed"
-    end
-    local result = C.mw_terminate(worker, ws[HANDLE])
-    ws[STATE] = CLOSING
-    if result < 0 then
-        return refused(ws, result)
-    end
-    return true
-end
-
---- Sends a Ping. The server pings silent peers by itself (limit idle_seconds).
--- @param data at most 125 bytes that the Pong repeats
--- @return true; nil, "closed"
-function methods.ping(ws, data)
-    check_self(ws, "ping")
-    data = data or ""
-    if type(data) ~= "string" or #data > 125 then
-        error(("ping: the data is a string of at most 125 bytes, got %s"):format(
-            type(data) == "string" and #data or type(data)), 2)
-    end
-    if ws[STATE] ~= OPEN then
-        return nil, "closed"
-    end
-    local result = C.mw_ping(worker, ws[HANDLE], data, #data)
-    if result < 0 then
-        return refused(ws, result)
-    end
-    return true
-end
-
-local function check_topic(topic, name, level)
-    if type(topic) ~= "string" then
-        error(("%s: a topic is a string, got %s"):format(name, type(topic)), level + 1)
-    end
-end
-
---- Receives what is published to the topic from now on, in every worker.
--- @return true (also when it was so already); nil and a text: "closed", "over the limit
---   subscriptions"
-function methods.subscribe(ws, topic)
-    check_self(ws, "subscribe")
-    check_topic(topic, "subscribe", 2)
-    local result = C.mw_subscribe(worker, ws[HANDLE], topic, #topic)
-    if result == ERR_LIMIT then
-        return nil, "over the limit subscriptions"
-    elseif result < 0 then
-        return nil, reasons[result] or ("error %d"):format(result)
-    end
-    return true
-end
-
---- Ends a subscription. A connection that closes loses its subscriptions by itself.
--- @return true, or false when there was none; nil, "closed"
-function methods.unsubscribe(ws, topic)
-    check_self(ws, "unsubscribe")
-    check_topic(topic, "unsubscribe", 2)
-    local result = C.mw_unsubscribe(worker, ws[HANDLE], topic, #topic)
-    if result < 0 then
-        return nil, reasons[result] or ("error %d"):format(result)
-    end
-    return result == 1
-end
-
--- Where ws:publish and mw.publish end up by a tail call: their caller is at level 2. except: a
--- handle, or 0.
-function M.publish(except, topic, data, is_binary)
-    check_topic(topic, "publish", 2)
-    local from, len, binary = message_of(data, is_binary, "publish")
-    local code = C.mw_publish(worker, except, topic, #topic, from, len, binary)
-    if code == ERR_UTF8 then
-        not_utf8("publish", 2)
-    elseif code < 0 then
-        return nil, reasons[code] or ("error %d"):format(code)
-    end
-    return true
-end
-
--- The same, by a function that is added to the list.
-function M.publish_later(list, topic, data, is_binary)
-    check_topic(topic, "publish", 2)
-    message_of(data, is_binary, "publish")
-    list[#list + 1] = function()
-        M.publish(0, topic, data, is_binary)
-    end
-    return true
-end
-
---- Sends a message to all subscribers of a topic but this connection, in every worker.
--- Works in on_close too, when there is nobody to leave out.
--- @param topic a string
--- @param data, is_binary as for ws:send
--- @return true; nil and a text
--- @usage ws:publish("room/" .. ws.params.room, "hello")
-function methods.publish(ws, topic, data, is_binary)
-    check_self(ws, "publish")
-    return M.publish(ws[STATE] == CLOSED and 0 or ws[HANDLE], topic, data, is_binary)
+    return messages.send(ws, data, is_binary)
 end
 
 -- Messages that wait for ws:receive go to a listener as soon as there is one. dispatch.lua sets
 -- flush, inbox.lua sets drop_messages.
-local function has_listener(ws, kind)
+function M.has_listener(ws, kind)
     if kind == "message" and ws[QUEUE] then
         M.flush(ws)
     end
-end
-
-local function check_listener(kind, fn, name)
-    if not event_target.is_type(kind) then
-        error(("%s: there is no event %q%s"):format(name, tostring(kind),
-            suggest.text(kind, event_target.types)), 3)
-    end
-    if type(fn) ~= "function" then
-        error(("%s: a listener is a function, got %s"):format(name, type(fn)), 3)
-    end
-end
-
---- Adds a listener, which is called after the route's hook with an event: type, target (the ws)
--- and for "message" data, origin and is_binary; for "close" code, reason, wasClean; for "error"
--- message and code.
--- Several are called in the order added; the same function is added once.
--- @param kind "open", "message", "close", "error", "drain"
--- @param fn function(event)
--- @param options { once = true } removes it before its first call
--- @usage ws:addEventListener("message", function(event) print(event.data) end)
-function methods.addEventListener(ws, kind, fn, options)
-    check_self(ws, "addEventListener")
-    check_listener(kind, fn, "addEventListener")
-    if options ~= nil and type(options) ~= "table" then
-        error(("addEventListener: the options are a table, { once = true }, got %s"):format(
-            type(options)), 2)
-    end
-    event_target.add(listeners_of(ws), kind, fn, options and options.once)
-    has_listener(ws, kind)
-end
-
---- Removes a listener that addEventListener added.
-function methods.removeEventListener(ws, kind, fn)
-    check_self(ws, "removeEventListener")
-    check_listener(kind, fn, "removeEventListener")
-    event_target.remove(listeners_of(ws), kind, fn)
-end
-
--- Both wait: inbox.lua has them.
-function methods.receive(ws, timeout)
-    return inbox.receive(ws, timeout)
-end
-
-function methods.opened(ws)
-    return inbox.wait_opened(ws)
 end
 
 -- ---- classes --------------------------------------------------------------------------------
@@ -501,8 +198,8 @@ local function set_handler(ws, key, fn)
     if fn ~= nil and type(fn) ~= "function" then
         error(("%s is a function or nil, got %s"):format(key, type(fn)), 3)
     end
-    event_target.set_handler(listeners_of(ws), handlers[key], fn)
-    has_listener(ws, handlers[key])
+    event_target.set_handler(M.listeners_of(ws), handlers[key], fn)
+    M.has_listener(ws, handlers[key])
 end
 
 function M.check_binary_type(value, level)
@@ -540,7 +237,7 @@ function M.class(own, close_codes, close_codes_text)
         if key == "state" then -- a constant in a trace: the others do not pay for it
             return rawget(ws, USER_STATE)
         end
-        local method = methods[key]
+        local method = rawget(methods, key)
         if method ~= nil then
             return method
         end
@@ -553,6 +250,7 @@ function M.class(own, close_codes, close_codes_text)
             local target = ws[LISTENERS]
             return target and event_target.handler(target, kind) or nil
         end
+        return methods[key] -- loads methods.lua, once
     end
 
     -- But for state, runs for a field's first assignment only: later ones find it in the table.
