@@ -20,6 +20,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "transport/calls.h"
 #include "transport/tls_context.h"
 #include "transport/tls_session.h"
 #include "transport/tls_takeover.h"
@@ -72,7 +73,7 @@ static int send_now(struct tls_session *s, const uint8_t *data, size_t len, size
 {
     *sent = 0;
     while (*sent < len) {
-        ssize_t n = send(s->fd, data + *sent, len - *sent, MSG_NOSIGNAL);
+        ssize_t n = call_send(s->fd, data + *sent, len - *sent, MSG_NOSIGNAL);
         if (n >= 0)
             *sent += (size_t)n;
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -129,7 +130,7 @@ ssize_t tls_receive(struct tls_session *s, void *into, size_t len)
 {
     ssize_t n;
     do {
-        n = recv(s->fd, into, len, 0);
+        n = call_recv(s->fd, into, len);
     } while (n < 0 && errno == EINTR);
     if (n > 0)
         return n;

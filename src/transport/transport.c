@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "transport/calls.h"
 #include "transport/tls.h"
 
 /* The most that one sendfile or read + write turn moves, so that a fast peer with a huge file does
@@ -37,7 +38,7 @@ static long plain_read(int fd, void *into, size_t len)
 {
     ssize_t n;
     do {
-        n = recv(fd, into, len, 0);
+        n = call_recv(fd, into, len);
     } while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;
@@ -48,7 +49,7 @@ static long plain_write(int fd, const void *data, size_t len)
 {
     ssize_t n;
     do {
-        n = send(fd, data, len, MSG_NOSIGNAL);
+        n = call_send(fd, data, len, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : plain_failure();
 }
