@@ -103,10 +103,10 @@ static const struct ws_kept *whole_new(struct intern *table, struct buffer *out,
         .path_len = (uint32_t)from->path_len,
         .query_len = (uint32_t)from->query_len,
     };
+    const char *scheme = from->secure ? "wss://" : "ws://";
     out->len = 0;
-    if (buffer_append(out, &k, sizeof k) < 0 ||
-        buffer_printf(out, "%s://%.*s", from->secure ? "wss" : "ws", (int)from->authority_len,
-                      from->authority) < 0)
+    if (buffer_append(out, &k, sizeof k) < 0 || buffer_append(out, scheme, strlen(scheme)) < 0 ||
+        buffer_append(out, from->authority, from->authority_len) < 0)
         return NULL;
     k.origin_len = (uint32_t)(out->len - sizeof k);
     if (buffer_append(out, from->path, from->path_len) < 0 ||
