@@ -18,7 +18,8 @@ static void set_pause(struct collector *c, lua_State *l, int pause)
 /* Protected: finalisers may run, and raise. */
 static int step(lua_State *l)
 {
-    lua_gc(l, LUA_GCSTEP, (int)lua_tointeger(l, 1));
+    const int *kib = lua_touserdata(l, 1);
+    lua_gc(l, LUA_GCSTEP, *kib);
     return 0;
 }
 
@@ -33,9 +34,7 @@ static int pay_for_large(struct collector *c, lua_State *l)
     c->large_new = 0;
     if (!lua_gc(l, LUA_GCISRUNNING, 0))
         return 0;
-    lua_pushcfunction(l, step);
-    lua_pushinteger(l, kib);
-    return lua_pcall(l, 1, 0, 0);
+    return lua_cpcall(l, step, &kib);
 }
 
 int collector_pace(struct collector *c, lua_State *l, uint32_t bytes)

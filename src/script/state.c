@@ -31,6 +31,7 @@ struct script {
     struct long_string long_string;
     const struct log *log;
     int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
+    int with_traceback;       /* registry too: made where a finaliser may raise */
     lua_State *dispatcher;    /* the coroutine that takes events, kept by the Lua side; or NULL */
     const void *done;         /* the table that it yields when nothing is left to do */
     uint64_t end_ms;          /* of the code that is loaded now; 0: none */
@@ -122,6 +123,8 @@ static int start(lua_State *l)
     struct script *s;
     (void)lua_getallocf(l, (void **)&s);
     long_string_try(&s->long_string, l);
+    lua_pushcfunction(l, with_traceback);
+    s->with_traceback = luaL_ref(l, LUA_REGISTRYINDEX);
     luaL_openlibs(l);
     preload_embedded(l);
     lua_getglobal(l, "require");
@@ -177,12 +180,24 @@ struct app {
     enum function function; /* LOAD, PREPARE or RESTORE */
     const struct script_source *source;
     struct site *site;
+    char *why;
+    size_t why_len;
+    bool failed; /* by what it returned */
 };
+
+/* Calls the function below so many arguments, which returns nothing, or what is wrong. */
+static void call_for_app(struct app *app, lua_State *l, int args)
+{
+    lua_call(l, args, 1);
+    app->failed = !lua_isnil(l, -1);
+    if (app->failed)
+        (void)snprintf(app->why, app->why_len, "%s", error_of(l));
+}
 
 /* Protected, since building the arguments may run out of memory. */
 static int load_app(lua_State *l)
 {
-    const struct app *app = lua_touserdata(l, 1);
+    struct app *app = lua_touserdata(l, 1);
     const struct script_source *source = app->source;
     lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
     lua_pushstring(l, source->path);
@@ -193,28 +208,25 @@ static int load_app(lua_State *l)
     }
     lua_pushlightuserdata(l, app->site);
     lua_pushstring(l, source->code); /* nil for NULL */
-    lua_call(l, 4, 1);
-    return 1;
+    call_for_app(app, l, 4);
+    return 0;
 }
 
-static int call_load(struct app *app, lua_CFunction load, char *why, size_t why_len)
+static int call_load(struct app *app, lua_CFunction load)
 {
     lua_State *l = app->script->lua;
-    lua_pushcfunction(l, load);
-    lua_pushlightuserdata(l, app);
-    int status = lua_pcall(l, 1, 1, 0);
-    bool failed = status != 0 || !lua_isnil(l, -1);
-    if (failed)
-        (void)snprintf(why, why_len, "%s", error_of(l));
+    int status = lua_cpcall(l, load, app);
+    if (status != 0)
+        (void)snprintf(app->why, app->why_len, "%s", error_of(l));
     lua_settop(l, 0);
-    return failed ? ERR_INVALID : 0;
+    return status != 0 || app->failed ? ERR_INVALID : 0;
 }
 
 int script_load(struct script *s, const struct script_source *source, struct site *site, char *why,
                 size_t why_len)
 {
-    struct app app = {s, LOAD, source, site};
-    return call_load(&app, load_app, why, why_len);
+    struct app app = {s, LOAD, source, site, why, why_len, false};
+    return call_load(&app, load_app);
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
@@ -222,7 +234,7 @@ int script_load(struct script *s, const struct script_source *source, struct sit
 static void call(struct script *s, enum function which, const char *what)
 {
     lua_State *l = s->lua;
-    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
     lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[which]);
     if (lua_pcall(l, 0, 0, 1) != 0)
         log_write(s->log, LOG_ERROR, "%s failed: %s", what, error_of(l));
@@ -257,13 +269,13 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
                    uint32_t seconds, char *why, size_t why_len)
 {
     lua_State *l = s->lua;
-    struct app app = {s, PREPARE, source, site};
+    struct app app = {s, PREPARE, source, site, why, why_len, false};
     s->ended = false;
     s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_sethook(l, look_at_time, LUA_MASKCOUNT, LOOK_EVERY);
     collector_defer(&s->collector, l);
-    int status = call_load(&app, load_app, why, why_len);
+    int status = call_load(&app, load_app);
     collector_resume(&s->collector, l);
     lua_sethook(l, NULL, 0, 0);
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
@@ -280,17 +292,17 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
 
 static int restore_app(lua_State *l)
 {
-    const struct app *app = lua_touserdata(l, 1);
+    struct app *app = lua_touserdata(l, 1);
     lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
     lua_pushlightuserdata(l, app->site);
-    lua_call(l, 1, 1);
-    return 1;
+    call_for_app(app, l, 1);
+    return 0;
 }
 
 int script_restore(struct script *s, struct site *site, char *why, size_t why_len)
 {
-    struct app app = {s, RESTORE, NULL, site};
-    int status = call_load(&app, restore_app, why, why_len);
+    struct app app = {s, RESTORE, NULL, site, why, why_len, false};
+    int status = call_load(&app, restore_app);
     if (status < 0)
         script_abandon(s);
     return status;
@@ -315,12 +327,20 @@ static int pay_slice(lua_State *l)
     return 0;
 }
 
+/* One that raises is over. The others that would, at once: they are due, and where they are not called here
+ * they are wherever Lua next asks for memory, which is in somebody's hook. */
+enum { FINALISERS_MAX = 1000 };
+
 bool script_tidy(void *script)
 {
     struct script *s = script;
-    if (lua_cpcall(s->lua, pay_slice, s) != 0)
-        log_write(s->log, LOG_ERROR, "collecting garbage failed: %s", error_of(s->lua));
-    lua_settop(s->lua, 0);
+    int status = LUA_ERRRUN;
+    for (int i = 0; i < FINALISERS_MAX && status != 0; i++) {
+        status = lua_cpcall(s->lua, pay_slice, s);
+        if (status != 0)
+            log_write(s->log, LOG_ERROR, "collecting garbage failed: %s", error_of(s->lua));
+        lua_settop(s->lua, 0);
+    }
     return s->collector.owed_kib > 0;
 }
 
@@ -345,7 +365,7 @@ static bool go_on(struct script *s, int status)
     lua_State *l = s->lua;
     lua_State *co = s->dispatcher;
     int args = 0;
-    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
     lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[GO_ON]);
     if (co) {
         args = 2;
@@ -395,7 +415,7 @@ uint32_t script_pending(void *script)
 {
     struct script *s = script;
     lua_State *l = s->lua;
-    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
     lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[PENDING]);
     uint32_t waiting = 0;
     if (lua_pcall(l, 0, 1, 1) != 0)
@@ -410,7 +430,7 @@ int script_describe(void *script, struct buffer *out)
 {
     struct script *s = script;
     lua_State *l = s->lua;
-    lua_pushcfunction(l, with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
     lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[DESCRIBE]);
     int err = lua_pcall(l, 0, 1, 1) ? ERR_INVALID : 0;
     if (err) {
