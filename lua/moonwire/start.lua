@@ -12,8 +12,20 @@ local native = require "moonwire.native"
 -- 16 MiB, in areas of 512 KiB taken as needed.
 require("jit.opt").start("maxtrace=8000", "maxrecord=16000", "maxmcode=16384", "sizemcode=512")
 
+-- LuaJIT halves its table of strings at the end of a cycle when three quarters of it are free, and
+-- doubles it when it is full. With less than 1,024 strings held, short messages made it do both in
+-- each cycle (bench/NOTES.md, "Messages that differ"); a small app has some ten less.
+local function hold_strings()
+    local strings = {}
+    for i = 1, 128 do
+        strings[i] = "held " .. i
+    end
+    return strings
+end
+
 return function(worker, load_ahead)
     native.attach(worker, load_ahead)
+    native.strings = hold_strings()
     io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     local dispatch = require "moonwire.dispatch"
     local app = require "moonwire.app"
