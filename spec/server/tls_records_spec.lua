@@ -105,6 +105,21 @@ describe("records over TLS 1.3", function()
         end)
     end
 
+    it("are as short as the client asked for (RFC 6066 §4), on new and resumed sessions", function()
+        local body = ("0123456789abcdef"):rep(4096)
+        for mode = 1, 4 do
+            local session
+            for _, resumed in ipairs { false, true } do
+                local p = open { max_fragment = mode, session = session }
+                assert.equal(resumed, p.socket:was_resumed())
+                p:send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " .. #body
+                    .. "\r\n\r\n" .. body)
+                assert.is_true(assert(p:response()).body == body) -- OpenSSL refuses a longer one
+                session = p.socket:session()
+            end
+        end
+    end)
+
     it("that were changed on their way get bad_record_mac, and count", function()
         local p = open()
         assert.equal("hello", get(p))

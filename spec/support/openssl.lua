@@ -21,6 +21,7 @@ long SSL_ctrl(SSL *ssl, int command, long number, void *pointer);
 int SSL_set_cipher_list(SSL *ssl, const char *text);
 int SSL_set_ciphersuites(SSL *ssl, const char *text);
 int SSL_set_alpn_protos(SSL *ssl, const char *protos, unsigned len);
+int SSL_set_tlsext_max_fragment_length(SSL *ssl, uint8_t mode);
 int SSL_do_handshake(SSL *ssl);
 int SSL_renegotiate(SSL *ssl);
 int SSL_read(SSL *ssl, void *into, int len);
@@ -86,6 +87,9 @@ local function new_ssl(o)
         local bytes = alpn_bytes(o.alpn)
         assert(C.SSL_set_alpn_protos(ssl, bytes, #bytes) == 0)
     end
+    if o.max_fragment then
+        assert(C.SSL_set_tlsext_max_fragment_length(ssl, o.max_fragment) == 1)
+    end
     if o.session then
         assert(C.SSL_set_session(ssl, o.session) == 1)
     end
@@ -93,7 +97,8 @@ local function new_ssl(o)
 end
 
 -- A client that has said nothing yet. options: name (SNI), alpn (a list), version (the only one),
--- suites (of TLS 1.3), session (of an earlier one). Fields: ssl; input and output (BIO *), what
+-- suites (of TLS 1.3), session (of an earlier one), max_fragment (1: 512 bytes, to 4: 4096;
+-- RFC 6066 §4). Fields: ssl; input and output (BIO *), what
 -- came and what is to be sent; scratch, scratch_bytes to work in. Methods: those of M.Client.
 function M.client(options)
     local self = {

@@ -110,6 +110,9 @@ static unsigned suite_to_take(const struct tls_session *s, const struct tls_take
     size_t len = tls_suite_secret_bytes(suite);
     if (SSL_version(s->ssl) != TLS1_3_VERSION || len == 0 || t->in.len != len || t->out.len != len)
         return 0;
+    /* Shorter records than ours, which it has asked for (RFC 6066 §4): OpenSSL keeps to them. */
+    if (SSL_SESSION_get_max_fragment_length(SSL_get_session(s->ssl)) != 0)
+        return 0;
     /* Nothing of the peer's data was read: neither by OpenSSL, nor into its buffer. */
     bool untouched = t->in.records == 0 && !SSL_has_pending(s->ssl);
     return untouched && !t->odd && !SSL_in_init(s->ssl) ? suite : 0;
