@@ -192,6 +192,14 @@ describe("after the handshake", function()
         assert.equal(2, #ends:hear((ends:seal "x")))
     end)
 
+    it("KeyUpdates are not too many for a peer that only listens", function()
+        for i = 1, 3 * C.TLS_USELESS_RECORDS do
+            goes_on(update(UPDATE_BOTH))
+            assert.same({ { UPDATE, HANDSHAKE }, { tostring(i), C.TLS_CONTENT_DATA } },
+                ends:hear((ends:seal(tostring(i)))))
+        end
+    end)
+
     it("the server changes its keys before they are used too often (§5.5)", function()
         ends.ciphers.records_per_key = 3
         local kinds = {}
@@ -236,10 +244,12 @@ describe("after the handshake", function()
         end)
 
         it("is one whole alert (§5.1)", function()
-            for _, text in ipairs { "", "\1", "\1\0\1", "\1\0\1\0" } do
+            for _, text in ipairs { "\1", "\1\0\1", "\1\0\1\0" } do
                 ends = records.ends()
                 fails(C.TLS_ALERT_DECODE_ERROR, ends:say(text, ALERT))
             end
+            ends = records.ends()
+            fails(C.TLS_ALERT_UNEXPECTED_MESSAGE, ends:say("", ALERT)) -- §5.4
         end)
 
         it("of the server is the last that it sends", function()

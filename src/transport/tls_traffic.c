@@ -73,8 +73,8 @@ static int take_handshake(struct tls_traffic *t, const uint8_t *data, size_t len
 static int take_alert(struct tls_traffic *t, const uint8_t *data, size_t len,
                       struct tls_opened *out)
 {
-    if (len != ALERT_BYTES)
-        return TLS_ALERT_DECODE_ERROR;
+    if (len != ALERT_BYTES) /* §5.4 names the alert for an empty one */
+        return len == 0 ? TLS_ALERT_UNEXPECTED_MESSAGE : TLS_ALERT_DECODE_ERROR;
     if (data[1] == TLS_ALERT_USER_CANCELED) /* §6.1: a close_notify comes too */
         return count_useless(t);
     out->ended = data[1] == TLS_ALERT_CLOSE_NOTIFY;
@@ -162,7 +162,10 @@ long tls_traffic_seal(struct tls_traffic *t, struct tls_pieces *at, uint8_t *out
     if (update < 0)
         return update;
     long n = tls_record_seal(&t->out, t->ciphers, TLS_CONTENT_DATA, at, out + update);
-    return n < 0 ? n : update + n;
+    if (n < 0)
+        return n;
+    t->useless = 0;
+    return update + n;
 }
 
 long tls_traffic_alert(struct tls_traffic *t, enum tls_alert alert, uint8_t *out)

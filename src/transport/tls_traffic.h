@@ -13,7 +13,8 @@
 
 enum {
     /* Records in a row that bring no data: empty ones, KeyUpdates, parts of one. A peer may send
-     * them, but has no reason for many, and each costs more than it seems. */
+     * them, but has no reason for many, and each costs more than it seems. Data of ours ends the row
+     * too: who only listens may change keys as often as it likes (§4.6.3 has no limit). */
     TLS_USELESS_RECORDS = 32,
     TLS_KEY_UPDATE_BYTES = 5,
     /* The most that one seal writes: the record, and perhaps a KeyUpdate before it. */
