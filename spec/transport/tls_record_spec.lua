@@ -221,6 +221,15 @@ describe("a record of TLS 1.3", function()
             select(2, records.open(opens, ciphers, "\23\3\3\0\32" .. ("x"):rep(32))))
     end)
 
+    it("has its whole number in its nonce, in network order (§5.3)", function()
+        for place = 0, 7 do
+            local numbered, moved = pair(records.AES_128), pair(records.AES_128)
+            numbered.sequence = 2ULL ^ (8 * place)
+            moved.iv[11 - place] = bit.bxor(moved.iv[11 - place], 1) -- the same nonce by hand
+            assert.equal(records.seal(moved, ciphers, "x"), records.seal(numbered, ciphers, "x"))
+        end
+    end)
+
     it("is made of small and large pieces alike, 16 KiB at most", function()
         local seals, opens = pair(records.AES_128)
         local texts = {
