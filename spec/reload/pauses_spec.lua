@@ -107,6 +107,20 @@ describe("the pauses of a reload", function()
         assert_at_most(15, pauses) -- not 60: it is one hook, or the commit with another
     end)
 
+    it("of the closes for a route that is gone are short, also where all are due at once", function()
+        local at_once = "mw.limits { drain_seconds = 0 }"
+        start(at_once .. ' mw.ws "/"')
+        local peers = {}
+        for i = 1, 600 do
+            peers[i] = assert(server:websocket "/")
+        end
+        reload(at_once)
+        for _, peer in ipairs(peers) do
+            assert.equal(1012, (peer:read_close()))
+        end
+        assert_at_most(3, server:versions()[1].pauses) -- in one go it is 4 to 6
+    end)
+
     it("of the search for held functions are short, whatever the connections keep", function()
         local kept = [[
             mw.ws("/", { on_open = function(ws)
