@@ -393,9 +393,6 @@ local function make_c(engine)
         engine.conns[conn].ready_state = 0
         return conn
     end
-    function c.mw_pending()
-        return 0
-    end
     function c.mw_exit(_, status)
         note("exit", status)
     end

@@ -357,11 +357,6 @@ void mw_connect_failed(struct mw_worker *w, double conn, const char *text, size_
         client_log_failure(worker(w), c, heard ? LOG_DEBUG : LOG_WARN, text, len);
 }
 
-uint32_t mw_pending(struct mw_worker *w)
-{
-    return worker_pending(worker(w));
-}
-
 void mw_exit(struct mw_worker *w, int status)
 {
     worker_exit(worker(w), status & 255);
@@ -406,11 +401,6 @@ double mw_timer_start(struct mw_worker *w, double after_seconds, double every_se
 int mw_timer_stop(struct mw_worker *w, double id)
 {
     return timers_stop(worker(w), id);
-}
-
-double mw_now(struct mw_worker *w)
-{
-    return ev_now(worker(w)->loop) - worker(w)->started;
 }
 
 int mw_input(struct mw_worker *w, int fd)

@@ -115,11 +115,9 @@ int mw_route(struct mw_worker *w, double conn);
 
 enum { MW_NO_ROUTE = -1 }; /* event.route of a connection that the script opened */
 
-/* Logs the text of the EVENT_ERROR of one that has failed, with the URL: at debug level when some code of the app hears of
- * it, else as a warning. */
+/* Logs the text of the EVENT_ERROR of one that has failed, with the URL: at debug level when some code of
+ * the app hears of it, else as a warning. */
 void mw_connect_failed(struct mw_worker *w, double conn, const char *text, size_t len, bool heard);
-/* What keeps a script without listeners alive: connections that are not closed, timers, mw_input. */
-uint32_t mw_pending(struct mw_worker *w);
 /* Ends the process with this status (0..255) when this turn is over, without closing handshakes. What
  * the script has sent is handed to the system first. */
 void mw_exit(struct mw_worker *w, int status);
@@ -140,8 +138,6 @@ int mw_subscribers(struct mw_worker *w, const char *topic, size_t len);
 /* EVENT_TIMER after so many seconds, then every so many (0: once). Returns the id (> 0), or an error. */
 double mw_timer_start(struct mw_worker *w, double after_seconds, double every_seconds);
 int mw_timer_stop(struct mw_worker *w, double id);
-/* Seconds, monotonic, as of this turn of the loop. */
-double mw_now(struct mw_worker *w);
 
 /* EVENT_INPUT, once, when the descriptor can be read without blocking or is at its end; it keeps a
  * script alive until then. ERR_LIMIT: another one is waited for. */
