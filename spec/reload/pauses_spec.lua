@@ -107,7 +107,7 @@ describe("the pauses of a reload", function()
         assert_at_most(15, pauses) -- not 60: it is one hook, or the commit with another
     end)
 
-    it("of the closes for a route that is gone are short, also where all are due at once", function()
+    it("of the closes for a route that is gone are short, though all are due at once", function()
         local at_once = "mw.limits { drain_seconds = 0 }"
         start(at_once .. ' mw.ws "/"')
         local peers = {}
