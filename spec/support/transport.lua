@@ -50,9 +50,9 @@ function M.wait(fd, for_write)
 end
 
 -- tcp_listen as Lua likes it: the sockets and the port, or nil, the code and the text.
-function M.listen(host, port, reuse_port)
+function M.listen(host, port, peer_first)
     local options = ffi.new "struct tcp_listen_options"
-    options.host, options.port, options.reuse_port = host, port or 0, reuse_port or false
+    options.host, options.port, options.peer_first = host, port or 0, peer_first or false
     local fds, got = ffi.new("int[?]", C.TCP_LISTENERS_MAX), ffi.new "uint16_t[1]"
     local why = ffi.new("char[?]", C.TCP_WHY_BYTES)
     local n = C.tcp_listen(options, fds, got, why)

@@ -360,6 +360,7 @@ int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_s
     c->admitted = true;
     count(&w->counters, COUNT_ACCEPTED, 1);
     ev_io_start(w->loop, &c->io);
+    ev_feed_event(w->loop, &c->io, EV_READ); /* what it waited for (peer_first, transport/tcp.h) */
     conn_deadline(w, c, w->site->limits.handshake_seconds);
     worker_sweep(w);
     return 0;

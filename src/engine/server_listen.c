@@ -248,7 +248,8 @@ static int open_fresh(struct server *s, struct listen_plan *p, const struct site
     int err = tls_of(s, from, NULL, &tls, why);
     if (err)
         return err;
-    struct tcp_listen_options options = {.host = from->host, .port = (uint16_t)from->port};
+    struct tcp_listen_options options = {
+        .host = from->host, .port = (uint16_t)from->port, .peer_first = true};
     int fds[TCP_LISTENERS_MAX];
     uint16_t port = 0;
     int opened = tcp_listen(&options, fds, &port, why);

@@ -16,7 +16,11 @@
 
 #include "base/error.h"
 
-enum { DEFAULT_BACKLOG = 4096, FREE_PORT_TRIES = 32 };
+enum {
+    DEFAULT_BACKLOG = 4096,
+    FREE_PORT_TRIES = 32,
+    SILENT_SECONDS = 1 /* a connection is accepted when its first bytes come, or after so long */
+};
 
 static const char unix_prefix[] = "unix:";
 
@@ -132,25 +136,36 @@ static int set_flag(int fd, int level, int name)
     return setsockopt(fd, level, name, &on, sizeof on);
 }
 
+/* Where the system has no such option, connections come at once. */
+static void defer_accept(int fd)
+{
+#ifdef TCP_DEFER_ACCEPT
+    int seconds = SILENT_SECONDS;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+#else
+    (void)fd;
+#endif
+}
+
 static int open_stream(int family)
 {
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* A bound and listening TCP socket, or -1 with errno. share_before: the address may already be
- * taken by sockets of the same listener; share_after: it may be shared from now on. */
-static int listen_at(const union any_address *at, socklen_t len, int backlog, bool share_before,
-                     bool share_after)
+/* A bound and listening TCP socket, or -1 with errno. */
+static int listen_at(const union any_address *at, socklen_t len,
+                     const struct tcp_listen_options *options)
 {
     int fd = open_stream(at->any.sa_family);
     if (fd < 0)
         return -1;
+    if (options->peer_first)
+        defer_accept(fd);
     /* Accepted sockets inherit TCP_NODELAY, which saves a system call for each. */
     if (set_flag(fd, SOL_SOCKET, SO_REUSEADDR) || set_flag(fd, IPPROTO_TCP, TCP_NODELAY) ||
         (at->any.sa_family == AF_INET6 && set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
-        (share_before && set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) || bind(fd, &at->any, len) ||
-        (share_after && set_flag(fd, SOL_SOCKET, SO_REUSEPORT)) ||
-        listen(fd, backlog > 0 ? backlog : DEFAULT_BACKLOG)) {
+        bind(fd, &at->any, len) ||
+        listen(fd, options->backlog > 0 ? options->backlog : DEFAULT_BACKLOG)) {
         int number = errno;
         close(fd);
         errno = number;
@@ -282,8 +297,7 @@ static int listen_places(struct place *places, int count, const struct tcp_liste
     uint16_t chosen = options->port;
     for (int i = 0; i < count; i++) {
         set_port(&places[i].at, chosen);
-        int fd =
-            listen_at(&places[i].at, places[i].len, options->backlog, false, options->reuse_port);
+        int fd = listen_at(&places[i].at, places[i].len, options);
         if (fd >= 0) {
             fds[open++] = fd;
             if (chosen == 0)
@@ -395,21 +409,6 @@ int tcp_listen(const struct tcp_listen_options *options, int fds[TCP_LISTENERS_M
         return fd;
     fds[0] = fd;
     return 1;
-}
-
-int tcp_listen_again(int fd, int backlog, char why[TCP_WHY_BYTES])
-{
-    union any_address at = {0};
-    socklen_t len = sizeof at;
-    why[0] = '\0';
-    if (getsockname(fd, &at.any, &len))
-        return fail(why, ERR_IO, "cannot listen again: %s", errno_text(errno));
-    if (at.any.sa_family == AF_UNIX) {
-        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        return copy >= 0 ? copy : fail(why, ERR_IO, "cannot listen again: %s", errno_text(errno));
-    }
-    int copy = listen_at(&at, len, backlog, true, true);
-    return copy >= 0 ? copy : explain(&at, errno, why);
 }
 
 void tcp_listen_close(int fd)

@@ -30,23 +30,19 @@ struct tcp_listen_options {
                        * address of both; an address or a name; "unix:/path" */
     uint16_t port;   /* 0: one that is free; ignored for unix */
     int backlog;     /* 0: a default */
-    bool reuse_port; /* tcp_listen_again will be used: the kernel spreads connections over copies */
+    bool peer_first; /* nothing is said to a peer before it has spoken: a TCP connection is accepted
+                      * when its first bytes come, or when it was silent for a second (tcp(7),
+                      * TCP_DEFER_ACCEPT). So it is woken up for once, not twice */
     bool private;    /* a unix socket's file is for its owner only, whatever the umask */
 };
 
 /* Binds and listens. Returns the number of sockets put in fds (>= 1; non-blocking, close-on-exec)
  * and the port in *port, or a negative enum error with one line in why that says what to do. A unix
- * socket's file that nobody listens on is replaced; one that somebody does is an error. Two
- * processes never share a port by accident: the first bind is exclusive, also with reuse_port.
+ * socket's file that nobody listens on is replaced; one that somebody does is an error.
  * May ask the system's resolver, thus wait: for start and reload, not for the event loop. */
 int tcp_listen(const struct tcp_listen_options *options, int fds[TCP_LISTENERS_MAX], uint16_t *port,
                char why[TCP_WHY_BYTES]) __attribute__((warn_unused_result));
-/* One more socket that listens on the address of fd, which was made with reuse_port; for a unix
- * socket, a duplicate of fd. The new descriptor or a negative enum error. */
-int tcp_listen_again(int fd, int backlog, char why[TCP_WHY_BYTES])
-    __attribute__((warn_unused_result));
-/* Closes fd and, if it is a unix socket's, removes its file. The duplicates are closed with
- * close(). */
+/* Closes fd and, if it is a unix socket's, removes its file. */
 void tcp_listen_close(int fd);
 
 /* Accepts one connection: its descriptor (non-blocking, close-on-exec, TCP_NODELAY) with the peer
