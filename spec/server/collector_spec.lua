@@ -31,15 +31,38 @@ describe("The collector", function()
         return server:websocket "/"
     end
 
-    it("begins early while heap and messages are small, else as LuaJIT does", function()
+    it("begins early while the heap is small and messages are short, and late for long ones", function()
         local p = start()
         assert.equal("130", p:ask "?")
-        assert.equal("200", p:ask(("x"):rep(5000)))
+        local middle, long = tonumber(p:ask(("x"):rep(1000))), tonumber(p:ask(("x"):rep(10000)))
+        assert.is_true(middle > 200, middle)
+        assert.is_true(long > middle * 2, long)
         assert.equal("130", p:ask "?")
         p:ask "grow"
         assert.equal("200", p:ask "?")
+        assert.equal("200", p:ask(("x"):rep(10000)))
         p:ask "shrink"
         assert.equal("130", p:ask "?")
+    end)
+
+    -- 16 KiB texts: a cycle leaves the app and what was made during it, and begins at 2 MiB.
+    it("lets long messages be 2 MiB of garbage, time and again, and no more", function()
+        server = servers.start [[
+            local mw = require "moonwire"
+            local most, falls, last = 0, 0, 0
+            mw.ws("/", { on_message = function(ws, text)
+                local kib = collectgarbage "count"
+                most, falls, last = math.max(most, kib), falls + (kib < last and 1 or 0), kib
+                if #text == 1 then ws:send(("%d %d"):format(most, falls)) end
+            end })
+        ]]
+        local p = server:websocket "/"
+        for i = 1, 1000 do
+            p:text(("%05d"):format(i):rep(3200))
+        end
+        local most, falls = p:ask("?"):match "(%d+) (%d+)"
+        assert.is_true(tonumber(most) > 1500 and tonumber(most) < 4096, most)
+        assert.is_true(tonumber(falls) > 0)
     end)
 
     it("keeps the pause that the app has set, at its top level or later", function()

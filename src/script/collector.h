@@ -1,10 +1,10 @@
 /* How often LuaJIT's collector begins anew, and how far it goes.
  *
- * By its own default a cycle begins when the heap has doubled. What was used last is then far from the
- * caches: of the time that a short message takes, a good part is waiting for memory (bench/NOTES.md,
- * "Messages that differ"). So a small heap is collected when it has grown by a third, which costs less
- * than it saves. Large heaps and long messages are left to LuaJIT's default: there, going through all
- * that is held is what costs.
+ * By its own default a cycle begins when the heap has doubled. That suits a large heap, where going through
+ * all that is held is what costs. With a small one, what a cycle costs for each message depends on how many
+ * fit between two, and how fast memory is found on whether it lies in the near caches (bench/NOTES.md,
+ * "Messages that differ"). So while messages are short a small heap is collected when it has grown by a third,
+ * and while they are longer when half a MiB or two are garbage.
  *
  * A cycle goes on by a small step now and then, as long for a string of 1 MiB as for one of 20 bytes. Texts
  * of 1 MiB, each of which is garbage when its hook is done, were 130 MiB before a cycle ended, and with a
@@ -28,6 +28,8 @@ enum {
 
 struct collector {
     int pause;    /* the one that was set, in percent; 0: none yet; < 0: the app has set its own */
+    int seen_kib; /* of the heap, before the last batch */
+    int held_kib; /* when it was last less than before */
     size_t large; /* bytes in large blocks that Lua has not freed */
     size_t large_new; /* of them: since what is due for them was last paid */
     bool deferred;
