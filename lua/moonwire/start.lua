@@ -23,10 +23,20 @@ local function hold_strings()
     return strings
 end
 
+-- Lua's own writes each text and the end of the line apart: another worker's may come between.
+local function print_line(...)
+    local texts, n = { ... }, select("#", ...)
+    for i = 1, n do
+        texts[i] = tostring(texts[i])
+    end
+    io.stdout:write(table.concat(texts, "\t", 1, n) .. "\n")
+end
+
 return function(worker, load_ahead)
     native.attach(worker, load_ahead)
     native.strings = hold_strings()
     io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
+    rawset(_G, "print", print_line)
     local dispatch = require "moonwire.dispatch"
     local app = require "moonwire.app"
     return dispatch.go_on, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,

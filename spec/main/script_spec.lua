@@ -94,8 +94,28 @@ describe("A script", function()
 
     it("runs in each of several workers, which all must have ended", function()
         local ended = run { "--workers", "2", "-e", 'require("moonwire").sleep "5ms" print "done"' }
-        -- print writes a text and its end of line apart: another worker's may come between.
-        assert.same({ 0, "donedone" }, { ended.status, (ended.out:gsub("\n", "")) })
+        assert.same({ 0, "done\ndone\n" }, { ended.status, ended.out })
+    end)
+
+    it("prints whole lines, whatever other workers print at that time", function()
+        local ended = run { "--workers", "4", "-e", [[
+            for i = 1, 5000 do print("a", nil, i, true, setmetatable({}, { __tostring = function()
+                return "b"
+            end })) end
+            print()
+        ]] }
+        local lines, empty, other = 0, 0, nil
+        for line in ended.out:gmatch "(.-)\n" do
+            if line:match "^a\tnil\t%d+\ttrue\tb$" then
+                lines = lines + 1
+            elseif line == "" then
+                empty = empty + 1
+            else
+                other = other or line
+            end
+        end
+        assert.same({ 20000, 4 }, { lines, empty }, other)
+        assert.is_nil(other)
     end)
 
     it("with routes but nowhere to listen is a mistake", function()
