@@ -99,6 +99,7 @@ describe("A script", function()
 
     it("prints whole lines, whatever other workers print at that time", function()
         local ended = run { "--workers", "4", "-e", [[
+            require("moonwire").sleep "20ms" -- until all have begun
             for i = 1, 5000 do print("a", nil, i, true, setmetatable({}, { __tostring = function()
                 return "b"
             end })) end
