@@ -31,7 +31,7 @@ describe("The collector", function()
         return server:websocket "/"
     end
 
-    it("begins early while the heap is small and messages are short, and late for long ones", function()
+    it("begins soon while a small heap has short messages, late while they are long", function()
         local p = start()
         assert.equal("130", p:ask "?")
         local middle, long = tonumber(p:ask(("x"):rep(1000))), tonumber(p:ask(("x"):rep(10000)))
