@@ -12,6 +12,12 @@ enum {
     GRAIN_KIB = 64 /* so that the pause is not another for each batch */
 };
 
+/* The heap without large blocks, which are paid for by their bytes. */
+static int small_blocks_kib(const struct collector *c, lua_State *l)
+{
+    return lua_gc(l, LUA_GCCOUNT, 0) - (int)(c->large >> 10);
+}
+
 static void set_pause(struct collector *c, lua_State *l, int pause)
 {
     if (pause == c->pause || c->pause < 0)
@@ -37,8 +43,8 @@ static int step(lua_State *l)
  * heap is gone through now and then, and a large one by two bytes for each new one. */
 static int pay_for_large(struct collector *c, lua_State *l)
 {
-    size_t held = ((size_t)lua_gc(l, LUA_GCCOUNT, 0) << 10) - c->large;
-    if (c->large_new < COLLECTOR_GARBAGE_BYTES && held <= COLLECTOR_GARBAGE_BYTES)
+    bool is_small = (size_t)small_blocks_kib(c, l) <= COLLECTOR_GARBAGE_BYTES >> 10;
+    if (c->large_new < COLLECTOR_GARBAGE_BYTES && is_small)
         return 0;
     int kib = (int)(c->large_new >> 10);
     c->large_new = 0;
@@ -50,7 +56,7 @@ static int pay_for_large(struct collector *c, lua_State *l)
 /* What a cycle leaves: the heap when it last became less, or has become more than garbage can explain. */
 static int held_kib(struct collector *c, lua_State *l)
 {
-    int kib = lua_gc(l, LUA_GCCOUNT, 0) - (int)(c->large >> 10);
+    int kib = small_blocks_kib(c, l);
     if (kib <= c->seen_kib || kib > c->held_kib + 2 * LONG_GARBAGE_KIB || c->held_kib == 0)
         c->held_kib = kib;
     c->seen_kib = kib;

@@ -28,8 +28,8 @@ enum {
 
 struct collector {
     int pause;    /* the one that was set, in percent; 0: none yet; < 0: the app has set its own */
-    int seen_kib; /* of the heap, before the last batch */
-    int held_kib; /* when it was last less than before */
+    int seen_kib; /* the heap without large blocks, before the last batch */
+    int held_kib; /* what is held of that: a guess */
     size_t large; /* bytes in large blocks that Lua has not freed */
     size_t large_new; /* of them: since what is due for them was last paid */
     bool deferred;
