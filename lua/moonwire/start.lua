@@ -24,18 +24,23 @@ local function hold_strings()
 end
 
 -- Lua's own writes each text and the end of the line apart: another worker's may come between.
+local stdout = io.stdout
 local function print_line(...)
     local texts, n = { ... }, select("#", ...)
     for i = 1, n do
         texts[i] = tostring(texts[i])
+        local kind = type(texts[i])
+        if kind ~= "string" and kind ~= "number" then
+            error("'tostring' must return a string to 'print'", 2)
+        end
     end
-    io.stdout:write(table.concat(texts, "\t", 1, n) .. "\n")
+    stdout:write(table.concat(texts, "\t", 1, n) .. "\n")
 end
 
 return function(worker, load_ahead)
     native.attach(worker, load_ahead)
     native.strings = hold_strings()
-    io.stdout:setvbuf "line" -- print() is seen at once, also through a pipe
+    stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     rawset(_G, "print", print_line)
     local dispatch = require "moonwire.dispatch"
     local app = require "moonwire.app"

@@ -119,6 +119,11 @@ describe("A script", function()
         assert.is_nil(other)
     end)
 
+    it("that prints what has no text is told where", function()
+        local ended = run { "-e", "print(setmetatable({}, { __tostring = function() end }))" }
+        assert.matches("%(command line%):1: 'tostring' must return a string to 'print'", ended.err)
+    end)
+
     it("with routes but nowhere to listen is a mistake", function()
         local ended = run { "-e", 'require("moonwire").get("/", function() end)' }
         assert.equal(1, ended.status)
