@@ -437,7 +437,8 @@ describe("through reloads and rollbacks", function()
         end
         for worker, late in pairs(stats()) do
             assert.is_true(late.generations <= 8, late.generations .. " generations are listed")
-            assert.is_true(late.bytes < early[worker].bytes + 20000,
+            -- Half of what 50 edits would leave if one in three kept its 5,000 bytes.
+            assert.is_true(late.bytes < early[worker].bytes + 40000,
                 ("%d bytes became %d"):format(early[worker].bytes, late.bytes))
         end
     end)
