@@ -58,8 +58,9 @@ OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(B)/obj/gen/ope
             $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
-SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) \
-                                           src/engine/reload/pauses.c src/engine/reload/probation.c)
+# The engine's files that need no descriptor, clock or loop have specs of their own.
+PURE     := $(wildcard src/engine/site*.c) src/engine/reload/pauses.c src/engine/reload/probation.c
+SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(PURE))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

@@ -24,7 +24,8 @@ describe("limits", function()
     it("finds the field that a name says, and no other", function()
         local limits = ffi.new "struct limits"
         for i, name in ipairs(names()) do
-            C.limits_field(limits, name)[0] = i
+            assert.are.equal(i - 1, C.limits_find(name))
+            C.limits_field(limits, i - 1)[0] = i
         end
         for i, name in ipairs(names()) do
             assert.are.equal(i, limits[name], name)
@@ -32,11 +33,29 @@ describe("limits", function()
     end)
 
     it("knows no other names", function()
-        local limits = ffi.new "struct limits"
         for _, name in ipairs { "", "message", "message_bytes ", "MESSAGE_BYTES", "nothing" } do
-            assert.is_true(C.limits_field(limits, name) == nil, name)
+            assert.are.equal(C.ERR_NOT_FOUND, C.limits_find(name), name)
         end
-        assert.is_true(C.limits_name(1000) == nil)
+        assert.is_true(C.limits_name(#names()) == nil)
+        assert.is_true(C.limits_at(#names()) == nil)
+    end)
+
+    it("has bounds that its defaults keep, and durations that end within a year", function()
+        for i, name in ipairs(names()) do
+            local limit, default = C.limits_at(i - 1), C.limits_default[name]
+            assert.are.equal(name, ffi.string(limit.name))
+            assert.is_true(limit.least <= default and default <= limit.most, name)
+            if name:find "_seconds$" then
+                assert.is_true(limit.most <= 365 * 24 * 3600, name)
+            end
+        end
+    end)
+
+    it("leaves no route a limit that counts before the route is known", function()
+        for _, name in ipairs { "target_bytes", "head_bytes", "header_count", "handshake_seconds",
+            "keep_alive_seconds", "connections", "reload_seconds" } do
+            assert.is_true(C.limits_at(C.limits_find(name)).app_only, name)
+        end
     end)
 
     it("has defaults that bound everything a stranger can use up", function()

@@ -4,11 +4,7 @@ local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
-do
-    local file = assert(io.open "src/engine/reload/pauses.h")
-    ffi.cdef((("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")))
-    file:close()
-end
+core.declare "src/engine/reload/pauses.h"
 
 describe("the pauses of a reload", function()
     local p, us, cpu_us, turn

@@ -4,11 +4,7 @@ local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
-do
-    local file = assert(io.open "src/engine/reload/probation.h")
-    ffi.cdef((("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")))
-    file:close()
-end
+core.declare "src/engine/reload/probation.h"
 
 describe("probation", function()
     local p
@@ -127,7 +123,7 @@ describe("probation", function()
     end)
 
     it("remembers as long as its longest time, and no longer", function()
-        local longest = C.PROBATION_SECONDS_MAX
+        local longest = C.LIMITS_PROBATION_SECONDS_MAX
         until_failed(1, 1, 7)
         begin(2, 1 + longest, longest)
         assert.equal(7, p.before)

@@ -3,6 +3,7 @@
 --
 --   local core = require "spec.support.cdef"
 --   core.C.frame_decode(frame, core.copy "\129\0", 2)
+--   core.declare "src/engine/site.h"         -- a header of another folder, with those it includes
 
 local ffi = require "ffi"
 local read = require("spec.support.files").read
@@ -18,24 +19,22 @@ local function declarations(text)
     end))
 end
 
--- The headers' texts, each after those it includes.
-local function in_order(paths)
-    local texts, seen = {}, {}
-    local function visit(path)
-        if seen[path] then
-            return
-        end
-        seen[path] = true
-        local text = read(path)
-        for included in text:gmatch '#include "([^"]+)"' do
-            visit("src/" .. included)
-        end
-        texts[#texts + 1] = { path = path, text = declarations(text) }
+local declared = {}
+
+-- Declares a header, once, after those that it includes.
+function M.declare(path)
+    if declared[path] then
+        return
     end
-    for _, path in ipairs(paths) do
-        visit(path)
+    declared[path] = true
+    local text = read(path)
+    for included in text:gmatch '#include "([^"]+)"' do
+        M.declare("src/" .. included)
     end
-    return texts
+    local ok, problem = pcall(ffi.cdef, declarations(text))
+    if not ok then
+        error(path .. ": " .. problem, 0)
+    end
 end
 
 local function headers(folder)
@@ -55,14 +54,9 @@ void *malloc(size_t size);
 void free(void *p);
 ]]
 
-local paths = headers "src/base"
-for _, path in ipairs(headers "src/protocol") do
-    paths[#paths + 1] = path
-end
-for _, header in ipairs(in_order(paths)) do
-    local ok, problem = pcall(ffi.cdef, header.text)
-    if not ok then
-        error(header.path .. ": " .. problem, 0)
+for _, folder in ipairs { "src/base", "src/protocol" } do
+    for _, path in ipairs(headers(folder)) do
+        M.declare(path)
     end
 end
 

@@ -30,10 +30,7 @@ int fcntl(int fd, int command, ...);
 
 for _, name in ipairs { "transport", "tcp", "tls", "tls_pieces", "tls_ciphers", "tls_record",
     "tls_traffic", "tls_context", "tls_session", "dev_cert" } do
-    local file = assert(io.open("src/transport/" .. name .. ".h"))
-    local text = ("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")
-    file:close()
-    ffi.cdef((text:gsub("_Atomic ", "")))
+    core.declare("src/transport/" .. name .. ".h")
 end
 
 local C, ssl = M.C, openssl.C

@@ -1,7 +1,10 @@
+/* The table of limits: defaults, names and bounds. */
 #include "base/limits.h"
 
-#include <stddef.h>
+#include <assert.h>
 #include <string.h>
+
+#include "base/error.h"
 
 const struct limits limits_default = {
     .target_bytes = 8192,
@@ -30,43 +33,65 @@ const struct limits limits_default = {
     .watched_folders = 2000,
 };
 
-#define FIELD(name)                          \
-    {                                        \
-#name, offsetof(struct limits, name) \
+enum { ROUTE = false, APP = true }; /* limit.app_only */
+
+#define LIMIT(name, least, most, app_only)                          \
+    {                                                               \
+#name, offsetof(struct limits, name), least, most, app_only \
     }
-static const struct {
-    const char *name;
-    size_t offset;
-} fields[] = {
-    FIELD(target_bytes),       FIELD(head_bytes),
-    FIELD(header_count),       FIELD(body_bytes),
-    FIELD(message_bytes),      FIELD(inflated_bytes),
-    FIELD(queued_bytes),       FIELD(messages_per_second),
-    FIELD(subscriptions),      FIELD(waiting_messages),
-    FIELD(handshake_seconds),  FIELD(request_seconds),
-    FIELD(keep_alive_seconds), FIELD(idle_seconds),
-    FIELD(pong_seconds),       FIELD(close_seconds),
-    FIELD(drain_seconds),      FIELD(reload_seconds),
-    FIELD(probation_seconds),  FIELD(probation_failures),
-    FIELD(connections),        FIELD(connections_per_address),
-    FIELD(waiting_connects),   FIELD(watched_folders),
+static const struct limit table[] = {
+    LIMIT(target_bytes, 1, UINT32_MAX, APP),
+    LIMIT(head_bytes, 1, UINT32_MAX, APP),
+    LIMIT(header_count, 1, LIMITS_HEADER_COUNT_MAX, APP),
+    LIMIT(body_bytes, 0, UINT32_MAX, ROUTE),
+    LIMIT(message_bytes, 1, UINT32_MAX, ROUTE),
+    LIMIT(inflated_bytes, 0, UINT32_MAX, ROUTE),
+    LIMIT(queued_bytes, 1, UINT32_MAX, ROUTE),
+    LIMIT(messages_per_second, 0, UINT32_MAX, ROUTE),
+    LIMIT(subscriptions, 0, UINT32_MAX, ROUTE),
+    LIMIT(waiting_messages, 1, UINT32_MAX, ROUTE),
+    LIMIT(handshake_seconds, 0, LIMITS_SECONDS_MAX, APP),
+    LIMIT(request_seconds, 0, LIMITS_SECONDS_MAX, ROUTE),
+    LIMIT(keep_alive_seconds, 0, LIMITS_SECONDS_MAX, APP),
+    LIMIT(idle_seconds, 0, LIMITS_SECONDS_MAX, ROUTE),
+    LIMIT(pong_seconds, 0, LIMITS_SECONDS_MAX, ROUTE),
+    LIMIT(close_seconds, 0, LIMITS_SECONDS_MAX, ROUTE),
+    LIMIT(drain_seconds, 0, LIMITS_SECONDS_MAX, APP),
+    LIMIT(reload_seconds, 0, LIMITS_SECONDS_MAX, APP),
+    LIMIT(probation_seconds, 0, LIMITS_PROBATION_SECONDS_MAX, APP),
+    LIMIT(probation_failures, 1, UINT32_MAX, APP),
+    LIMIT(connections, 1, UINT32_MAX, APP),
+    LIMIT(connections_per_address, 0, UINT32_MAX, APP),
+    LIMIT(waiting_connects, 0, UINT32_MAX, ROUTE),
+    LIMIT(watched_folders, 0, UINT32_MAX, APP),
 };
-#undef FIELD
+#undef LIMIT
 
-enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]) };
+enum { LIMIT_COUNT = sizeof(table) / sizeof(table[0]) };
 
-_Static_assert(FIELD_COUNT * sizeof(uint32_t) == sizeof(struct limits), "every limit has a name");
+_Static_assert(LIMIT_COUNT * sizeof(uint32_t) == sizeof(struct limits), "every limit has a name");
 
-uint32_t *limits_field(struct limits *l, const char *name)
+const struct limit *limits_at(unsigned i)
 {
-    for (unsigned i = 0; i < FIELD_COUNT; i++) {
-        if (strcmp(fields[i].name, name) == 0)
-            return (uint32_t *)(void *)((char *)l + fields[i].offset);
-    }
-    return NULL;
+    return i < LIMIT_COUNT ? &table[i] : NULL;
 }
 
 const char *limits_name(unsigned i)
 {
-    return i < FIELD_COUNT ? fields[i].name : NULL;
+    return i < LIMIT_COUNT ? table[i].name : NULL;
+}
+
+int limits_find(const char *name)
+{
+    for (unsigned i = 0; i < LIMIT_COUNT; i++) {
+        if (strcmp(table[i].name, name) == 0)
+            return (int)i;
+    }
+    return ERR_NOT_FOUND;
+}
+
+uint32_t *limits_field(struct limits *l, unsigned i)
+{
+    assert(i < LIMIT_COUNT);
+    return (uint32_t *)(void *)((char *)l + table[i].offset);
 }

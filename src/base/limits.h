@@ -1,46 +1,65 @@
 /* Everything that can be exhausted has a limit, with the name that scripts use (mw.limits). */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+enum {
+    LIMITS_HEADER_COUNT_MAX = 256,
+    LIMITS_PROBATION_SECONDS_MAX = 600,
+    LIMITS_SECONDS_MAX = 31536000 /* a year, so that ticks do not overflow */
+};
 
 struct limits {
     /* One request. */
-    uint32_t target_bytes; /* request target; over it 414 */
-    uint32_t head_bytes;   /* request line and headers; over it 431 */
-    uint32_t header_count; /* over it 431 */
-    uint32_t body_bytes;   /* request body; over it 413 */
+    uint32_t target_bytes; /* the request target; 414 beyond */
+    uint32_t head_bytes;   /* the request line and the headers; 431 beyond */
+    uint32_t header_count; /* 431 beyond */
+    uint32_t body_bytes;   /* the request body; 413 beyond */
     /* One WebSocket. */
-    uint32_t message_bytes;       /* a message, after inflating; over it 1009 */
-    uint32_t inflated_bytes;      /* the same for a compressed one; 0: as message_bytes */
-    uint32_t queued_bytes;        /* output not yet taken by the system; over it 1008 */
-    uint32_t messages_per_second; /* 0: no limit; over it 1008 */
+    uint32_t message_bytes;       /* a message, after inflating; 1009 beyond */
+    uint32_t inflated_bytes;      /* a compressed message, after inflating; 0: message_bytes */
+    uint32_t queued_bytes;        /* output that the system has not taken yet; 1008 beyond */
+    uint32_t messages_per_second; /* 1008 beyond; 0: no limit */
     uint32_t subscriptions;       /* topics of one connection */
-    uint32_t waiting_messages;    /* events held back behind a hook that waits; then not read */
+    uint32_t waiting_messages;    /* events behind a hook that waits; beyond, reading stops */
     /* Time, in seconds. */
     uint32_t handshake_seconds;  /* from accept to a whole request head, TLS included */
     uint32_t request_seconds;    /* for a whole request body, and for a response to be taken */
     uint32_t keep_alive_seconds; /* between two requests */
-    uint32_t idle_seconds;       /* silence on a WebSocket before a ping; 0: never */
-    uint32_t pong_seconds;       /* silence after that ping before it is given up: 1006 */
-    uint32_t close_seconds;      /* for the peer to answer a close and to end its side */
-    uint32_t drain_seconds;      /* over which closes are paced: SIGTERM, routes that are gone */
-    uint32_t
-        reload_seconds; /* for the files, and for the top level, of an app that is loaded again */
-    uint32_t probation_seconds; /* for which new code is watched; 0: it is not */
+    uint32_t idle_seconds;       /* of silence on a WebSocket before a ping; 0: no pings */
+    uint32_t pong_seconds;       /* of silence after that ping; then the peer is given up: 1006 */
+    uint32_t close_seconds;      /* for the peer to answer a Close and to end its side */
+    uint32_t drain_seconds;      /* that closes are spread over: SIGTERM, routes that are gone */
+    uint32_t reload_seconds;     /* to read an app's files again; as many to run its top level */
+    uint32_t probation_seconds;  /* that new code is watched; 0: it is not */
     /* New code. */
-    uint32_t
-        probation_failures; /* so many while it is watched, at least: the code before it comes back */
+    uint32_t probation_failures; /* the least number at which watched code is taken back */
     /* All connections. */
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */
-    uint32_t waiting_connects; /* of scripts, for their turn at an address; over it they fail */
+    uint32_t waiting_connects;        /* of scripts, queued at an address; beyond, they fail */
     /* The dev overlay. */
-    uint32_t watched_folders; /* of mw.static; pages do not reload for what changes in more */
+    uint32_t watched_folders; /* of mw.static; changes in further ones reload no page */
 };
 
 extern const struct limits limits_default;
 
-/* One field of struct limits, by its name: for mw.limits and the tests. NULL when there is none. */
-uint32_t *limits_field(struct limits *l, const char *name);
-/* The i-th name, or NULL past the last. */
+/* What one limit may be set to. */
+struct limit {
+    const char *name;
+    size_t offset;  /* of its field in struct limits */
+    uint32_t least; /* the smallest value: 1 where nothing would work with 0 */
+    uint32_t most;  /* the largest */
+    bool app_only;  /* no route has its own: it counts before the route is known, or for all */
+};
+
+/* The limit number i, in the order of struct limits; NULL past the last. */
+const struct limit *limits_at(unsigned i);
+/* The name of the limit number i; NULL past the last. */
 const char *limits_name(unsigned i);
+/* The number of the limit that is called name, or ERR_NOT_FOUND. */
+int limits_find(const char *name) __attribute__((warn_unused_result));
+/* The field of the limit number i, which must exist. */
+uint32_t *limits_field(struct limits *l, unsigned i);

@@ -12,7 +12,14 @@
 #include "protocol/message.h"
 #include "protocol/router.h"
 
-enum { SITE_DIGEST_BYTES = 41 };
+/* Where pages find the dev overlay's WebSocket and script. */
+#define SITE_OVERLAY_SOCKET "/.moonwire/overlay"
+#define SITE_OVERLAY_SCRIPT SITE_OVERLAY_SOCKET ".js"
+
+enum {
+    SITE_DIGEST_BYTES = 41,   /* SHA-1 in hexadecimal digits, with the NUL */
+    SITE_NOWHERE = 0xFFFFFFFF /* the index of no route */
+};
 
 enum site_route_kind { SITE_HTTP, SITE_WEBSOCKET, SITE_STATIC };
 
@@ -21,7 +28,7 @@ struct site_route {
     char *pattern;
     uint32_t methods;
     struct limits limits;
-    uint32_t limits_set; /* bit i: field i was set for this route, not taken from the app */
+    uint32_t limits_set; /* bit i: limit i was set for this route, not taken from the app */
     bool has_upgrade;    /* ask the script before the 101 */
     char **protocols;    /* NULL-terminated lists that own their texts, or NULL */
     char **origins;
@@ -46,72 +53,113 @@ struct site_listener {
     bool development; /* TLS with the development certificate */
 };
 
-/* A file that the app was made of. */
+/* A file that the app was made of, or that it looked for and that did not exist. */
 struct site_file {
     char *path;
-    char digest[SITE_DIGEST_BYTES]; /* SHA-1 in hexadecimal digits; "": it was looked for in vain */
+    char digest[SITE_DIGEST_BYTES]; /* of its contents; "": there was no such file */
 };
-
-/* What to say when they do not: with the app's name and the number of workers. */
-#define SITE_DISAGREE                                                                             \
-    "%s: its top level runs once in each of the %u workers and must declare the same routes and " \
-    "listeners each time, but did not"
-
-enum { SITE_NOWHERE = UINT32_MAX };
 
 struct site {
     struct router *router;
-    struct site_route
-        *routes; /* first those that the app declared, then the retired ones: gone, but
-                                * with connections of the site before. No path leads to them */
+    /* First the routes that the app declared, then the retired ones: routes of the site before that
+     * are gone but still have connections. No path leads to a retired route. */
+    struct site_route *routes;
     size_t route_count;
     size_t declared_count;
-    uint32_t generation;  /* from 1 */
-    uint32_t *successors; /* site_succeed: by index in the site before; SITE_NOWHERE */
-    uint32_t *retirees;   /* the same, of what site_retire has kept */
+    uint32_t generation; /* counted from 1 */
+    /* Made by site_succeed, indexed like the routes of the site before; SITE_NOWHERE: none. */
+    uint32_t *successors; /* the declared route that is the same */
+    uint32_t *retirees;   /* the retired route that it became */
     struct site_file *files;
     size_t file_count;
     struct site_listener *listeners;
     size_t listener_count;
     struct limits limits;
-    bool overlay;    /* HTML files are answered with the tag of the dev overlay (overlay.h) */
+    bool overlay;    /* HTML files are answered with the tag of the dev overlay */
     char error[512]; /* the last failure, for people */
 };
 
+/* ---- life ---- */
+
+/* An empty site with the default limits, or NULL when out of memory. */
 struct site *site_new(void);
+/* s may be NULL. */
 void site_free(struct site *s);
 
-/* Each returns an index or 0, or a negative error with s->error set. */
-int site_add_route(struct site *s, const char *pattern, size_t len, uint32_t methods);
-int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
-                    size_t folder_len);
-int site_set_limit(struct site *s, int route, const char *name, double value);
-int site_add_protocol(struct site *s, int route, const char *name, size_t len);
-int site_add_origin(struct site *s, int route, const char *origin, size_t len);
-int site_set_compress(struct site *s, int route, const char *name, double value);
-int site_add_listener(struct site *s, const char *host, int port);
-int site_add_certificate(struct site *s, int listener, const char *cert_path, const char *key_path);
+/* ---- what the app declares ----
+ * Each function copies its texts and returns ERR_MEMORY, ERR_INVALID (the app may not say that), or
+ * the error that is named with it, with one line in s->error. Routes and listeners go by index. */
 
-/* A file that the app was made of, or looked for (digest ""). The first word about a path counts. */
-int site_add_file(struct site *s, const char *path, const char *digest);
+/* A route for HTTP methods, or for HTTP_WEBSOCKET. Returns its index. */
+int site_add_route(struct site *s, const char *pattern, size_t len, uint32_t methods)
+    __attribute__((warn_unused_result));
+/* A folder's files below a prefix. Returns the route's index, or ERR_NOT_FOUND: there is no such
+ * folder. */
+int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
+                    size_t folder_len) __attribute__((warn_unused_result));
+/* A limit of the route, or of the whole app when route is negative. */
+int site_set_limit(struct site *s, int route, const char *name, double value)
+    __attribute__((warn_unused_result));
+/* One more subprotocol that the WebSocket route speaks, the preferred one first. */
+int site_add_protocol(struct site *s, int route, const char *name, size_t len)
+    __attribute__((warn_unused_result));
+/* One more origin whose pages may open the WebSocket route: "https://example.com", or "*". */
+int site_add_origin(struct site *s, int route, const char *origin, size_t len)
+    __attribute__((warn_unused_result));
+/* An option of the WebSocket route's compression, which this turns on. */
+int site_set_compress(struct site *s, int route, const char *name, double value)
+    __attribute__((warn_unused_result));
+/* host as in struct site_listener; port 0: the system chooses one. Returns the listener's index. */
+int site_add_listener(struct site *s, const char *host, int port)
+    __attribute__((warn_unused_result));
+/* One more certificate of the listener. key_path NULL: the key is in the certificate's file. */
+int site_add_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)
+    __attribute__((warn_unused_result));
+/* A file that the app was made of; digest "": it was looked for and is not there. Only the first
+ * call for a path counts. */
+int site_add_file(struct site *s, const char *path, const char *digest)
+    __attribute__((warn_unused_result));
 
 /* Does it serve a folder? */
 bool site_has_static(const struct site *s);
 
-/* Routes take the app's limits where they set none of their own, and lists are wired up. */
-int site_commit(struct site *s);
+/* Ends the declaring: routes take the app's limits where they set none of their own, and lists are
+ * wired up. 0 or ERR_MEMORY. */
+int site_commit(struct site *s) __attribute__((warn_unused_result));
+
+/* ---- the sites of two workers (site_succession.c) ---- */
 
 /* Do two workers' sites declare the same routes and listeners? */
 bool site_agrees(const struct site *a, const struct site *b);
+/* Writes one line that says that they do not, for an app of this name in so many workers. */
+void site_disagreement(char *out, size_t size, const char *app, unsigned workers);
 
-/* One site takes the place of another. A route is the same in both when its kind, methods and pattern
- * are, whatever its parameters are called.
- * site_succeed, before the commit, finds the pairs and takes all memory that the rest needs: 0 or
+/* ---- one site after another (site_succession.c) ----
+ * A route is the same in both when its kind, methods and pattern are, whatever its parameters are
+ * called. */
+
+/* After site_commit: finds the pairs and takes all memory that site_retire needs. 0 or
  * ERR_MEMORY. */
-int site_succeed(struct site *s, const struct site *before);
+int site_succeed(struct site *s, const struct site *before) __attribute__((warn_unused_result));
 /* The index of a route of the site before, or SITE_NOWHERE when it is gone. */
 uint32_t site_successor(const struct site *s, uint32_t route);
-/* The route of the site before moves here, as it is, for what is under way on it. Returns its index. */
+/* Moves a route of the site before here, as it is, for what is under way on it. Returns its
+ * index. */
 uint32_t site_retire(struct site *s, struct site *before, uint32_t route);
-/* The declared route that is the same as this one, which may be retired; SITE_NOWHERE: none is. */
+/* The declared route that is the same as this one, which may be retired; or SITE_NOWHERE. */
 uint32_t site_living(const struct site *s, uint32_t route);
+
+/* ---- for the files that fill a site (site.c) ---- */
+
+/* Sets s->error. Returns err. */
+int site_fail(struct site *s, int err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Returns ERR_MEMORY. */
+int site_no_memory(struct site *s);
+/* The array with room for one more element, which is zeroed; NULL: s->error says that there is no
+ * memory, and the array is unchanged. */
+void *site_grow(struct site *s, void *array, size_t count, size_t size);
+/* The WebSocket route of this index; NULL: s->error says that there is none. what: the option it is
+ * for. */
+struct site_route *site_websocket_route(struct site *s, int route, const char *what);
+void site_route_deinit(struct site_route *r);

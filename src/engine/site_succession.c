@@ -1,11 +1,12 @@
 /* Two sites of one app: made by two workers, or one after the other. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "engine/site.h"
 
-/* ---- the same in every worker ---- */
+/* ---- do two workers agree? ---- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -44,6 +45,14 @@ bool site_agrees(const struct site *a, const struct site *b)
     return same_routes(a, b) && same_listeners(a, b);
 }
 
+void site_disagreement(char *out, size_t size, const char *app, unsigned workers)
+{
+    snprintf(out, size,
+             "%s: its top level runs once in each of the %u workers and must declare the same "
+             "routes and listeners each time, but did not",
+             app, workers);
+}
+
 /* ---- one site after another ---- */
 
 static bool is_same(const struct site_route *a, const struct site_route *b)
@@ -53,7 +62,8 @@ static bool is_same(const struct site_route *a, const struct site_route *b)
            (a->kind != SITE_HTTP || a->methods == b->methods);
 }
 
-/* There is at most one. It is looked for where it was first: most edits leave the routes as they are. */
+/* There is at most one. The index that it had before is tried first: most edits leave routes in
+ * place. */
 static uint32_t same_route(const struct site *s, const struct site_route *r, size_t was)
 {
     if (was < s->declared_count && is_same(&s->routes[was], r))

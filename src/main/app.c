@@ -98,7 +98,7 @@ int app_load(struct app *apps, struct server *s, const struct options *o, uint32
             return err;
         site = s->workers[i].site;
         if (!site_agrees(s->workers[0].site, site)) {
-            snprintf(why, SERVER_WHY_BYTES, SITE_DISAGREE, o->app, s->worker_count);
+            site_disagreement(why, SERVER_WHY_BYTES, o->app, s->worker_count);
             return ERR_INVALID;
         }
         fit_connections(site, connections, i == 0 ? &s->log : NULL);

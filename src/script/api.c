@@ -680,7 +680,7 @@ int mw_generation(struct mw_worker *w)
 
 const char *mw_overlay_path(int script)
 {
-    return script ? OVERLAY_SCRIPT : OVERLAY_SOCKET;
+    return script ? SITE_OVERLAY_SCRIPT : SITE_OVERLAY_SOCKET;
 }
 
 int mw_overlay_wanted(struct mw_worker *w, const struct mw_site *s)

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_route.h"
-#include "engine/reload/overlay.h"
+#include "engine/site.h"
 #include "engine/worker.h"
 #include "protocol/http_date.h"
 #include "protocol/http_etag.h"
@@ -32,7 +32,7 @@ enum {
 
 static const char index_name[] = "index.html";
 /* What pages end with in watch mode. */
-static const char overlay_tag[] = "<script src=\"" OVERLAY_SCRIPT "\"></script>\n";
+static const char overlay_tag[] = "<script src=\"" SITE_OVERLAY_SCRIPT "\"></script>\n";
 
 /* A file that is about to be answered with. */
 struct file {

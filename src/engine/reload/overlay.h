@@ -19,9 +19,6 @@
 #include "engine/reload/reload.h"
 #include "engine/reload/watch_tree.h"
 
-#define OVERLAY_SOCKET "/.moonwire/overlay"
-#define OVERLAY_SCRIPT OVERLAY_SOCKET ".js"
-
 enum {
     OVERLAY_FAULT_BYTES = 8192,      /* of the text of one fault; the rest is cut off */
     OVERLAY_FAULT_PAUSE_US = 250000, /* between two that pages are told of */

@@ -7,9 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/limits.h"
+
 enum {
-    PROBATION_SECONDS_MAX = 600,
-    PROBATION_RING = PROBATION_SECONDS_MAX + 1,
+    PROBATION_RING = LIMITS_PROBATION_SECONDS_MAX + 1,
     PROBATION_TIMES = 3 /* so many times what failed before, at least */
 };
 
@@ -28,7 +29,7 @@ struct probation {
 
 /* The first generation: there is none to compare it with. */
 void probation_init(struct probation *p, uint32_t generation, uint64_t now_ms);
-/* Another one takes over. seconds: at most PROBATION_SECONDS_MAX; 0: it is not on probation. least: at
+/* Another one takes over. seconds: at most LIMITS_PROBATION_SECONDS_MAX; 0: it is not on probation. least: at
  * least 1. When the one before it has failed its probation, it is compared with what that was. */
 void probation_begin(struct probation *p, uint32_t generation, uint32_t seconds, uint32_t least,
                      uint64_t now_ms);

@@ -305,7 +305,7 @@ static int judge(struct reload *r, char why[RELOAD_WHY_BYTES])
     }
     for (uint32_t i = 1; i < s->worker_count; i++) {
         if (!site_agrees(first, r->answers[i].site)) {
-            snprintf(why, RELOAD_WHY_BYTES, SITE_DISAGREE, r->app, s->worker_count);
+            site_disagreement(why, RELOAD_WHY_BYTES, r->app, s->worker_count);
             return ERR_INVALID;
         }
     }
