@@ -144,6 +144,7 @@ describe("A site's folder", function()
         assert.same({ 0, 0, 0, 1, 1 }, { target(s, "/code/base/map.h"), target(s, "/code/"),
             target(s, "/code", HEAD), target(s, "/"), target(s, "/x") })
         assert.is_nil(target(s, "/code", POST))
+        assert.is_true(s.routes[0].folder >= 0 and s.routes[0].folder ~= s.routes[1].folder)
         assert.is_true(C.site_has_static(s))
         assert.is_false(C.site_has_static(new()))
     end)

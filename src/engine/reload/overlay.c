@@ -7,38 +7,39 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/escape.h"
+#include "base/json_out.h"
 #include "engine/server.h"
 #include "engine/topics.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
 
-/* No app says this by chance. */
+/* No app uses this name by chance. */
 static const char topic[] = "\0moonwire/overlay";
 enum { TOPIC_LEN = sizeof(topic) - 1 };
 
 /* ---- the state ------------------------------------------------------------------------------- */
 
-/* Under the lock. Without memory the state before stays. */
+/* Under the lock. Makes the next state; without memory the one before stays. */
 static void describe(struct overlay *o)
 {
     struct buffer next = {0};
+    struct json_out j = {.out = &next};
     o->serial++;
-    int err =
-        buffer_printf(&next,
-                      "{\"process\":\"%s\",\"serial\":%u,\"attempt\":%u,\"changes\":%u,"
-                      "\"styles\":%s,\"failure\":",
-                      o->process, o->serial, o->attempt, o->changes, o->styles ? "true" : "false");
-    if (!err && o->has_failure)
-        err = buffer_printf(&next, "\"%.*s\"}", (int)o->failure.len, (char *)o->failure.data);
-    else if (!err)
-        err = buffer_printf(&next, "null}");
-    if (err) {
-        buffer_deinit(&next);
-        return;
+    json_out_object(&j, NULL);
+    json_out_string(&j, "process", o->process);
+    json_out_integer(&j, "serial", o->serial);
+    json_out_integer(&j, "attempt", o->attempt);
+    json_out_integer(&j, "changes", o->changes);
+    json_out_bool(&j, "styles", o->styles);
+    json_out_text(&j, "failure", o->failure.len > 0 ? (const char *)o->failure.data : NULL,
+                  o->failure.len);
+    json_out_object_end(&j);
+    if (!j.err) {
+        buffer_deinit(&o->state);
+        o->state = next;
+        next = (struct buffer){0};
     }
-    buffer_deinit(&o->state);
-    o->state = next;
+    buffer_deinit(&next);
 }
 
 static void post(struct overlay *o, struct shared *message)
@@ -53,12 +54,12 @@ static void post(struct overlay *o, struct shared *message)
     }
 }
 
-/* To the pages of all workers. Under the lock, which keeps the states in order. */
+/* Sends the next state to the pages of all workers. Under the lock, which keeps states in order. */
 static void tell(struct overlay *o)
 {
     describe(o);
     struct shared *message = shared_new(o->state.len);
-    if (message == NULL)
+    if (!message)
         return;
     memcpy(message->data, o->state.data, o->state.len);
     post(o, message);
@@ -77,7 +78,7 @@ static void changed(struct watch_tree *tree, bool styles_only)
     pthread_mutex_unlock(&o->lock);
 }
 
-/* The app serves what it has opened: it opens the folder of that name when it is loaded again. */
+/* The app still serves the folder that it has opened. A reload opens the new one of that name. */
 static void returned(struct watch_tree *tree)
 {
     struct overlay *o = tree->owner;
@@ -85,7 +86,7 @@ static void returned(struct watch_tree *tree)
     (void)reload_request(o->server->reload, "a folder came back");
 }
 
-/* While no reload is under way the workers' sites stay as they are. */
+/* Only while no reload is under way: the workers' sites stay as they are then. */
 static void watch_site(struct overlay *o)
 {
     const struct site *site = o->server->workers[0].site;
@@ -100,12 +101,14 @@ static void watch_site(struct overlay *o)
     free(folders);
 }
 
-/* Under the lock. */
+/* Under the lock. Pages show a reload that failed, and new code that was taken back by itself,
+ * since nobody expects that. Without memory they show nothing. */
 static void keep_failure(struct overlay *o, const struct reload_end *end)
 {
-    bool bad = !end->ok || end->by_itself; /* new code was taken back: people do not expect it */
+    bool shown = !end->ok || end->by_itself;
     o->failure.len = 0;
-    o->has_failure = bad && escape_json(&o->failure, end->text, strlen(end->text)) == 0;
+    if (shown && buffer_append(&o->failure, end->text, strlen(end->text)))
+        o->failure.len = 0;
 }
 
 static void ended(struct reload_observer *observer, const struct reload_end *end)
@@ -128,11 +131,11 @@ static void ended(struct reload_observer *observer, const struct reload_end *end
 
 /* ---- pages, in a worker's thread ------------------------------------------------------------- */
 
-/* What comes in between comes twice: a page knows by the serial. */
+/* A state that is published between the two comes twice: a page sees it by the serial. */
 void overlay_join(struct worker *w, struct conn *c)
 {
     struct overlay *o = w->server->overlay;
-    if (o == NULL || topics_subscribe(w, c, topic, TOPIC_LEN) < 0)
+    if (!o || topics_subscribe(w, c, topic, TOPIC_LEN) < 0)
         return;
     pthread_mutex_lock(&o->lock);
     (void)ws_conn_send(w, c, o->state.data, o->state.len, false);
@@ -160,15 +163,15 @@ void overlay_fault(struct worker *w, const char *text, size_t len)
 {
     struct overlay *o = w->server->overlay;
     uint32_t left = 0;
-    if (o == NULL || !may_tell(o, &left))
+    if (!o || !may_tell(o, &left))
         return;
     struct buffer out = {0};
-    int err = buffer_append(&out, "{\"fault\":\"", 10);
-    if (!err)
-        err = escape_json(&out, text, len < OVERLAY_FAULT_BYTES ? len : OVERLAY_FAULT_BYTES);
-    if (!err)
-        err = buffer_printf(&out, "\",\"more\":%u}", left);
-    if (!err)
+    struct json_out j = {.out = &out};
+    json_out_object(&j, NULL);
+    json_out_text(&j, "fault", text, len < OVERLAY_FAULT_BYTES ? len : OVERLAY_FAULT_BYTES);
+    json_out_integer(&j, "more", left);
+    json_out_object_end(&j);
+    if (!j.err)
         (void)topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
     buffer_deinit(&out);
 }

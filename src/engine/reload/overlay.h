@@ -1,13 +1,14 @@
-/* The dev overlay, in watch mode: pages of mw.static end with a script (lua/moonwire/overlay.js), which
- * opens a WebSocket and is told there what became of the last reload, which hooks fail, and when a file
- * in a folder of mw.static changes.
+/* The dev overlay, in watch mode: pages of mw.static end with a script (lua/moonwire/overlay.js),
+ * which opens a WebSocket and is told there how the last reload ended, which hooks fail, and when a
+ * file in a folder of mw.static changes.
  *
- * The script and the WebSocket are routes like others (lua/moonwire/overlay.lua), in every generation
- * that has mw.static: so the connections survive a reload. What they are told is one state, as JSON:
- *   {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null}
- * serial counts the states, attempt the reloads, changes those of the folders; styles: the last change
- * was of style sheets only. And, when a hook has failed: {"fault":"…","more":3}, more of which were not
- * told of since the last one. */
+ * The script and the WebSocket are routes like others (lua/moonwire/overlay.lua), in every
+ * generation that has mw.static, so the connections survive a reload. They are told one state, as
+ * JSON:
+ * {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null} serial
+ * counts the states, attempt the reloads, changes those of the folders; styles: the last change was
+ * of style sheets only. When a hook has failed they get {"fault":"…","more":3}: "more" counts the
+ * faults that were left out since the last one that was told. */
 #pragma once
 
 #include <pthread.h>
@@ -21,7 +22,7 @@
 
 enum {
     OVERLAY_FAULT_BYTES = 8192,      /* of the text of one fault; the rest is cut off */
-    OVERLAY_FAULT_PAUSE_US = 250000, /* between two that pages are told of */
+    OVERLAY_FAULT_PAUSE_US = 250000, /* between two faults that pages are told of */
     OVERLAY_PROCESS_BYTES = 40
 };
 
@@ -31,31 +32,35 @@ struct worker;
 
 struct overlay {
     struct server *server;
-    char process[OVERLAY_PROCESS_BYTES]; /* which one this is */
+    char process[OVERLAY_PROCESS_BYTES]; /* identifies this process among all that served */
     struct reload_observer observer;
     struct watch_tree tree;
-    bool returned; /* a folder of mw.static has, and the app is not loaded again yet */
+    bool returned; /* a folder of mw.static came back, and the app is not loaded again yet */
 
-    pthread_mutex_t lock; /* for what follows */
+    pthread_mutex_t lock; /* for all fields below */
     uint32_t serial;
     uint32_t attempt;
     uint32_t changes;
     bool styles;
-    bool has_failure;
-    struct buffer failure; /* as the inside of a JSON string */
-    struct buffer state;
-    uint64_t fault_us;    /* the last one that was told */
-    uint32_t faults_left; /* out since then */
+    struct buffer failure; /* of the last reload; empty: it succeeded */
+    struct buffer state;   /* as JSON */
+    uint64_t fault_us;     /* when pages were last told of a fault */
+    uint32_t faults_left;  /* faults since then, which they were not told of */
 };
 
-/* Before the app is loaded, whose generations ask for it (s->overlay). 0 or ERR_MEMORY. */
+/* ---- in the main thread ---- */
+
+/* Before the app is loaded, since its generations ask for s->overlay. 0 or ERR_MEMORY. */
 int overlay_init(struct overlay *o, struct server *s) __attribute__((warn_unused_result));
-/* When it is loaded, and r can load it again: begins to watch. The main thread's loop. */
+/* Begins to watch. To be called when the app is loaded and r can load it again. */
 void overlay_start(struct overlay *o, struct reload *r);
-/* When the workers' threads have ended, before reload_deinit. Allowed when overlay_init was not called. */
+/* After the workers' threads have ended and before reload_deinit. Does nothing when overlay_init
+ * was not called. */
 void overlay_deinit(struct overlay *o);
 
-/* The rest in a worker's thread. c hears of the state, and of what follows. */
+/* ---- in a worker's thread; both do nothing without an overlay ---- */
+
+/* From now on c, a WebSocket of a page, is told the state and every change. */
 void overlay_join(struct worker *w, struct conn *c);
-/* A hook has failed. Nothing happens without an overlay. */
+/* Tells the pages that a hook has failed, unless they were told of another fault just now. */
 void overlay_fault(struct worker *w, const char *text, size_t len);
