@@ -1,44 +1,43 @@
-/* The control socket of a server that runs: moonwire reload, rollback and status ask here. A line
- * comes in, one JSON object goes out, and that is the end (docs/reload.md says what is in it).
+/* The control socket of a running server: moonwire reload, rollback and status ask here. The peer
+ * sends one line, gets one JSON object (docs/reload.md says what is in it), and the session ends.
  *
- * The main thread's loop serves it. It never waits for a client, and there is a limit on everything
- * that one can hold: clients at once, the bytes of a request, the time until it is whole, until its
- * answer is there and until that is read. Only the server's own user and the superuser are answered. */
+ * The main thread's loop serves it and never waits for a peer. Everything that a peer can hold is
+ * limited: sessions at once, the bytes of a request, the time until it is whole, until its answer
+ * is made and until that is read. Only the server's own user and the superuser are answered. */
 #pragma once
 
 #include "engine/server.h"
 
 enum {
-    CONTROL_CLIENTS =
-        16, /* at once; one more takes the place of the oldest that we wait for, or waits */
+    /* At once. A further one replaces the oldest whose peer keeps us waiting, or else waits. */
+    CONTROL_SESSIONS = 16,
     CONTROL_REQUEST_BYTES = 64,
     CONTROL_REQUEST_SECONDS = 2,
-    CONTROL_STATUS_SECONDS = 1,  /* a worker that has not answered then is in a hook */
     CONTROL_RELOAD_SECONDS = 10, /* beyond what two attempts may last */
-    CONTROL_ANSWER_SECONDS = 10  /* for a client to read all of it */
+    CONTROL_ANSWER_SECONDS = 10  /* for the peer to read all of it */
 };
 
 struct control;
 struct worker;
 
 struct control_options {
-    const char *path;    /* NULL: where control_place.h says */
+    const char *path;    /* of the socket; NULL: where control_place says */
     const char *app;     /* as the command line has it */
-    const char *file;    /* the app's, or NULL when it is none */
-    const char *version; /* of moonwire; borrowed, as the others for the call only are not */
+    const char *file;    /* the app's; NULL: the app is not a file */
+    const char *version; /* of moonwire; not copied: it must outlive the control */
 };
 
-/* Opens the socket; it is not answered yet. 0 with *out, or a negative enum error with one line in
+/* Opens the socket, which is not answered yet. 0 with *out, or a negative error with one line in
  * why. */
 int control_new(struct control **out, struct server *s, const struct control_options *options,
                 char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
-/* Answers from now on; s->reload is there. */
+/* Answers from now on. s->reload must be there. */
 void control_start(struct control *c);
-/* Removes the socket. Before control_free, for a process that ends otherwise. */
+/* Removes the socket; idempotent. For a process that ends without control_free. */
 void control_close(struct control *c);
-/* After reload_deinit: that knows c. NULL is allowed. */
+/* After reload_deinit, since the reload tells c of its ends. c may be NULL. */
 void control_free(struct control *c);
 
-/* What LETTER_DESCRIBE does, in the worker's thread: w->describe(script, out) appends what the worker
- * knows of its generations to out, as JSON. 0, or an error when it cannot. */
+/* Reads LETTER_DESCRIBE, in the worker's thread: w->describe(script, out) appends what the worker
+ * knows of its generations to out, as JSON, and returns 0, or an error when it cannot. */
 void control_describe(struct worker *w);

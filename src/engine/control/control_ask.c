@@ -1,3 +1,4 @@
+/* Asking a server over its control socket. */
 #include "engine/control/control_ask.h"
 
 #include <errno.h>
@@ -14,18 +15,19 @@
 
 #include "base/error.h"
 
-static int fail(char *why, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int fail(char *why, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static int fail(char *why, int code, const char *format, ...)
+static int fail(char *why, int err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     vsnprintf(why, CONTROL_ASK_WHY_BYTES, format, args);
     va_end(args);
-    return code;
+    return err;
 }
 
-/* A socket may refuse for a moment before its server listens: the server must be gone too. */
+/* A socket refuses for a moment before its server listens, so it is removed only when the process
+ * is gone too. */
 static void remove_stale(const char *path)
 {
     const char *name = strrchr(path, '/');
@@ -34,7 +36,8 @@ static void remove_stale(const char *path)
         unlink(path);
 }
 
-/* Whoever listens there is believed: a path that was given may lie in a folder of others. */
+/* What the server says is believed, and a path that the user gave may lie in others' folders: so
+ * the server must be this user's or the superuser's. */
 static bool is_trusted(int fd)
 {
     struct ucred peer;
@@ -61,15 +64,14 @@ static int connect_to(int fd, const char *path, char *why)
 
 int control_ask(const char *path, const char *request, int found, char why[CONTROL_ASK_WHY_BYTES])
 {
-    /* Without blocking: the queue of a server that is stopped may be full. */
+    /* Does not block: the queue of a server that is stopped may be full. */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return fail(why, ERR_IO, "cannot open a socket: %s", strerrordesc_np(errno));
     int err = connect_to(fd, path, why);
     char line[64];
     int len = snprintf(line, sizeof(line), "%s\n", request);
-    /* One that does not take it may have answered already. */
-    if (!err) {
+    if (!err) { /* a server that does not take the request may have answered already */
         (void)send(fd, line, (size_t)len, MSG_NOSIGNAL);
         return fd;
     }

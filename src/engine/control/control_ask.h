@@ -1,17 +1,18 @@
-/* The side of moonwire reload, status and their like: asks a server over its control socket. Waits, so
- * it is for commands, not for servers. */
+/* The commands' side of the control socket: moonwire reload, rollback and status ask a server here.
+ * It waits, so it is not for a server's threads. */
 #pragma once
 
 #include <stddef.h>
 
 enum { CONTROL_ASK_WHY_BYTES = 256 };
 
-/* Connects to the server at path and sends the request, "status". found: the path is of control_find;
- * a socket that a dead server has left behind is removed then. Returns a descriptor, the caller's; or
- * ERR_NOT_FOUND: no server is there; ERR_INVALID: the path is too long; ERR_IO: it does not let us, or
- * is another user's. why: one line for all of these. */
+/* Connects to the server at path and sends the request: "status". found: control_find has found the
+ * path; a socket that a dead server has left there is then removed. Returns a descriptor, which the
+ * caller closes; or, with one line in why, ERR_NOT_FOUND: no server is there; ERR_INVALID: the path
+ * is too long; ERR_IO: the socket cannot be used, or is another user's. */
 int control_ask(const char *path, const char *request, int found, char why[CONTROL_ASK_WHY_BYTES])
     __attribute__((warn_unused_result));
-/* The next bytes of the answer: how many, 0 at its end; ERR_AGAIN: none for so many seconds; ERR_IO. */
+/* Reads the next bytes of the answer. Returns their number, 0 at the end; ERR_AGAIN: none came
+ * within so many seconds; ERR_IO. */
 long control_read(int fd, char *out, size_t size, double seconds)
     __attribute__((warn_unused_result));

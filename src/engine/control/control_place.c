@@ -1,3 +1,4 @@
+/* The folders of control sockets. */
 #include "engine/control/control_place.h"
 
 #include <dirent.h>
@@ -17,7 +18,7 @@ enum { PLACES = 3 };
 static const char suffix[] = ".sock";
 
 struct places {
-    char folders[PLACES][CONTROL_PATH_BYTES]; /* the best first */
+    char folders[PLACES][CONTROL_PATH_BYTES]; /* in order of preference */
     unsigned count;
     unsigned too_long;
 };
@@ -37,11 +38,11 @@ static void find_places(struct places *p)
     *p = (struct places){0};
     const char *service = getenv("RUNTIME_DIRECTORY");
     const char *session = getenv("XDG_RUNTIME_DIR");
-    if (service && service[0] == '/') { /* several: with colons between (systemd.exec(5)) */
+    if (service && service[0] == '/') { /* a list with colons (systemd.exec(5)) */
         add(p, service, strcspn(service, ":"), "/moonwire");
         return;
     }
-    if (session && session[0] == '/') /* one that is not absolute is to be ignored */
+    if (session && session[0] == '/') /* a relative path is to be ignored */
         add(p, session, strlen(session), "/moonwire");
     if (geteuid() == 0)
         add(p, "/run", 4, "/moonwire");
@@ -146,9 +147,10 @@ long control_find(char *out, size_t size)
     return err ? err : (long)len;
 }
 
-/* ---- of others --------------------------------------------------------------------------------- */
+/* ---- other users ----------------------------------------------------------------------------- */
 
-/* PID.sock of a process of the one who owns both the socket and its folder, which is closed to others. */
+/* Is it PID.sock of a process whose user owns the socket and its folder, which is closed to
+ * others? */
 static bool is_of_other(const char *path)
 {
     char folder[CONTROL_PATH_BYTES], process[64];
@@ -177,7 +179,8 @@ long control_find_others(char *out, size_t size)
     if (geteuid() != 0)
         return 0;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        (void)glob(places[i], i ? GLOB_APPEND : 0, NULL, &found); /* what it found it keeps */
+        (void)glob(places[i], i ? GLOB_APPEND : 0, NULL,
+                   &found); /* a failure keeps what was found */
     for (size_t i = 0; i < found.gl_pathc && !err; i++) {
         if (is_of_other(found.gl_pathv[i]))
             err = append(out, size, &len, found.gl_pathv[i]);

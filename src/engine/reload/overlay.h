@@ -5,10 +5,10 @@
  * The script and the WebSocket are routes like others (lua/moonwire/overlay.lua), in every
  * generation that has mw.static, so the connections survive a reload. They are told one state, as
  * JSON:
- * {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null} serial
- * counts the states, attempt the reloads, changes those of the folders; styles: the last change was
- * of style sheets only. When a hook has failed they get {"fault":"…","more":3}: "more" counts the
- * faults that were left out since the last one that was told. */
+ *   {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null}
+ * serial counts the states, attempt the reloads, changes those of the folders; styles: the last
+ * change was of style sheets only. When a hook has failed they get {"fault":"…","more":3}: "more"
+ * counts the faults that were left out since the last one that was told. */
 #pragma once
 
 #include <pthread.h>
