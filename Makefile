@@ -59,7 +59,8 @@ OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(B)/obj/gen/ope
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
 # The engine's files that need no descriptor, clock or loop have specs of their own.
-PURE     := $(wildcard src/engine/site*.c) src/engine/reload/pauses.c src/engine/reload/probation.c
+PURE     := $(wildcard src/engine/site*.c) \
+            $(patsubst %,src/engine/reload/%.c,pauses probation reload_requests)
 SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(PURE))
 
 .DEFAULT_GOAL := all

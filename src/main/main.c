@@ -159,13 +159,16 @@ static int prepare_reload(struct process *p)
     const struct options *o = &p->options;
     if (p->server.listener_count == 0)
         return 0; /* a script: it runs once */
-    int err = reload_init(&p->reload, &p->server, o->app);
+    const struct reload_options options = {
+        .app = o->app,
+        .fixed_listeners = o->listener_count > 0,
+        .compile = script_compile,
+    };
+    int err = reload_init(&p->reload, &p->server, &options);
     if (err) {
         snprintf(p->why, sizeof(p->why), "%s", error_text(err));
         return err;
     }
-    p->reload.fixed_listeners = o->listener_count > 0;
-    p->reload.compile = script_compile;
     if (p->control)
         control_start(p->control);
     if (wants_watch(o))

@@ -576,13 +576,13 @@ void mw_rollback(struct mw_worker *w)
 
 const char *mw_taken_back(struct mw_worker *w)
 {
-    const struct reload *r = worker(w)->server->reload;
-    return r->kind == RELOAD_BACK ? r->why : NULL;
+    const struct reload_facts *facts = &worker(w)->server->reload->round.facts;
+    return facts->back ? facts->why : NULL;
 }
 
 bool mw_failed_probation(struct mw_worker *w)
 {
-    return worker(w)->server->reload->keep_earlier;
+    return worker(w)->server->reload->round.facts.failed_probation;
 }
 
 void mw_search_begin(struct mw_worker *w)

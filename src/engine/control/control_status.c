@@ -88,7 +88,7 @@ int control_status_whole(struct buffer *out, const struct control_identity *iden
     json_out_object(&j, NULL);
     put_identity(&j, identity);
     json_out_bool(&j, "draining", atomic_load(&s->draining));
-    json_out_integer(&j, "generation", s->reload->generation);
+    json_out_integer(&j, "generation", reload_generation(s->reload));
     put_listeners(&j, s);
     put_counters(&j, s);
     put_last_reload(&j, last);

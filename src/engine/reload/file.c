@@ -1,3 +1,4 @@
+/* Files as they were read. */
 #include "engine/reload/file.h"
 
 #include <fcntl.h>
@@ -67,7 +68,8 @@ static int read_steady(struct buffer *out, struct file_state *state, int fd, siz
         return err;
     if (state->size > max)
         return ERR_TOO_BIG;
-    if (buffer_reserve(out, (size_t)state->size + READ_BYTES) < 0) /* not moved as it grows */
+    if (buffer_reserve(out, (size_t)state->size + READ_BYTES) <
+        0) /* so that it is not moved as it grows */
         return ERR_MEMORY;
     err = read_to_end(out, fd, max);
     if (err)

@@ -1,3 +1,4 @@
+/* How long a reload holds up the events of a worker. */
 #include "engine/reload/pauses.h"
 
 const char *pause_name(enum pause_kind kind)
@@ -14,19 +15,19 @@ void pauses_begin(struct pause_clock *p, struct pause now)
     p->began = now;
 }
 
-/* Adds a piece to those of the same turn. */
+/* Adds a step to those of the same turn. */
 static void add_to_turn(struct pause_clock *p, enum pause_kind kind, uint32_t turn,
-                        struct pause piece)
+                        struct pause step)
 {
     if (p->turn_number != turn) {
         p->turn_number = turn;
         p->turn = (struct pause){0};
         p->most_us = 0;
     }
-    p->turn.us += piece.us;
-    p->turn.cpu_us += piece.cpu_us;
-    if (piece.us >= p->most_us) {
-        p->most_us = piece.us;
+    p->turn.us += step.us;
+    p->turn.cpu_us += step.cpu_us;
+    if (step.us >= p->most_us) {
+        p->most_us = step.us;
         p->most = kind;
     }
 }
@@ -43,8 +44,8 @@ static void note_turn(struct pauses *of, const struct pause_clock *p)
 
 void pauses_end(struct pause_clock *p, enum pause_kind kind, uint32_t turn, struct pause now)
 {
-    const struct pause piece = {now.us - p->began.us, now.cpu_us - p->began.cpu_us};
-    add_to_turn(p, kind, turn, piece);
+    const struct pause step = {now.us - p->began.us, now.cpu_us - p->began.cpu_us};
+    add_to_turn(p, kind, turn, step);
     if (kind == PAUSE_PREPARE) {
         p->next = (struct pauses){0};
         note_turn(&p->next, p);
@@ -53,7 +54,7 @@ void pauses_end(struct pause_clock *p, enum pause_kind kind, uint32_t turn, stru
     if (kind == PAUSE_COMMIT) {
         p->serving = p->next;
         p->serving.known = true;
-        p->serving.commit = piece;
+        p->serving.commit = step;
     }
     note_turn(&p->serving, p);
 }

@@ -1,10 +1,12 @@
+/* Is new code far worse than the code before it? */
 #include "engine/reload/probation.h"
 
 #include <string.h>
 
 enum { SECOND_MS = 1000 };
 
-/* The ring's newest second is now. A time before that, of another thread, is of that second. */
+/* Makes this second the ring's newest. An earlier time, which another thread has read, counts as
+ * the newest. */
 static void advance(struct probation *p, uint64_t now_ms)
 {
     uint64_t now = now_ms / SECOND_MS;
@@ -16,7 +18,8 @@ static void advance(struct probation *p, uint64_t now_ms)
         p->ring[++p->newest % PROBATION_RING] = 0;
 }
 
-/* With all of the second in which that time began: rather too many than too few. */
+/* The failures of the last seconds. The second in which they begin counts as a whole: rather too
+ * many failures than too few. */
 static uint32_t sum(const struct probation *p, uint32_t seconds)
 {
     uint32_t total = 0;
@@ -30,7 +33,7 @@ void probation_init(struct probation *p, uint32_t generation, uint64_t now_ms)
     *p = (struct probation){.generation = generation, .newest = now_ms / SECOND_MS};
 }
 
-/* What failed since the one that serves took over. */
+/* Forgets what failed since the generation that serves took over. */
 static void forget_its_own(struct probation *p)
 {
     uint64_t s = p->began_ms / SECOND_MS;

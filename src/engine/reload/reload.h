@@ -1,74 +1,47 @@
-/* Hot reload, over all workers, in two phases. Before the first, the app's files are read and compiled, in a
- * thread of their own (engine/reload/sources.h). Prepare: each worker loads the app again into a site of
- * its own, with no effect that can be seen. When all could, and agree, and the new listeners are open,
- * each worker commits between two events; else each forgets it, and what serves goes on.
+/* Hot reload, over all workers, in two phases. First the app's files are read and compiled, in a
+ * thread of their own (engine/reload/sources.h). Prepare: each worker loads the app again into a
+ * site of its own, with no effect that can be seen. When all could, and agree, and the new
+ * listeners are open, each worker commits between two events. Otherwise each forgets what it has
+ * prepared, and what serves goes on.
  *
- * A rollback is the same, but no code runs in its first phase: the generation that served before
- * declares once more what it had declared, and serves again under a new number. Each worker keeps one for
- * that; after a rollback there is none until the next reload. New code that fails far more than the code
- * before it (engine/reload/probation.h) is rolled back without being asked.
+ * A rollback does the same, but no code runs in its first phase: the generation that served before
+ * declares once more what it had declared, and serves again under a new number. Each worker keeps
+ * one generation for that; after a rollback there is none until the next reload. New code that
+ * fails far more than the code before it (engine/reload/probation.h) is rolled back without being
+ * asked.
  *
- * The main thread asks, by letters; the workers answer here. One attempt runs at a time. What is asked
- * for meanwhile comes next, in the order in which it was asked for, but:
- * - reloads that wait are one, and so are rollbacks;
- * - a rollback goes before a reload that was asked for earlier and does not serve yet: that one is
- *   dropped, even while it is prepared. So code that is on its way cannot take away what there is to go
- *   back to. The rollback's end answers for both;
- * - a rollback is meant for the generation that serves when it is asked for; when another one serves at
- *   its turn, it fails and nothing changes;
- * - the one that probation asks for drops nothing: a reload that was asked for earlier may bring the
+ * The main thread asks, by letters; the workers answer (engine/reload/reload_round.h). One attempt
+ * runs at a time. What is asked for meanwhile comes next, in the order in which it was asked for,
+ * with these exceptions:
+ * - Reloads that wait are one, and so are rollbacks.
+ * - A rollback drops a reload that was asked for earlier and does not serve yet, even while it is
+ *   prepared, so that code on its way cannot take away what there is to go back to. The rollback's
+ *   end answers for both.
+ * - A rollback is meant for the generation that serves when it is asked for. When another one
+ *   serves at its turn, it fails and nothing changes.
+ * - A rollback by probation drops nothing: a reload that was asked for earlier may bring the
  *   remedy, and the rollback is void when it does. */
 #pragma once
 
 #include <ev.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
-#include "engine/reload/pauses.h"
-#include "engine/reload/probation.h"
-#include "engine/reload/sources.h"
-#include "engine/reload/watch.h"
+#include "engine/reload/reload_attempt.h"
+#include "engine/reload/reload_files.h"
+#include "engine/reload/reload_requests.h"
+#include "engine/reload/reload_round.h"
 #include "engine/server.h"
-
-enum {
-    RELOAD_WHY_BYTES = 2048,   /* with an excerpt of the source */
-    RELOAD_TRACE_BYTES = 4096, /* of a failure, with its traceback */
-    RELOAD_CAUSE_BYTES = 32
-};
-
-enum reload_phase { RELOAD_IDLE, RELOAD_READING, RELOAD_PREPARING, RELOAD_COMMITTING };
-enum reload_kind { RELOAD_LOAD, RELOAD_BACK, RELOAD_KINDS };
-
-/* What somebody has asked for. */
-struct reload_wish {
-    bool wanted;
-    bool by_itself;  /* RELOAD_BACK: by probation */
-    uint32_t ticket; /* in the order of asking */
-    uint32_t from;   /* RELOAD_BACK: the generation that served */
-    uint64_t since_us;
-    char cause[RELOAD_CAUSE_BYTES];
-};
-
-struct reload_answer {
-    int status; /* 0, or an error */
-    const struct site *site;
-    char why[RELOAD_WHY_BYTES];
-    uint64_t began_us; /* of the switch */
-    uint64_t ended_us;
-    struct pauses pauses;
-};
 
 /* How an attempt ended. */
 struct reload_end {
     bool ok;
     bool back;           /* it was a rollback */
-    bool by_itself;      /* which probation has asked for */
+    bool by_itself;      /* a rollback that probation asked for */
     uint32_t generation; /* that serves now */
-    uint32_t ticket;     /* all requests up to this one are answered by it */
-    const char *text;    /* what the log says of it, maybe with an excerpt on lines of its own */
+    uint32_t ticket;     /* all requests up to this one are answered */
+    const char *text;    /* the log's line, which may go on with an excerpt of the source */
 };
 
 /* Hears of each attempt's end, in the main thread. The caller's storage. */
@@ -79,76 +52,49 @@ struct reload_observer {
 
 struct reload {
     struct server *server;
-    char *app; /* its name, for people */
-    bool watching;
-    bool fixed_listeners; /* the command line's: the app's are not opened */
-    /* What sources_begin wants; NULL: the workers parse all files themselves. */
-    int (*compile)(const char *path, const struct buffer *text, struct buffer *code,
-                   struct buffer *problem);
-    ev_async wake;    /* somebody asks, or the last answer has come */
-    ev_timer pause;   /* until the next one may begin */
-    ev_timer overdue; /* for the answers */
-    struct watch watch;
-
-    pthread_mutex_t lock; /* for what follows up to the next blank line */
-    struct reload_wish wishes[RELOAD_KINDS];
-    uint32_t ticket; /* the last one */
-    uint32_t
-        generation; /* that serves; the main thread changes it, and reads it without the lock */
-    uint32_t
-        earlier; /* whose code a rollback brings back, as r->code; 0: there is none. The same */
-    uint32_t going_back; /* the ticket of a rollback that is under way, or 0 */
-    struct probation probation;
-    bool bad; /* the generation that serves has failed its probation, since now */
-    char failure[RELOAD_TRACE_BYTES]; /* the first one in its probation */
-    uint32_t number;                  /* of the attempt that is answered */
-    uint32_t missing;
-    struct reload_answer *answers; /* by worker */
-    struct site_file *late_files;  /* that a hook has required */
-    size_t late_count;
-    struct sources *sources; /* of the attempt, or of one before that nobody waits for; or NULL */
-
-    enum reload_phase phase;
-    /* The attempt. The workers read these three while they commit. */
-    enum reload_kind kind;
-    bool keep_earlier; /* what serves has failed its probation: nobody goes back to it */
-    char why[RELOAD_TRACE_BYTES + RELOAD_WHY_BYTES]; /* RELOAD_BACK: it is wanted */
-    struct reload_wish wish;
-    uint32_t code;     /* the generation that was loaded as what serves now */
-    uint32_t again;    /* attempts in a row whose files changed meanwhile */
-    uint64_t ended_us; /* the last one */
-    char **names;      /* of the files that the app was last made of: what the next attempt reads */
-    size_t name_count;
     struct reload_observer *observers;
-    struct listen_plan listeners;
+    ev_async wake;  /* somebody asks, or a worker has answered */
+    ev_timer pause; /* until the next attempt may begin */
+    struct reload_files files;
+    struct reload_requests requests;
+    struct reload_round round;
+    struct reload_attempt attempt;
 };
 
-/* After server_init; the workers have their first sites. 0 or ERR_MEMORY. app: for the log. */
-int reload_init(struct reload *r, struct server *s, const char *app)
+/* After server_init, when the workers have their first sites. options->app must outlive r. 0 or
+ * ERR_MEMORY. */
+int reload_init(struct reload *r, struct server *s, const struct reload_options *options)
     __attribute__((warn_unused_result));
-/* After server_join, before server_deinit. Allowed when reload_init was not called. */
+/* After server_join, before server_deinit. Does nothing when reload_init was not called. */
 void reload_deinit(struct reload *r);
 /* Reloads when files change, from now on. What cannot be watched is logged. */
 void reload_watch(struct reload *r);
-
-/* From any thread: reload soon. cause: "SIGHUP". Returns the request's ticket. */
-uint32_t reload_request(struct reload *r, const char *cause);
-/* From any thread: roll back soon. cause: "moonwire rollback". Returns the request's ticket. That there is
- * nothing to go back to is told as its end. */
-uint32_t reload_rollback(struct reload *r, const char *cause);
-/* From any thread: something of this generation failed. text: what and why, with the traceback. */
-void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len);
 /* o hears of what follows, for as long as r lives. */
 void reload_observe(struct reload *r, struct reload_observer *o);
-/* From any thread: the app that serves is made of this file too. */
+
+/* The one that serves, from 1. The main thread's. */
+uint32_t reload_generation(const struct reload *r);
+
+/* ---- from any thread ---- */
+
+/* Asks for a reload. cause: "SIGHUP". Returns the request's ticket. */
+uint32_t reload_request(struct reload *r, const char *cause);
+/* Asks for a rollback. cause: "moonwire rollback". Returns the request's ticket. If there is
+ * nothing to go back to, its end says so. */
+uint32_t reload_rollback(struct reload *r, const char *cause);
+/* Something of this generation failed. text: what and why, with the traceback. */
+void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len);
+/* The app that serves is made of this file too. */
 void reload_late_file(struct reload *r, const char *path, const char *digest);
 
-/* What the letters of the same names do, in the worker's thread (reload_worker.c).
+/* ---- in a worker's thread (reload_worker.c): what the letters of these names do ----
  *   w->prepare(w, next, why, len) fills next, up to site_commit. 0, or an error with a text in why.
- *   w->restore(w, next, why, len) does the same with what served before.
+ *   w->restore(w, next, why, len) does so with what served before.
  *   w->commit(script): what was prepared serves; w->site is its site.
- *   w->abandon(script): it does not; also when nothing, or half of it, was prepared.
- *   w->tidy(script): a slice (engine/reload/pauses.h) of what loading the app has left to be done; is there more? */
+ *   w->abandon(script) forgets what was prepared, if anything was, wholly or by half.
+ *   w->tidy(script) does a slice (engine/reload/pauses.h) of the work that loading the app has
+ *     left. Returns true while there is more. */
+
 void reload_prepare(struct worker *w, uint32_t number);
 void reload_restore(struct worker *w, uint32_t number);
 void reload_commit(struct worker *w, uint32_t generation);

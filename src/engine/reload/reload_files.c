@@ -1,3 +1,4 @@
+/* The files that an app is made of. */
 #include "engine/reload/reload_files.h"
 
 #include <stdio.h>
@@ -6,101 +7,175 @@
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static void forget_names(struct reload *r)
+static void forget_names(struct reload_files *f)
 {
-    for (size_t i = 0; i < r->name_count; i++)
-        free(r->names[i]);
-    free(r->names);
-    r->names = NULL;
-    r->name_count = 0;
+    for (size_t i = 0; i < f->name_count; i++)
+        free(f->names[i]);
+    free(f->names);
+    f->names = NULL;
+    f->name_count = 0;
 }
 
-/* Without memory it is not read ahead. */
-static void add_name(struct reload *r, const char *path)
+/* Without memory the file is not read ahead. */
+static void add_name(struct reload_files *f, const char *path)
 {
-    for (size_t i = 0; i < r->name_count; i++) {
-        if (strcmp(r->names[i], path) == 0)
+    for (size_t i = 0; i < f->name_count; i++) {
+        if (strcmp(f->names[i], path) == 0)
             return;
     }
     char **more = NULL;
-    if (r->name_count < SOURCES_FILES_MAX)
-        more = realloc(r->names, (r->name_count + 1) * sizeof(*more));
+    if (f->name_count < SOURCES_FILES_MAX)
+        more = realloc(f->names, (f->name_count + 1) * sizeof(*more));
     if (!more)
         return;
-    r->names = more;
-    r->names[r->name_count] = strdup(path);
-    r->name_count += r->names[r->name_count] != NULL;
+    f->names = more;
+    f->names[f->name_count] = strdup(path);
+    f->name_count += f->names[f->name_count] != NULL;
 }
 
-/* Also what was looked for in vain: somebody may write it now. */
-static void add_names(struct reload *r, const struct site *site)
+/* Also the names of files that were not there: somebody may write them now. */
+static void add_names(struct reload_files *f, const struct site *site)
 {
     for (size_t i = 0; i < site->file_count; i++)
-        add_name(r, site->files[i].path);
-}
-
-struct sources *reload_files_ahead(const struct reload *r, uint32_t number)
-{
-    struct sources *s = r->compile && r->name_count > 0 ? sources_new(number) : NULL;
-    for (size_t i = 0; s && i < r->name_count; i++)
-        sources_add(s, r->names[i]);
-    return s;
+        add_name(f, site->files[i].path);
 }
 
 /* ---- late files ------------------------------------------------------------------------------ */
 
-void reload_late_file(struct reload *r, const char *path, const char *digest)
+/* Under the lock. */
+static bool is_late(const struct reload_files *f, const char *path)
 {
-    pthread_mutex_lock(&r->lock);
-    bool known = false;
-    for (size_t i = 0; i < r->late_count && !known; i++)
-        known = strcmp(r->late_files[i].path, path) == 0;
-    struct site_file *more = NULL;
-    if (!known)
-        more = realloc(r->late_files, (r->late_count + 1) * sizeof(*more));
-    if (more)
-        r->late_files = more;
-    char *copy = more ? strdup(path) : NULL;
-    if (copy) {
-        more[r->late_count] = (struct site_file){.path = copy};
-        snprintf(more[r->late_count++].digest, SITE_DIGEST_BYTES, "%s", digest);
+    for (size_t i = 0; i < f->locked.late_count; i++) {
+        if (strcmp(f->locked.late[i].path, path) == 0)
+            return true;
     }
-    pthread_mutex_unlock(&r->lock);
-    if (copy)
-        ev_async_send(r->server->loop, &r->wake);
+    return false;
 }
 
-static void forget_late(struct reload *r)
+/* Under the lock. Without memory the file is left out: its change is not noticed. */
+static bool add_late(struct reload_files *f, const char *path, const char *digest)
 {
-    for (size_t i = 0; i < r->late_count; i++)
-        free(r->late_files[i].path);
-    free(r->late_files);
-    r->late_files = NULL;
-    r->late_count = 0;
+    struct site_file *more = realloc(f->locked.late, (f->locked.late_count + 1) * sizeof(*more));
+    if (!more)
+        return false;
+    f->locked.late = more;
+    struct site_file *file = &more[f->locked.late_count];
+    *file = (struct site_file){.path = strdup(path)};
+    if (!file->path)
+        return false;
+    snprintf(file->digest, sizeof(file->digest), "%s", digest);
+    f->locked.late_count++;
+    return true;
 }
 
-void reload_files_late(struct reload *r)
+bool reload_files_add_late(struct reload_files *f, const char *path, const char *digest)
 {
-    if (!r->watching)
+    pthread_mutex_lock(&f->lock);
+    bool added = !is_late(f, path) && add_late(f, path, digest);
+    pthread_mutex_unlock(&f->lock);
+    return added;
+}
+
+static void forget_late(struct reload_files *f)
+{
+    for (size_t i = 0; i < f->locked.late_count; i++)
+        free(f->locked.late[i].path);
+    free(f->locked.late);
+    f->locked.late = NULL;
+    f->locked.late_count = 0;
+}
+
+void reload_files_take_late(struct reload_files *f)
+{
+    if (!f->watching)
         return;
-    pthread_mutex_lock(&r->lock);
-    for (size_t i = 0; i < r->late_count; i++)
-        watch_add(&r->watch, r->late_files[i].path, r->late_files[i].digest);
-    bool some = r->late_count > 0;
-    forget_late(r);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->locked.late_count; i++)
+        watch_add(&f->watch, f->locked.late[i].path, f->locked.late[i].digest);
+    bool some = f->locked.late_count > 0;
+    forget_late(f);
+    pthread_mutex_unlock(&f->lock);
     if (some)
-        watch_end(&r->watch);
+        watch_end(&f->watch);
 }
 
-void reload_files_forget(struct reload *r)
+/* ---- watching -------------------------------------------------------------------------------- */
+
+static void each_certificate(struct watch *w, const struct site *site,
+                             void (*fn)(struct watch *w, const char *path))
 {
-    forget_late(r);
-    forget_names(r);
+    for (size_t i = 0; i < site->listener_count; i++) {
+        const struct site_listener *l = &site->listeners[i];
+        for (size_t j = 0; j < l->certificate_count; j++) {
+            fn(w, l->certificates[j].cert_path);
+            if (l->certificates[j].key_path)
+                fn(w, l->certificates[j].key_path);
+        }
+    }
 }
 
-/* A file that one of them alone has is no contradiction. */
-static bool agrees(const struct site *a, const struct site *b)
+static void add_files(struct watch *w, const struct site *site)
+{
+    for (size_t i = 0; i < site->file_count; i++)
+        watch_add(w, site->files[i].path, site->files[i].digest);
+}
+
+void reload_files_serve(struct reload_files *f, const struct site *site, bool certificates)
+{
+    forget_names(f);
+    add_names(f, site);
+    if (!f->watching)
+        return;
+    watch_begin(&f->watch);
+    add_files(&f->watch, site);
+    if (certificates)
+        each_certificate(&f->watch, site, watch_keep);
+    watch_end(&f->watch);
+}
+
+void reload_files_refused(struct reload_files *f, const struct site *site)
+{
+    add_names(f, site);
+    if (!f->watching)
+        return;
+    watch_begin(&f->watch);
+    add_files(&f->watch, site);
+    watch_keep_all(&f->watch);
+    watch_end(&f->watch);
+}
+
+void reload_files_look(struct reload_files *f, const struct site *site)
+{
+    if (f->watching)
+        each_certificate(&f->watch, site, watch_look);
+}
+
+void reload_files_taken_back(struct reload_files *f, const struct site *site, bool certificates)
+{
+    struct watch *w = &f->watch;
+    add_names(f, site);
+    if (!f->watching)
+        return;
+    watch_begin(w);
+    watch_keep_all(w);
+    for (size_t i = 0; i < site->file_count; i++)
+        watch_keep(w, site->files[i].path);
+    if (certificates)
+        each_certificate(w, site, watch_keep);
+    watch_end(w);
+}
+
+/* ---- reading them --------------------------------------------------------------------------- */
+
+struct sources *reload_files_ahead(const struct reload_files *f, uint32_t number)
+{
+    struct sources *s = f->name_count > 0 ? sources_new(number) : NULL;
+    for (size_t i = 0; s && i < f->name_count; i++)
+        sources_add(s, f->names[i]);
+    return s;
+}
+
+bool reload_files_agree(const struct site *a, const struct site *b)
 {
     for (size_t i = 0; i < a->file_count; i++) {
         for (size_t j = 0; j < b->file_count; j++) {
@@ -112,77 +187,9 @@ static bool agrees(const struct site *a, const struct site *b)
     return true;
 }
 
-bool reload_files_agree(const struct server *s)
+bool reload_files_busy(struct reload_files *f)
 {
-    for (uint32_t i = 1; i < s->worker_count; i++) {
-        if (!agrees(s->workers[0].site, s->workers[i].site))
-            return false;
-    }
-    return true;
-}
-
-/* ---- watching -------------------------------------------------------------------------------- */
-
-static void each_certificate(struct reload *r, const struct site *site,
-                             void (*fn)(struct watch *w, const char *path))
-{
-    for (size_t i = 0; !r->fixed_listeners && i < site->listener_count; i++) {
-        const struct site_listener *l = &site->listeners[i];
-        for (size_t j = 0; j < l->certificate_count; j++) {
-            fn(&r->watch, l->certificates[j].cert_path);
-            if (l->certificates[j].key_path)
-                fn(&r->watch, l->certificates[j].key_path);
-        }
-    }
-}
-
-static void add_files(struct watch *w, const struct site *site)
-{
-    for (size_t i = 0; i < site->file_count; i++)
-        watch_add(w, site->files[i].path, site->files[i].digest);
-}
-
-void reload_files_serve(struct reload *r, const struct site *site)
-{
-    forget_names(r);
-    add_names(r, site);
-    if (!r->watching)
-        return;
-    watch_begin(&r->watch);
-    add_files(&r->watch, site);
-    each_certificate(r, site, watch_keep);
-    watch_end(&r->watch);
-}
-
-void reload_files_refused(struct reload *r, const struct site *site)
-{
-    add_names(r, site);
-    if (!r->watching)
-        return;
-    watch_begin(&r->watch);
-    add_files(&r->watch, site);
-    watch_keep_all(&r->watch);
-    watch_end(&r->watch);
-}
-
-void reload_files_look(struct reload *r, const struct site *site)
-{
-    if (r->watching)
-        each_certificate(r, site, watch_look);
-}
-
-void reload_files_taken_back(struct reload *r, const struct site *site)
-{
-    struct watch *w = &r->watch;
-    add_names(r, site);
-    if (!r->watching)
-        return;
-    watch_begin(w);
-    watch_keep_all(w);
-    for (size_t i = 0; i < site->file_count; i++)
-        watch_keep(w, site->files[i].path);
-    each_certificate(r, site, watch_keep);
-    watch_end(w);
+    return watch_busy(&f->watch);
 }
 
 bool reload_files_outdated(const struct site *site)
@@ -194,4 +201,29 @@ bool reload_files_outdated(const struct site *site)
             return true;
     }
     return false;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+void reload_files_init(struct reload_files *f)
+{
+    *f = (struct reload_files){0};
+    pthread_mutex_init(&f->lock, NULL);
+}
+
+int reload_files_watch(struct reload_files *f, struct ev_loop *loop, const struct log *log,
+                       void (*changed)(struct watch *w, uint64_t first_us), void *owner)
+{
+    int err = watch_init(&f->watch, loop, log, changed);
+    f->watch.owner = owner;
+    f->watching = !err;
+    return err;
+}
+
+void reload_files_deinit(struct reload_files *f)
+{
+    watch_deinit(&f->watch);
+    forget_late(f);
+    forget_names(f);
+    pthread_mutex_destroy(&f->lock);
 }

@@ -7,21 +7,6 @@
 #include "engine/reload/reload.h"
 #include "engine/worker.h"
 
-static void answer(struct worker *w, uint32_t number, int status, const char *why)
-{
-    struct reload *r = w->server->reload;
-    pthread_mutex_lock(&r->lock);
-    if (number == r->number) { /* else it came too late */
-        struct reload_answer *a = &r->answers[w->index];
-        a->status = status;
-        a->site = w->next;
-        snprintf(a->why, sizeof(a->why), "%s", why);
-        r->missing--;
-    }
-    pthread_mutex_unlock(&r->lock);
-    ev_async_send(w->server->loop, &r->wake);
-}
-
 void reload_abandon(struct worker *w)
 {
     if (w->next)
@@ -41,16 +26,12 @@ static void make_next(struct worker *w, uint32_t number,
         status = site_succeed(w->next, w->site);
     if (status == ERR_MEMORY && !why[0])
         snprintf(why, sizeof(why), "%s", error_text(status));
-    answer(w, number, status, why);
+    reload_round_answer(&w->server->reload->round, w->index, number, status, w->next, why);
 }
 
 void reload_prepare(struct worker *w, uint32_t number)
 {
-    struct reload *r = w->server->reload;
-    pthread_mutex_lock(&r->lock);
-    if (r->sources && sources_number(r->sources) == number)
-        w->sources = sources_ref(r->sources);
-    pthread_mutex_unlock(&r->lock);
+    w->sources = reload_round_sources(&w->server->reload->round, number);
     handover_piece_begin(w);
     make_next(w, number, w->prepare);
     sources_unref(w->sources);
@@ -68,15 +49,12 @@ void reload_restore(struct worker *w, uint32_t number)
 
 void reload_commit(struct worker *w, uint32_t generation)
 {
-    struct reload *r = w->server->reload;
-    struct reload_answer *a = &r->answers[w->index]; /* the main thread does not look now */
+    struct reload_round *round = &w->server->reload->round;
+    struct reload_answer *a = &round->answers[w->index]; /* the main thread does not look now */
     a->began_us = clock_monotonic_us();
     w->next->generation = generation;
     handover(w);
     a->ended_us = clock_monotonic_us();
     a->pauses = w->handover.pauses.serving;
-    pthread_mutex_lock(&r->lock);
-    r->missing--;
-    pthread_mutex_unlock(&r->lock);
-    ev_async_send(w->server->loop, &r->wake);
+    reload_round_committed(round);
 }

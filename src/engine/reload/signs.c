@@ -1,3 +1,4 @@
+/* What inotify tells of files. */
 #include "engine/reload/signs.h"
 
 #include <limits.h>
@@ -81,7 +82,7 @@ int signs_init(struct signs *s, struct ev_loop *loop, double settle_seconds,
 
 void signs_deinit(struct signs *s)
 {
-    if (s->loop == NULL)
+    if (!s->loop)
         return;
     ev_io_stop(s->loop, &s->io);
     ev_timer_stop(s->loop, &s->settle);

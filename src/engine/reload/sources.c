@@ -1,3 +1,4 @@
+/* The files of an app, read ahead. */
 #include "engine/reload/sources.h"
 
 #include <pthread.h>
@@ -10,11 +11,11 @@
 #include "base/error.h"
 #include "base/map.h"
 
-/* Events go first where there are more threads than processors. */
+/* Where processors are short, the threads that handle events go first. */
 enum { NICE = 5 };
 
-/* The thread may be held up for as long as a disk likes: it is detached, and whoever is last frees what it
- * works on. */
+/* A slow disk may hold the thread up for long. So it is detached, and its reference keeps the
+ * set. */
 struct sources {
     _Atomic uint32_t refs; /* the thread's is one */
     _Atomic bool cancelled;
@@ -24,11 +25,11 @@ struct sources {
     int (*compile)(const char *path, const struct buffer *text, struct buffer *code,
                    struct buffer *problem);
     struct map files; /* struct source by path; the thread's until it is done */
-    size_t bytes;     /* of them */
+    size_t bytes;     /* of text and code */
 
-    pthread_mutex_t lock; /* for what follows */
+    pthread_mutex_t lock; /* for the fields below */
     bool done;
-    struct ev_loop *loop; /* NULL: nobody is to be woken */
+    struct ev_loop *loop; /* NULL: wake nobody */
     ev_async *wake;
 };
 
@@ -94,7 +95,7 @@ void sources_add(struct sources *s, const char *path)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
-/* NULL: this file is left to the workers. */
+/* NULL: the file is left to the workers. */
 static struct source *read_one(const struct sources *s, const char *path)
 {
     struct source *one = calloc(1, sizeof(*one));
@@ -126,8 +127,7 @@ static void take_up(struct sources *s, const char *path)
 static void *thread_body(void *arg)
 {
     struct sources *s = arg;
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(),
-                      NICE); /* of this thread alone: setpriority(2) */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* of this thread only */
     for (size_t i = 0; i < s->path_count && !atomic_load(&s->cancelled); i++)
         take_up(s, s->paths[i]);
     pthread_mutex_lock(&s->lock);

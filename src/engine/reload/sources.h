@@ -1,8 +1,9 @@
-/* What the files of an app hold, read and compiled by a thread of its own before the workers load them:
- * to load code takes a tenth of the time that it takes to parse its text, and no event waits for the rest.
+/* The files of an app, read and compiled by a thread of its own before the workers load them. To
+ * load compiled code takes a tenth of the time that it takes to parse the text, and no event waits
+ * for the rest.
  *
- * One set for each reload, and one thread for each set. Which files will be needed is known from the last
- * time; one that is missing here, or has changed since it was read, is read by the worker itself. */
+ * Each reload has one set, and each set one thread. The last load tells which files will be needed;
+ * a worker reads a file itself when the set lacks it or when it has changed since. */
 #pragma once
 
 #include <ev.h>
@@ -13,7 +14,7 @@
 #include "base/buffer.h"
 #include "engine/reload/file.h"
 
-/* What is beyond these is left to the workers. */
+/* Files beyond these bounds are left to the workers. */
 enum {
     SOURCES_FILES_MAX = 1000,
     SOURCES_FILE_BYTES_MAX = 16 << 20, /* of text */
@@ -24,8 +25,8 @@ struct source {
     struct file_state state;
     char digest[SITE_DIGEST_BYTES]; /* of the text */
     struct buffer text;
-    struct buffer code;    /* never empty; but when there is no code: */
-    struct buffer problem; /* why not, in one line */
+    struct buffer code;    /* empty when there is a problem */
+    struct buffer problem; /* why there is no code, in one line */
 };
 
 struct sources;
@@ -33,24 +34,25 @@ struct sources;
 /* An empty set, with one reference. NULL when out of memory. number: for sources_number. */
 struct sources *sources_new(uint32_t number);
 struct sources *sources_ref(struct sources *s);
-/* From any thread; the last one frees it. NULL is allowed. */
+/* From any thread; the last reference frees the set. s may be NULL. */
 void sources_unref(struct sources *s);
 uint32_t sources_number(const struct sources *s);
 
-/* Before sources_begin: this file too, if there is one and nothing speaks against it. */
+/* Adds a file to be read, before sources_begin. Without memory it is left to the workers. */
 void sources_add(struct sources *s, const char *path);
-/* The thread begins. It wakes the loop when it is done. 0, or ERR_LIMIT: the system gives no thread.
- * compile is called there, for one file after the other. 0: it has filled code or problem; an error: the
- * file is left to the workers. */
+/* Starts the thread, which wakes the loop when it is done. 0, or ERR_LIMIT: the system gives no
+ * thread. The thread calls compile for one file after the other, which fills code or problem and
+ * returns 0, or an error: the file is left to the workers. */
 int sources_begin(struct sources *s,
                   int (*compile)(const char *path, const struct buffer *text, struct buffer *code,
                                  struct buffer *problem),
                   struct ev_loop *loop, ev_async *wake) __attribute__((warn_unused_result));
 bool sources_done(struct sources *s);
-/* Nobody wants it any more: the thread ends with the file that it is at. It is done then. */
+/* Nobody wants the set any more: the thread ends after the file that it is at, and the set is
+ * done. */
 void sources_cancel(struct sources *s);
-/* The same, and nobody is woken any more: the loop may go. */
+/* Cancels, and wakes nobody any more: the loop may end. */
 void sources_leave(struct sources *s);
 
-/* Once it is done, from any thread: what was read from the file at path, or NULL. */
+/* From any thread, once the set is done: what was read from the file at path, or NULL. */
 const struct source *sources_find(const struct sources *s, const char *path);

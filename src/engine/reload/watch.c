@@ -1,3 +1,4 @@
+/* Have any of a set of files changed? */
 #include "engine/reload/watch.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ void watch_digest(const char *path, char out[SITE_DIGEST_BYTES])
     struct file_state state;
     out[0] = '\0';
     int err = file_read(&whole, &state, path, SIZE_MAX);
-    if (err == 0 || err == ERR_AGAIN) /* what changes once more is looked at again */
+    if (err == 0 || err == ERR_AGAIN) /* a file that changes now is looked at again */
         file_digest(out, whole.data, whole.len);
     buffer_deinit(&whole);
 }
@@ -69,7 +70,7 @@ static void want_folder(struct watch *w, const char *path)
         more[w->folder_count++] = (struct watch_folder){.path = copy, .id = id, .wanted = true};
 }
 
-/* The nearest one that exists: what is missing may come. */
+/* Watches the nearest folder above path that exists: a missing one may come. */
 static void want_folder_of(struct watch *w, const char *path)
 {
     char folder[PATH_MAX];
@@ -77,7 +78,7 @@ static void want_folder_of(struct watch *w, const char *path)
     snprintf(folder, sizeof(folder), "%s", path);
     for (;;) {
         char *slash = strrchr(folder, '/');
-        if (slash == NULL)
+        if (!slash)
             strcpy(folder, ".");
         else if (slash == folder)
             folder[1] = '\0';
@@ -87,7 +88,7 @@ static void want_folder_of(struct watch *w, const char *path)
             want_folder(w, folder);
             return;
         }
-        if (slash == NULL || slash == folder)
+        if (!slash || slash == folder)
             return;
     }
 }
@@ -115,7 +116,7 @@ static void choose_folders(struct watch *w)
         w->folders[i].wanted = false;
     for (size_t i = 0; i < w->file_count; i++) {
         want_folder_of(w, w->files[i].path);
-        if (realpath(w->files[i].path, real)) /* where links lead */
+        if (realpath(w->files[i].path, real)) /* what a link points to */
             want_folder_of(w, real);
     }
     for (size_t i = w->folder_count; i-- > 0;) {
@@ -149,14 +150,14 @@ static bool is_ours(const struct watch *w, const char *name)
     return false;
 }
 
-/* A file that is being written: its end (IN_CLOSE_WRITE) counts, not its beginning. */
+/* Is a file only begun? Then its end (IN_CLOSE_WRITE) counts. */
 static bool is_begun(const struct watch *w, const struct inotify_event *e)
 {
     const char *folder = folder_of(w, e->wd);
-    return folder == NULL || e->len == 0 || signs_begun(folder, e->name);
+    return !folder || e->len == 0 || signs_begun(folder, e->name);
 }
 
-/* Is it begun, or done? */
+/* Notes that a file is being written, or that it is done. */
 static void note_writing(struct watch *w, const struct inotify_event *e)
 {
     if (e->mask & (IN_MODIFY | IN_CREATE)) {
@@ -192,7 +193,7 @@ static void on_sign(struct signs *signs, const struct inotify_event *e)
 
 bool watch_busy(struct watch *w)
 {
-    if (w->signs.loop == NULL)
+    if (!w->signs.loop)
         return false;
     signs_read(&w->signs);
     return w->writing[0] && clock_monotonic_us() - w->writing_us < SIGNS_LONGEST_US;
@@ -249,13 +250,13 @@ void watch_begin(struct watch *w)
 
 void watch_add(struct watch *w, const char *path, const char *digest)
 {
-    if (w->signs.loop == NULL || find(w->files, w->file_count, path))
+    if (!w->signs.loop || find(w->files, w->file_count, path))
         return;
     struct site_file *more = realloc(w->files, (w->file_count + 1) * sizeof(*more));
     if (more)
         w->files = more;
     char *copy = more ? strdup(path) : NULL;
-    if (copy == NULL)
+    if (!copy)
         return;
     struct site_file *f = &w->files[w->file_count++];
     *f = (struct site_file){.path = copy};
@@ -266,7 +267,7 @@ void watch_keep(struct watch *w, const char *path)
 {
     char now[SITE_DIGEST_BYTES];
     const struct site_file *had = find(w->before, w->before_count, path);
-    if (had == NULL)
+    if (!had)
         watch_digest(path, now);
     watch_add(w, path, had ? had->digest : now);
 }
@@ -291,10 +292,10 @@ void watch_look(struct watch *w, const char *path)
 void watch_end(struct watch *w)
 {
     forget(&w->before, &w->before_count);
-    if (w->signs.loop == NULL)
+    if (!w->signs.loop)
         return;
     choose_folders(w);
-    /* What was read is not what is there: it has changed in between, before its folder was watched. */
+    /* A file may have changed after it was read and before its folder was watched. */
     for (size_t i = 0; i < w->file_count; i++) {
         char digest[SITE_DIGEST_BYTES];
         watch_digest(w->files[i].path, digest);
@@ -314,7 +315,7 @@ int watch_init(struct watch *w, struct ev_loop *loop, const struct log *log,
 
 void watch_deinit(struct watch *w)
 {
-    if (w->signs.loop == NULL)
+    if (!w->signs.loop)
         return;
     signs_deinit(&w->signs);
     forget(&w->files, &w->file_count);

@@ -1,3 +1,4 @@
+/* Did anything change in folders, or below? */
 #include "engine/reload/watch_tree.h"
 
 #include <dirent.h>
@@ -13,7 +14,7 @@ enum {
            IN_ONLYDIR | IN_EXCL_UNLINK
 };
 
-/* Longer than for the app's files: what builds pages writes many. */
+/* Longer than for the app's files: a tool that builds pages writes many. */
 static const double settle_seconds = 0.05;
 static const double look_seconds = 0.1;
 
@@ -28,7 +29,8 @@ static bool ends_with(const char *text, const char *end)
 
 static bool is_ignored(const char *name)
 {
-    static const char *const names[] = {"node_modules", "4913" /* Vim tries whether it may */};
+    static const char *const names[] = {"node_modules",
+                                        "4913" /* Vim tries whether it may write */};
     static const char *const ends[] = {"~",    ".swp", ".swx",         ".tmp",
                                        ".bak", ".lua", "___jb_tmp___", "___jb_old___"};
     if (name[0] == '.')
@@ -46,7 +48,7 @@ static bool is_ignored(const char *name)
     return false;
 }
 
-/* False: too long. */
+/* False: the path is too long. */
 static bool join(char out[PATH_MAX], const char *folder, const char *name)
 {
     int n = snprintf(out, PATH_MAX, "%s/%s", folder, name);
@@ -64,7 +66,7 @@ static void warn(struct watch_tree *t, const char *path, const char *why)
               path, why);
 }
 
-/* True: it is watched from now on, and was not. */
+/* True: the folder is watched from now on, and was not before. */
 static bool add_folder(struct watch_tree *t, const char *path, uint32_t flags)
 {
     if (t->folder_count >= t->most) {
@@ -89,7 +91,7 @@ static bool add_folder(struct watch_tree *t, const char *path, uint32_t flags)
     if (more)
         t->folders = more;
     char *copy = more ? strdup(path) : NULL;
-    if (copy == NULL) {
+    if (!copy) {
         (void)inotify_rm_watch(t->signs.fd, id);
         return false;
     }
@@ -105,7 +107,8 @@ static bool is_folder(const char *path, const struct dirent *entry)
     return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Watches the folders in it. Is there a file that counts? What comes meanwhile is told by its watch. */
+/* Watches the folders in a folder, which is watched itself. Returns whether there is a file that
+ * counts. */
 static bool look_into(struct watch_tree *t, const char *path)
 {
     char child[PATH_MAX];
@@ -125,7 +128,7 @@ static bool look_into(struct watch_tree *t, const char *path)
     return files;
 }
 
-/* Watches a folder and all below. Are there files? */
+/* Watches a folder and all below. Returns whether there are files. */
 static bool add_below(struct watch_tree *t, const char *path, uint32_t flags)
 {
     bool files = false;
@@ -238,8 +241,8 @@ static bool is_watched(const struct watch_tree *t, const char *path)
     return false;
 }
 
-/* The app holds its folders open: of one that is removed nothing more is told, but that its files went
- * before. */
+/* The app holds its folders open, so the system does not tell of their removal, only of their
+ * files'. */
 static void drop_lost_roots(struct watch_tree *t)
 {
     struct stat st;
@@ -250,8 +253,8 @@ static void drop_lost_roots(struct watch_tree *t)
     }
 }
 
-/* What builds pages may begin with an empty folder: nothing tells when it comes, since the folder
- * around it may be gone too. */
+/* A tool that builds pages may begin with an empty folder. Nothing tells when it comes, since the
+ * folder around it may be gone too. */
 static void look_for_roots(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)revents;
@@ -289,12 +292,13 @@ static void on_sign(struct signs *signs, const struct inotify_event *e)
         return;
     }
     struct tree_folder *f = folder_of(t, e->wd);
-    if (f == NULL)
+    if (!f)
         return;
     if (e->mask & IN_IGNORED)
         drop_folder(t, (size_t)(f - t->folders));
     else if (e->mask & IN_MOVE_SELF)
-        drop_below(t, strcpy(path, f->path)); /* a root: of others the folder around them tells */
+        drop_below(t,
+                   strcpy(path, f->path)); /* a root; of other folders the one around them tells */
     else if (e->len == 0 || is_ignored(e->name) || !join(path, f->path, e->name))
         return;
     else if (e->mask & IN_ISDIR)
@@ -379,7 +383,7 @@ void watch_tree_init(struct watch_tree *t, struct ev_loop *loop, const struct lo
 
 void watch_tree_deinit(struct watch_tree *t)
 {
-    if (t->loop == NULL)
+    if (!t->loop)
         return;
     forget(t);
     *t = (struct watch_tree){0};

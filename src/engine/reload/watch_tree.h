@@ -1,5 +1,5 @@
-/* Did anything change in folders, or below? For the pages of mw.static, where it does not matter which
- * file it was, and new ones count too. Links are not followed. The main thread's. */
+/* Did anything change in these folders, or below? For the pages of mw.static, where it does not
+ * matter which file changed, and new files count too. Links are not followed. The main thread's. */
 #pragma once
 
 #include <ev.h>
@@ -30,24 +30,24 @@ struct watch_tree {
     size_t root_count;
     struct tree_folder *folders;
     size_t folder_count;
-    uint32_t most;    /* folders */
-    ev_timer look;    /* for those of the roots that are gone */
-    bool warned;      /* that not all are watched */
+    uint32_t most;    /* folders that may be watched */
+    ev_timer look;    /* looks for roots that are gone */
+    bool warned;      /* the log has said that not all are watched */
     bool styles_only; /* all that changed lately is CSS */
     void (*changed)(struct watch_tree *t, bool styles_only);
-    void (*returned)(struct watch_tree *t); /* NULL, or set after watch_tree_init */
+    void (*returned)(struct watch_tree *t); /* may be NULL; set it after watch_tree_init */
     void *owner;
 };
 
-/* returned is called when one of the folders was removed, or moved away, and another of that name is
- * there: its files are watched again, but who holds the old one open does not see them.
- * changed is called when files have changed, come or gone, and nothing more has happened for a moment;
- * styles_only: they are all style sheets. Not counted are hidden files (mw.static does not serve them),
- * those that editors keep for a while (x~, #x#, x.swp, x.tmp, x.bak), Lua files (which are the app's)
- * and what is in node_modules. */
+/* changed is called when files have changed, come or gone, and nothing more has happened for a
+ * moment; styles_only: they are all style sheets. These do not count: hidden files (mw.static does
+ * not serve them), those that editors keep for a while (x~, #x#, x.swp, x.tmp, x.bak), Lua files
+ * (the app's) and files in node_modules. returned is called when a folder was removed or moved away
+ * and another of that name is there. Its files are watched again, but whoever holds the old folder
+ * open does not see them. */
 void watch_tree_init(struct watch_tree *t, struct ev_loop *loop, const struct log *log,
                      void (*changed)(struct watch_tree *t, bool styles_only));
-/* From now on these folders are watched, and no others; new folders in them as they come. Folders past
- * the first most, and what the system does not let us watch, are logged once. */
+/* Watches these folders from now on, and no others, with new folders in them as they come. Folders
+ * beyond most, and those that the system does not let us watch, are logged once. */
 void watch_tree_set(struct watch_tree *t, const char *const *roots, size_t count, uint32_t most);
 void watch_tree_deinit(struct watch_tree *t);
