@@ -5,7 +5,8 @@ local bit = require "bit"
 local core = require "spec.support.cdef"
 local C = core.C
 
-core.declare "src/engine/site.h"
+core.declare("src/engine/site_routes.h", "src/engine/site_options.h",
+    "src/engine/site_succession.h")
 
 local GET, POST = tonumber(C.HTTP_GET), tonumber(C.HTTP_POST)
 local WEBSOCKET, HEAD = tonumber(C.HTTP_WEBSOCKET), tonumber(C.HTTP_HEAD)

@@ -21,19 +21,25 @@ end
 
 local declared = {}
 
--- Declares a header, once, after those that it includes.
-function M.declare(path)
+local function declare(path)
     if declared[path] then
         return
     end
     declared[path] = true
     local text = read(path)
     for included in text:gmatch '#include "([^"]+)"' do
-        M.declare("src/" .. included)
+        declare("src/" .. included)
     end
     local ok, problem = pcall(ffi.cdef, declarations(text))
     if not ok then
         error(path .. ": " .. problem, 0)
+    end
+end
+
+-- Declares headers, each once and after those that it includes.
+function M.declare(...)
+    for _, path in ipairs { ... } do
+        declare(path)
     end
 end
 
@@ -56,7 +62,7 @@ void free(void *p);
 
 for _, folder in ipairs { "src/base", "src/protocol" } do
     for _, path in ipairs(headers(folder)) do
-        M.declare(path)
+        declare(path)
     end
 end
 

@@ -86,29 +86,10 @@ struct site *site_new(void);
 /* s may be NULL. */
 void site_free(struct site *s);
 
-/* ---- what the app declares ----
- * Each function copies its texts and returns ERR_MEMORY, ERR_INVALID (the app may not say that), or
- * the error that is named with it, with one line in s->error. Routes and listeners go by index. */
+/* ---- what the app declares; for the rest see site_routes.h and site_options.h ----
+ * Each function copies its texts and returns ERR_MEMORY or ERR_INVALID (the app may not say that),
+ * with one line in s->error. Listeners go by their index. */
 
-/* A route for HTTP methods, or for HTTP_WEBSOCKET. Returns its index. */
-int site_add_route(struct site *s, const char *pattern, size_t len, uint32_t methods)
-    __attribute__((warn_unused_result));
-/* A folder's files below a prefix. Returns the route's index, or ERR_NOT_FOUND: there is no such
- * folder. */
-int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
-                    size_t folder_len) __attribute__((warn_unused_result));
-/* A limit of the route, or of the whole app when route is negative. */
-int site_set_limit(struct site *s, int route, const char *name, double value)
-    __attribute__((warn_unused_result));
-/* One more subprotocol that the WebSocket route speaks, the preferred one first. */
-int site_add_protocol(struct site *s, int route, const char *name, size_t len)
-    __attribute__((warn_unused_result));
-/* One more origin whose pages may open the WebSocket route: "https://example.com", or "*". */
-int site_add_origin(struct site *s, int route, const char *origin, size_t len)
-    __attribute__((warn_unused_result));
-/* An option of the WebSocket route's compression, which this turns on. */
-int site_set_compress(struct site *s, int route, const char *name, double value)
-    __attribute__((warn_unused_result));
 /* host as in struct site_listener; port 0: the system chooses one. Returns the listener's index. */
 int site_add_listener(struct site *s, const char *host, int port)
     __attribute__((warn_unused_result));
@@ -127,29 +108,7 @@ bool site_has_static(const struct site *s);
  * wired up. 0 or ERR_MEMORY. */
 int site_commit(struct site *s) __attribute__((warn_unused_result));
 
-/* ---- the sites of two workers (site_succession.c) ---- */
-
-/* Do two workers' sites declare the same routes and listeners? */
-bool site_agrees(const struct site *a, const struct site *b);
-/* Writes one line that says that they do not, for an app of this name in so many workers. */
-void site_disagreement(char *out, size_t size, const char *app, unsigned workers);
-
-/* ---- one site after another (site_succession.c) ----
- * A route is the same in both when its kind, methods and pattern are, whatever its parameters are
- * called. */
-
-/* After site_commit: finds the pairs and takes all memory that site_retire needs. 0 or
- * ERR_MEMORY. */
-int site_succeed(struct site *s, const struct site *before) __attribute__((warn_unused_result));
-/* The index of a route of the site before, or SITE_NOWHERE when it is gone. */
-uint32_t site_successor(const struct site *s, uint32_t route);
-/* Moves a route of the site before here, as it is, for what is under way on it. Returns its
- * index. */
-uint32_t site_retire(struct site *s, struct site *before, uint32_t route);
-/* The declared route that is the same as this one, which may be retired; or SITE_NOWHERE. */
-uint32_t site_living(const struct site *s, uint32_t route);
-
-/* ---- for the files that fill a site (site.c) ---- */
+/* ---- for site_routes.c and site_options.c ---- */
 
 /* Sets s->error. Returns err. */
 int site_fail(struct site *s, int err, const char *format, ...)

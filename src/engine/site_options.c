@@ -1,4 +1,6 @@
 /* Named numbers of a site: the limits of the app or a route, and a route's compression. */
+#include "engine/site_options.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -6,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "engine/site.h"
 #include "protocol/http_parts.h"
 
 _Static_assert((int)LIMITS_HEADER_COUNT_MAX == (int)HTTP_FIELDS_MAX,

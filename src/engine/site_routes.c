@@ -1,4 +1,6 @@
 /* Routes as an app declares them: paths, folders, protocols, origins. */
+#include "engine/site_routes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -6,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "engine/site.h"
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 

@@ -1,10 +1,11 @@
 /* Two sites of one app: made by two workers, or one after the other. */
+#include "engine/site_succession.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/site.h"
 
 /* ---- do two workers agree? ---- */
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/site_succession.h"
 #include "engine/worker.h"
 #include "script/state.h"
 

@@ -19,6 +19,8 @@
 #include "engine/reload/sources.h"
 #include "engine/server.h"
 #include "engine/site.h"
+#include "engine/site_options.h"
+#include "engine/site_routes.h"
 #include "engine/timers.h"
 #include "engine/topics.h"
 #include "engine/worker.h"

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "engine/http/http_answer.h"
 #include "engine/reload/handover.h"
+#include "engine/site_succession.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
 #include "protocol/close_code.h"

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "engine/http/http_session.h"
+#include "engine/site_succession.h"
 #include "engine/worker.h"
 #include "engine/ws_conn.h"
 #include "protocol/close_code.h"

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "engine/site_succession.h"
 #include "engine/worker.h"
 
 enum {

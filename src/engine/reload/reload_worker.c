@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "engine/reload/handover.h"
 #include "engine/reload/reload.h"
+#include "engine/site_succession.h"
 #include "engine/worker.h"
 
 void reload_abandon(struct worker *w)
