@@ -54,7 +54,7 @@ describe("the documents", function()
             { "src/base/limits.c", ".head_bytes = 16384", ".new_bytes = 1,\n.head_bytes = 16384",
                 "new_bytes" },
         ["a counter that is new"] =
-            { "src/engine/counters.c", '"opened",', '"opened",\n"new",', "new" },
+            { "src/engine/ground/counters.c", '"opened",', '"opened",\n"new",', "new" },
         ["a file that has moved"] =
             { "ARCHITECTURE.md", "`protocol/frame.c`", "`protocol/frames.c`", "frames" },
         ["a link to nowhere"] = { "README.md", "(docs/api.md)", "(docs/apis.md)", "apis" },

@@ -1,11 +1,11 @@
--- src/engine/reload/pauses.c: how long does a reload hold up a worker's events?
+-- src/engine/run/pauses.c: how long does a reload hold up a worker's events?
 
 local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
 do
-    local file = assert(io.open "src/engine/reload/pauses.h")
+    local file = assert(io.open "src/engine/run/pauses.h")
     ffi.cdef((("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")))
     file:close()
 end

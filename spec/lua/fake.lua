@@ -29,7 +29,7 @@ if not declared "struct event" then
         require "spec.support.cdef"
     end
     declare "src/engine/client/connect.h"
-    declare "src/engine/event.h"
+    declare "src/engine/ground/event.h"
     declare "src/script/api.h"
     declare "src/script/api_client.h"
 end

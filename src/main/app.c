@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/worker.h"
+#include "engine/server/server_listen.h"
+#include "engine/worker/worker.h"
 #include "script/state.h"
 
 /* What the system cannot give is not promised. */
@@ -36,7 +37,7 @@ static struct script_source source_of(const struct options *o)
     return (struct script_source){o->app, o->code, o->argument_count, o->arguments};
 }
 
-/* worker->prepare, engine/reload/reload.h. */
+/* ops->prepare */
 static int prepare(struct worker *w, struct site *next, char *why, size_t why_len)
 {
     const struct app *a = w->app;
@@ -50,7 +51,7 @@ static int prepare(struct worker *w, struct site *next, char *why, size_t why_le
     return commit(next, why, why_len);
 }
 
-/* worker->restore. */
+/* ops->restore */
 static int restore(struct worker *w, struct site *next, char *why, size_t why_len)
 {
     const struct app *a = w->app;
@@ -60,6 +61,17 @@ static int restore(struct worker *w, struct site *next, char *why, size_t why_le
     fit_connections(next, a->connections, NULL);
     return commit(next, why, why_len);
 }
+
+static const struct script_ops ops = {
+    .dispatch = script_dispatch,
+    .prepare = prepare,
+    .restore = restore,
+    .commit = script_commit,
+    .abandon = script_abandon,
+    .tidy = script_tidy,
+    .describe = script_describe,
+    .pending = script_pending,
+};
 
 static int load_one(struct app *a, struct worker *w, const struct options *o,
                     char why[SERVER_WHY_BYTES])
@@ -72,14 +84,7 @@ static int load_one(struct app *a, struct worker *w, const struct options *o,
     int err = script_new(&a->script, w, w->log, why);
     if (err)
         return err;
-    w->dispatch = script_dispatch;
-    w->prepare = prepare;
-    w->restore = restore;
-    w->commit = script_commit;
-    w->abandon = script_abandon;
-    w->tidy = script_tidy;
-    w->describe = script_describe;
-    w->pending = script_pending;
+    w->ops = &ops;
     w->script = a->script;
     w->app = a;
     const struct script_source source = source_of(o);
@@ -106,7 +111,7 @@ int app_load(struct app *apps, struct server *s, const struct options *o, uint32
         if (err)
             return err;
     }
-    server_set_limits(s, &s->workers[0].site->limits);
+    admission_set_limits(&s->admission, &s->workers[0].site->limits);
     return 0;
 }
 

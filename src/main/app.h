@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/server.h"
+#include "engine/server/server.h"
 #include "main/options.h"
 
 struct script;

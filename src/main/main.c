@@ -12,7 +12,7 @@
 #include "engine/control/control.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
-#include "engine/server.h"
+#include "engine/server/server.h"
 #include "main/app.h"
 #include "main/files.h"
 #include "main/options.h"

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "engine/server.h"
+#include "engine/server/server.h"
 
 const char options_help[] =
     "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "engine/site.h"
+#include "engine/ground/site.h"
 
 enum { OPTIONS_WHY_BYTES = 512 };
 

@@ -6,7 +6,7 @@
 
 #include "engine/control/control.h"
 #include "engine/reload/reload.h"
-#include "engine/server.h"
+#include "engine/server/server.h"
 
 /* Programs that a script starts inherit an ignored SIGPIPE, but not a handler: they shall have the
  * default. */

@@ -11,19 +11,20 @@
 #include "engine/client/client.h"
 #include "engine/control/control_ask.h"
 #include "engine/control/control_place.h"
+#include "engine/ground/site.h"
 #include "engine/http/http_conn.h"
-#include "engine/input.h"
 #include "engine/reload/file.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
 #include "engine/reload/sources.h"
-#include "engine/server.h"
-#include "engine/site.h"
-#include "engine/timers.h"
-#include "engine/topics.h"
-#include "engine/worker.h"
-#include "engine/ws_conn.h"
-#include "engine/ws_kept.h"
+#include "engine/run/handover.h"
+#include "engine/server/server.h"
+#include "engine/worker/input.h"
+#include "engine/worker/timers.h"
+#include "engine/worker/worker.h"
+#include "engine/ws/topics.h"
+#include "engine/ws/ws_conn.h"
+#include "engine/ws/ws_request.h"
 #include "protocol/http_response.h"
 #include "protocol/router.h"
 #include "protocol/url.h"
@@ -231,10 +232,10 @@ int mw_resume(struct mw_worker *w, double conn)
 }
 
 /* Both parts of the headers, after one another in scratch. */
-static int kept_headers(const struct ws_kept *k, struct buffer *scratch, const char **out,
+static int kept_headers(const struct ws_request *k, struct buffer *scratch, const char **out,
                         size_t *len)
 {
-    const struct ws_kept_common *common = k->common;
+    const struct ws_request_common *common = k->common;
     const char *shared = common->text + common->protocol_len + common->extensions_len;
     const char *own = k->text + k->origin_len + k->path_len + k->query_len;
     scratch->len = 0;
@@ -247,7 +248,7 @@ static int kept_headers(const struct ws_kept *k, struct buffer *scratch, const c
     return 0;
 }
 
-static void kept_text(const struct ws_kept *k, int which, const char **out, size_t *len)
+static void kept_text(const struct ws_request *k, int which, const char **out, size_t *len)
 {
     const char *origin = k->text;
     const char *path = origin + k->origin_len;
@@ -290,25 +291,25 @@ int mw_text(struct mw_worker *w, double conn, int which, const char **out, size_
         *len = strlen(*out);
         return 0;
     }
-    if (!c->kept)
+    if (!c->request)
         return ERR_CLOSED;
     if (which == MW_TEXT_HEADERS)
-        return kept_headers(c->kept, &worker(w)->scratch, out, len);
-    kept_text(c->kept, which, out, len);
+        return kept_headers(c->request, &worker(w)->scratch, out, len);
+    kept_text(c->request, which, out, len);
     return 0;
 }
 
 int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, size_t *len)
 {
     const struct conn *c = get(w, conn);
-    if (!c || !c->kept)
+    if (!c || !c->request)
         return ERR_CLOSED;
     if (c->client)
         return ERR_NOT_FOUND;
     const char *path;
     size_t path_len;
     struct router_match match;
-    kept_text(c->kept, MW_TEXT_PATH, &path, &path_len);
+    kept_text(c->request, MW_TEXT_PATH, &path, &path_len);
     /* Not by the router: other routes may fit this path too by now. */
     const char *pattern = worker(w)->site->routes[c->route].pattern;
     router_params(pattern, strlen(pattern), path, path_len, &match);
@@ -322,7 +323,7 @@ int mw_param(struct mw_worker *w, double conn, uint32_t i, const char **out, siz
 int mw_route(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    if (!c || !c->kept)
+    if (!c || !c->request)
         return ERR_CLOSED;
     return c->client ? ERR_NOT_FOUND : (int)c->route;
 }
@@ -359,7 +360,8 @@ void mw_connect_failed(struct mw_worker *w, double conn, const char *text, size_
 
 void mw_exit(struct mw_worker *w, int status)
 {
-    worker_exit(worker(w), status & 255);
+    worker(w)->ending = true;
+    server_exit(worker(w)->server, status & 255);
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */
@@ -576,13 +578,14 @@ void mw_rollback(struct mw_worker *w)
 
 const char *mw_taken_back(struct mw_worker *w)
 {
-    const struct reload *r = worker(w)->server->reload;
-    return r->kind == RELOAD_BACK ? r->why : NULL;
+    const struct reload_facts *facts = script_facts(worker(w)->script);
+    return facts ? facts->taken_back : NULL;
 }
 
 bool mw_failed_probation(struct mw_worker *w)
 {
-    return worker(w)->server->reload->keep_earlier;
+    const struct reload_facts *facts = script_facts(worker(w)->script);
+    return facts && facts->failed_probation;
 }
 
 void mw_search_begin(struct mw_worker *w)
@@ -602,7 +605,7 @@ void mw_search_end(struct mw_worker *w)
 
 const char *mw_pauses(struct mw_worker *w, struct mw_pauses *out)
 {
-    const struct pauses *p = &worker(w)->handover.pauses.serving;
+    const struct pauses *p = &worker(w)->handover->pauses.serving;
     if (!p->known)
         return NULL;
     *out = (struct mw_pauses){
@@ -619,8 +622,8 @@ double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation)
     const struct worker *mine = worker(w);
     while (*slot < mine->slot_cap) {
         const struct conn *c = conn_at(mine, (*slot)++);
-        if (c && c->kept && !c->client && (c->state == CONN_OPEN || c->state == CONN_CLOSING)) {
-            *generation = c->kept->common->generation;
+        if (c && c->request && !c->client && (c->state == CONN_OPEN || c->state == CONN_CLOSING)) {
+            *generation = c->request->common->generation;
             return conn_handle(mine, c);
         }
     }
@@ -630,7 +633,7 @@ double mw_next_open(struct mw_worker *w, uint32_t *slot, uint32_t *generation)
 int mw_opened_in(struct mw_worker *w, double conn)
 {
     const struct conn *c = get(w, conn);
-    return c && c->kept ? (int)c->kept->common->generation : ERR_CLOSED;
+    return c && c->request ? (int)c->request->common->generation : ERR_CLOSED;
 }
 
 void mw_digest(const char *data, size_t len, char out[41])

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/event.h"
+#include "engine/ground/event.h"
 
 struct mw_worker; /* one event loop with its Lua state */
 struct mw_site;   /* what one generation of an app serves */
@@ -166,12 +166,12 @@ const char *mw_taken_back(struct mw_worker *w);
 /* During the commit: it has failed its probation, so that the one before it is kept instead. */
 bool mw_failed_probation(struct mw_worker *w);
 /* A slice of the search through connections that follows a commit: it begins, has lasted as long as it
- * may, and ends (engine/reload/handover.h). */
+ * may, and ends (engine/run/handover.h). */
 void mw_search_begin(struct mw_worker *w);
 bool mw_search_is_over(struct mw_worker *w);
 void mw_search_end(struct mw_worker *w);
 /* How long the reload that brought what serves has held up this worker's events, in milliseconds; during
- * the commit, the one before. Returns what the longest pause was spent on (engine/reload/pauses.h), or
+ * the commit, the one before. Returns what the longest pause was spent on (engine/run/pauses.h), or
  * NULL: nothing was reloaded yet. */
 struct mw_pauses {
     double longest_ms;

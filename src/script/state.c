@@ -14,9 +14,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "engine/ground/site.h"
 #include "engine/reload/sources.h"
-#include "engine/site.h"
-#include "engine/worker.h"
+#include "engine/run/handover.h"
+#include "engine/worker/worker.h"
 #include "script/collector.h"
 #include "script/embedded.h"
 #include "script/long_string.h"
@@ -34,9 +35,10 @@ struct script {
     int with_traceback;       /* registry too: made where a finaliser may raise */
     lua_State *dispatcher;    /* the coroutine that takes events, kept by the Lua side; or NULL */
     const void *done;         /* the table that it yields when nothing is left to do */
-    uint64_t end_ms;          /* of the code that is loaded now; 0: none */
-    bool ended;               /* it was ended: */
-    char where[128];          /* there, "app.lua:3: " */
+    const struct reload_facts *facts; /* while a commit runs */
+    uint64_t end_ms;                  /* of the code that is loaded now; 0: none */
+    bool ended;                       /* it was ended: */
+    char where[128];                  /* there, "app.lua:3: " */
 };
 
 /* Lua's memory comes from the C library, not from LuaJIT's own allocator, which maps and unmaps every
@@ -308,9 +310,17 @@ int script_restore(struct script *s, struct site *site, char *why, size_t why_le
     return status;
 }
 
-void script_commit(void *script)
+void script_commit(void *script, const struct reload_facts *facts)
 {
+    struct script *s = script;
+    s->facts = facts;
     call(script, COMMIT, "the commit");
+    s->facts = NULL;
+}
+
+const struct reload_facts *script_facts(const void *script)
+{
+    return ((const struct script *)script)->facts;
 }
 
 void script_abandon(void *script)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 struct buffer;
+struct reload_facts;
 struct script;
 struct site;
 struct worker;
@@ -42,13 +43,15 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
 /* The generation that served before the one that serves declares what it had declared, for a site that
  * may take its place again; none of the app's code runs. The rest is as after script_prepare. */
 int script_restore(struct script *s, struct site *site, char *why, size_t why_len);
-/* worker->commit and worker->abandon, with the script as their argument. */
-void script_commit(void *script);
+/* ops->commit and ops->abandon, with the script as their argument. */
+void script_commit(void *script, const struct reload_facts *facts);
 void script_abandon(void *script);
-/* worker->tidy, with the script as its argument. */
+/* What the commit that runs was told; NULL: none runs. */
+const struct reload_facts *script_facts(const void *script);
+/* ops->tidy, with the script as its argument. */
 bool script_tidy(void *script);
 
-/* Delivers the worker's batch: worker->dispatch, with the script as its argument. An error of a hook is
+/* Delivers the worker's batch: ops->dispatch, with the script as its argument. An error of a hook is
  * dealt with in Lua; one of the dispatcher itself is logged. */
 void script_dispatch(void *script);
 
@@ -57,10 +60,10 @@ void script_dispatch(void *script);
 void script_string_begin(void *script, const char *data, size_t len);
 void script_string_end(void *script);
 
-/* worker->describe (engine/control/control.h), with the script as its argument. */
+/* ops->describe (engine/control/control.h), with the script as its argument. */
 int script_describe(void *script, struct buffer *out);
 
-/* worker->pending: tasks that wait, when the worker has nothing pending. It may end the process with
+/* ops->pending: tasks that wait, when the worker has nothing pending. It may end the process with
  * another status than 0. */
 uint32_t script_pending(void *script);
 

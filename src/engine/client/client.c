@@ -1,3 +1,4 @@
+/* Connections that the script opens: from the options to an open WebSocket, in two roles. */
 #include "engine/client/client.h"
 
 #include <errno.h>
@@ -8,9 +9,7 @@
 
 #include "base/error.h"
 #include "engine/client/dial.h"
-#include "engine/server.h"
-#include "engine/worker.h"
-#include "engine/ws_conn.h"
+#include "engine/ws/ws_conn.h"
 #include "protocol/close_code.h"
 #include "protocol/handshake.h"
 #include "protocol/http_response.h"
@@ -48,7 +47,7 @@ struct client_opening {
     char key[HANDSHAKE_KEY_LEN + 1];
     bool named;      /* its addresses are known */
     bool failed;     /* the script was told */
-    bool concurrent; /* takes no turns */
+    bool concurrent; /* takes no place in a queue */
     unsigned interim;
     struct dial dial;
     struct buffer in; /* of the answer's head */
@@ -74,8 +73,9 @@ static void opening_free(struct client_opening *o)
     free(o);
 }
 
-void client_free(struct conn *c)
+static void free_client(struct worker *w, struct conn *c)
 {
+    (void)w;
     if (!c->client)
         return;
     opening_free(c->client->opening);
@@ -83,17 +83,16 @@ void client_free(struct conn *c)
     c->client = NULL;
 }
 
+/* Takes the text. */
 static void emit_failure(struct worker *w, struct conn *c, char *text)
 {
-    struct event *e = conn_event(w, c, EVENT_ERROR);
-    if (e && batch_own(&w->batch, text) < 0) {
-        w->batch.count--;
-        e = NULL;
-    }
-    if (!e) {
+    if (batch_own(&w->batch, text) < 0) {
         free(text);
         return;
     }
+    struct event *e = conn_event(w, c, EVENT_ERROR);
+    if (!e)
+        return;
     e->code = CLOSE_ABNORMAL;
     e->data = text;
     e->len = (uint32_t)strlen(text);
@@ -141,7 +140,8 @@ void client_log_failure(struct worker *w, const struct conn *c, enum log_level l
                        (int)(o->url.target.len - o->url.query.len), o->target, (int)len, text);
 }
 
-void client_lost(struct worker *w, struct conn *c)
+/* The connection is dead: nothing comes of it any more. */
+static void on_ended(struct worker *w, struct conn *c)
 {
     struct client_opening *o = c->client->opening;
     dial_stop(&o->dial);
@@ -149,7 +149,7 @@ void client_lost(struct worker *w, struct conn *c)
         tell(w, c, strdup("the connection was lost before it was open"));
 }
 
-void client_expired(struct worker *w, struct conn *c)
+static void on_expired(struct worker *w, struct conn *c)
 {
     const struct client_opening *o = c->client->opening;
     count(&w->counters, COUNT_HANDSHAKE_TIMEOUTS, 1);
@@ -330,7 +330,7 @@ static void on_answer(struct worker *w, struct conn *c, uint8_t *frames, size_t 
         ws_conn_input(w, c, frames, len);
 }
 
-void client_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
+static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 {
     w->in.used += len; /* events may point at frames in it until the batch is done */
     while (len > 0) {
@@ -373,14 +373,13 @@ static void send_request(struct worker *w, struct conn *c)
         client_fail(w, c, "out of memory");
         return;
     }
-    conn_watch(w, c);
-    if (transport_pending(&c->transport))
-        ev_feed_event(w->loop, &c->io, EV_READ);
+    conn_read_on(w, c);
 }
 
 /* ---- TCP and TLS ----------------------------------------------------------------------------- */
 
-void client_io(struct worker *w, struct conn *c)
+/* The socket of a connection in CONN_CONNECT is ready: TLS goes on. */
+static void on_ready(struct worker *w, struct conn *c)
 {
     int status = transport_handshake(&c->transport);
     if (status == ERR_AGAIN) {
@@ -416,7 +415,7 @@ static void on_dialled(struct dial *d, int fd, const struct address *peer)
         return;
     }
     c->peer = *peer;
-    conn_attach(w, c, fd);
+    conn_attach(c, fd);
     if (!c->secure) {
         send_request(w, c);
         return;
@@ -426,7 +425,7 @@ static void on_dialled(struct dial *d, int fd, const struct address *peer)
         client_fail(w, c, "TLS: %s is not a name that a certificate can have", o->host);
         return;
     }
-    client_io(w, c);
+    on_ready(w, c);
 }
 
 /* ---- the name -------------------------------------------------------------------------------- */
@@ -441,32 +440,16 @@ static void use_addresses(struct worker *w, struct conn *c, const struct resolve
     o->named = true;
     o->dial.done = on_dialled;
     o->dial.data = o;
-    o->dial.desk = o->concurrent ? NULL : &w->turn_desk;
+    o->dial.desk = o->concurrent ? NULL : w->connect_desk;
     o->dial.waiting_max = w->site->limits.waiting_connects;
     dial_start(&o->dial, w->loop, answer);
 }
 
-void client_resolved(struct worker *w, const struct resolver_answer *answer)
+static void on_resolved(struct worker *w, const struct resolver_answer *answer)
 {
     struct conn *c = conn_get(w, answer->asker);
     if (c && c->state == CONN_CONNECT)
         use_addresses(w, c, answer);
-}
-
-/* As if the name had been looked up. */
-static int answer_later(struct worker *w, const struct resolver_answer *known)
-{
-    struct letter *l = letter_new(LETTER_RESOLVED, NULL, 0);
-    struct resolver_answer *answer = l ? malloc(sizeof *answer) : NULL;
-    if (!answer) {
-        if (l)
-            letter_free(l);
-        return ERR_MEMORY;
-    }
-    *answer = *known;
-    l->answer = answer;
-    mailbox_post(&w->mailbox, l);
-    return 0;
 }
 
 static void find_addresses(struct worker *w, struct conn *c)
@@ -478,12 +461,16 @@ static void find_addresses(struct worker *w, struct conn *c)
         /* While the app is loaded, it may still set the limit of those who wait. */
         if (ev_depth(w->loop) > 0)
             use_addresses(w, c, &known);
-        else if (answer_later(w, &known) < 0)
+        else if (resolver_answer_later(&known, &w->mailbox, on_resolved))
             client_fail(w, c, "out of memory");
         return;
     }
-    int err =
-        resolver_ask(w->server->resolver, o->host, o->url.port, &w->mailbox, conn_handle(w, c));
+    const struct resolver_question question = {.name = o->host,
+                                               .port = o->url.port,
+                                               .asker = conn_handle(w, c),
+                                               .to = &w->mailbox,
+                                               .read = on_resolved};
+    int err = resolver_ask(w->resolver, &question);
     if (err)
         client_fail(w, c, "the address of %s was not looked up: %s", o->host,
                     err == ERR_LIMIT ? "too many look-ups wait" : error_text(err));
@@ -622,3 +609,38 @@ double client_connect(struct worker *w, const struct mw_connect *options, const 
     begin(w, c, options);
     return conn_handle(w, c);
 }
+
+/* ---- roles ----------------------------------------------------------------------------------- */
+
+static void on_eof(struct worker *w, struct conn *c)
+{
+    client_fail(w, c, "the server ended the connection before it answered");
+}
+
+/* A server refuses a TLS 1.3 client's certificate in this state. */
+static void on_lost(struct worker *w, struct conn *c, const char *why)
+{
+    client_fail(w, c, "the connection was lost before the server answered: %s", why);
+}
+
+static void on_drain(struct worker *w, struct conn *c)
+{
+    client_fail(w, c, "the process is ending");
+}
+
+const struct conn_role client_connect_role = {
+    .ready = on_ready,
+    .expired = on_expired,
+    .drain = on_drain,
+    .ended = on_ended,
+};
+
+const struct conn_role client_answer_role = {
+    .input = on_input,
+    .eof = on_eof,
+    .lost = on_lost,
+    .expired = on_expired,
+    .drain = on_drain,
+    .ended = on_ended,
+    .free = free_client,
+};

@@ -2,46 +2,22 @@
  * Then it is a connection like those of the server, in the client's role. */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/limits.h"
-#include "base/log.h"
 #include "engine/client/connect.h"
-#include "protocol/extension.h"
-
-struct worker;
-struct conn;
-struct client_opening;
-struct resolver_answer;
+#include "engine/conn/conn.h"
 
 enum { CLIENT_ROUTE = 0xffffffff }; /* conn.route: none */
 
-/* What a connection has that was not accepted but opened: its role, and what a route would say. */
-struct client {
-    struct limits limits;
-    struct deflate_options deflate;
-    struct client_opening *opening; /* until it is open */
-};
+/* The roles of CONN_CONNECT and CONN_ANSWER. */
+extern const struct conn_role client_connect_role;
+extern const struct conn_role client_answer_role;
 
-/* As mw_connect of script/api.h. */
+/* Begins to open a WebSocket. Returns its handle: EVENT_OPEN follows, or EVENT_ERROR and EVENT_CLOSE
+ * 1006. ERR_INVALID: the URL cannot be used, with *why, a static text; ERR_LIMIT (slots), ERR_MEMORY.
+ * options are read during the call only. */
 double client_connect(struct worker *w, const struct mw_connect *options, const char **why);
-
-/* The addresses of a name came: a letter. */
-void client_resolved(struct worker *w, const struct resolver_answer *answer);
-/* The socket of a connection in CONN_CONNECT is ready: TLS goes on. */
-void client_io(struct worker *w, struct conn *c);
-/* Bytes of the answer (CONN_ANSWER), in the read arena; frames may follow in them. */
-void client_input(struct worker *w, struct conn *c, uint8_t *data, size_t len);
-/* In both states: it fails with a text for people. EVENT_ERROR, EVENT_CLOSE 1006, the end. */
+/* In both roles: it fails, with a text for people. EVENT_ERROR, EVENT_CLOSE 1006, the end. */
 void client_fail(struct worker *w, struct conn *c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A line in the log about it: the script knows whether it heard of the failure. */
+/* A line in the log about a failure; the caller knows whether the script heard of it. */
 void client_log_failure(struct worker *w, const struct conn *c, enum log_level level,
                         const char *text, size_t len);
-void client_expired(struct worker *w, struct conn *c);
-/* conn_kill tells: nothing more comes of it. */
-void client_lost(struct worker *w, struct conn *c);
-/* Frees c->client; NULL is allowed. */
-void client_free(struct conn *c);

@@ -1,3 +1,4 @@
+/* Names to addresses: known ones at once, the others by getaddrinfo in threads. */
 #include "engine/client/resolver.h"
 
 #include <arpa/inet.h>
@@ -9,14 +10,19 @@
 #include <strings.h>
 
 #include "base/error.h"
-#include "engine/mailbox.h"
+#include "engine/ground/mailbox.h"
 
 struct question {
     struct question *next;
-    struct mailbox *to;
-    double asker;
-    uint16_t port;
+    struct resolver_question asked; /* its name is the one below */
     char name[];
+};
+
+/* The answer, on its way to the worker that asked. */
+struct answer_letter {
+    struct letter letter;
+    resolver_reader *read;
+    struct resolver_answer answer;
 };
 
 /* getaddrinfo cannot be interrupted: threads are detached, and the last one that leaves frees it. */
@@ -131,20 +137,37 @@ static struct question *next_question(struct resolver *r)
     return q;
 }
 
-/* Without memory the asker's deadline tells it. */
-static struct letter *answer(const struct question *q)
+static void read_answer(struct worker *w, struct letter *l)
 {
-    struct letter *l = letter_new(LETTER_RESOLVED, NULL, 0);
-    struct resolver_answer *a = l ? calloc(1, sizeof *a) : NULL;
-    if (!a) {
-        if (l)
-            letter_free(l);
+    const struct answer_letter *a = (const struct answer_letter *)l;
+    a->read(w, &a->answer);
+}
+
+static void drop_answer(struct letter *l)
+{
+    free((struct answer_letter *)l);
+}
+
+static struct answer_letter *answer_letter_new(resolver_reader *read)
+{
+    struct answer_letter *a = calloc(1, sizeof(*a));
+    if (!a)
         return NULL;
-    }
-    a->asker = q->asker;
-    look_up(a, q->name, q->port);
-    l->answer = a;
-    return l;
+    a->letter.read = read_answer;
+    a->letter.drop = drop_answer;
+    a->read = read;
+    return a;
+}
+
+int resolver_answer_later(const struct resolver_answer *known, struct mailbox *to,
+                          resolver_reader *read)
+{
+    struct answer_letter *a = answer_letter_new(read);
+    if (!a)
+        return ERR_MEMORY;
+    a->answer = *known;
+    mailbox_post(to, &a->letter);
+    return 0;
 }
 
 static void *thread_body(void *arg)
@@ -154,12 +177,17 @@ static void *thread_body(void *arg)
     pthread_mutex_lock(&r->lock);
     while ((q = next_question(r))) {
         pthread_mutex_unlock(&r->lock);
-        struct letter *l = answer(q);
+        /* Without memory the asker's deadline tells it. */
+        struct answer_letter *a = answer_letter_new(q->asked.read);
+        if (a) {
+            a->answer.asker = q->asked.asker;
+            look_up(&a->answer, q->name, q->asked.port);
+        }
         pthread_mutex_lock(&r->lock);
-        if (l && !r->closed) /* the mailbox is there while the resolver is open */
-            mailbox_post(q->to, l);
-        else if (l)
-            letter_free(l);
+        if (a && !r->closed) /* the mailbox is there while the resolver is open */
+            mailbox_post(q->asked.to, &a->letter);
+        else if (a)
+            drop_answer(&a->letter);
         free(q);
     }
     bool last = --r->threads == 0;
@@ -229,19 +257,16 @@ static int enqueue(struct resolver *r, struct question *q)
     return 0;
 }
 
-int resolver_ask(struct resolver *r, const char *name, uint16_t port, struct mailbox *to,
-                 double asker)
+int resolver_ask(struct resolver *r, const struct resolver_question *question)
 {
-    size_t size = strlen(name) + 1;
-    struct question *q = calloc(1, sizeof *q + size);
+    size_t size = strlen(question->name) + 1;
+    struct question *q = calloc(1, sizeof(*q) + size);
     if (!q)
         return ERR_MEMORY;
-    q->to = to;
-    q->asker = asker;
-    q->port = port;
-    memcpy(q->name, name, size);
+    q->asked = *question;
+    memcpy(q->name, question->name, size);
     pthread_mutex_lock(&r->lock);
-    int status = enqueue(r, q);
+    int err = enqueue(r, q);
     pthread_mutex_unlock(&r->lock);
-    return status;
+    return err;
 }

@@ -15,6 +15,7 @@ enum {
 };
 
 struct mailbox;
+struct worker;
 struct resolver;
 
 struct resolver_answer {
@@ -30,11 +31,25 @@ struct resolver *resolver_new(void);
 /* No answer comes after it. Threads that wait for the system end when it answers. */
 void resolver_free(struct resolver *r);
 
-/* Asks for a name; a LETTER_RESOLVED with the answer goes to the mailbox, which must live until
- * resolver_free. From any thread. 0; ERR_LIMIT (too many questions wait, or no thread can begin);
- * ERR_MEMORY. */
-int resolver_ask(struct resolver *r, const char *name, uint16_t port, struct mailbox *to,
-                 double asker) __attribute__((warn_unused_result));
+/* In the thread of the worker that asked. */
+typedef void resolver_reader(struct worker *w, const struct resolver_answer *answer);
+
+struct resolver_question {
+    const char *name;
+    uint16_t port;
+    double asker;          /* comes back with the answer */
+    struct mailbox *to;    /* must live until resolver_free */
+    resolver_reader *read; /* called with the answer */
+};
+
+/* Asks for the addresses of a name, from any thread. 0; ERR_LIMIT (too many questions wait, or no
+ * thread can begin); ERR_MEMORY. */
+int resolver_ask(struct resolver *r, const struct resolver_question *question)
+    __attribute__((warn_unused_result));
+
+/* Posts an answer that is known already, as if it had been looked up. 0 or ERR_MEMORY. */
+int resolver_answer_later(const struct resolver_answer *known, struct mailbox *to,
+                          resolver_reader *read) __attribute__((warn_unused_result));
 
 /* What needs no look-up: an address in its text form, and "localhost" and names under it, which are
  * loopback always (RFC 6761 §6.3). 1 with *out (but for asker), else 0. */

@@ -263,8 +263,10 @@ static void refuse(struct client *k, const char *text)
 
 /* ---- asking the workers ---------------------------------------------------------------------- */
 
-void control_describe(struct worker *w)
+/* In the thread of a worker. */
+static void read_describe(struct worker *w, struct letter *l)
 {
+    (void)l;
     struct control *c = w->server->control;
     struct part *p = &c->parts[w->index];
     pthread_mutex_lock(&c->lock);
@@ -273,7 +275,7 @@ void control_describe(struct worker *w)
     pthread_mutex_unlock(&c->lock);
 
     struct buffer out = {0};
-    int err = w->describe(w->script, &out);
+    int err = w->ops->describe(w->script, &out);
 
     pthread_mutex_lock(&c->lock);
     bool last = false;
@@ -300,7 +302,7 @@ static void begin_round(struct control *c)
         struct part *p = &c->parts[i];
         p->answered = false;
         buffer_deinit(&p->generations);
-        struct letter *l = p->posted ? NULL : letter_new(LETTER_DESCRIBE, NULL, 0);
+        struct letter *l = p->posted ? NULL : letter_new(read_describe);
         p->posted = p->posted || l;
         if (l)
             mailbox_post(&s->workers[i].mailbox, l);
@@ -369,7 +371,7 @@ static void ask_attempt(struct client *k, bool back,
         return;
     }
     k->state = RELOADING;
-    set_deadline(k, 4 * server_limits(s).reload_seconds + CONTROL_RELOAD_SECONDS);
+    set_deadline(k, 4 * admission_limits(&s->admission).reload_seconds + CONTROL_RELOAD_SECONDS);
     k->back = back;
     k->ticket = request(s->reload, cause);
 }

@@ -6,7 +6,7 @@
  * answer is there and until that is read. Only the server's own user and the superuser are answered. */
 #pragma once
 
-#include "engine/server.h"
+#include "engine/server/server.h"
 
 enum {
     CONTROL_CLIENTS =
@@ -38,7 +38,3 @@ void control_start(struct control *c);
 void control_close(struct control *c);
 /* After reload_deinit: that knows c. NULL is allowed. */
 void control_free(struct control *c);
-
-/* What LETTER_DESCRIBE does, in the worker's thread: w->describe(script, out) appends what the worker
- * knows of its generations to out, as JSON. 0, or an error when it cannot. */
-void control_describe(struct worker *w);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 
 /* A peer that takes an answer more slowly is given up. */
 enum { BYTES_PER_SECOND = 1024 };
@@ -142,7 +142,7 @@ static void note_refusal(struct worker *w, struct conn *c, unsigned status, cons
     bool handshake = s->have_head && (s->head.upgrade_websocket || status == 426);
     count(&w->counters, handshake ? COUNT_REFUSED_HANDSHAKES : COUNT_REFUSED_REQUESTS, 1);
     if (w->log->level <= LOG_DEBUG)
-        worker_log_peer(w, LOG_DEBUG, c, "%s refused with %u: %s",
+        worker_log_peer(w, LOG_DEBUG, &c->peer, "%s refused with %u: %s",
                         handshake ? "handshake" : "request", status, why);
 }
 

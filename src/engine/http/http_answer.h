@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "engine/conn.h"
+#include "engine/conn/conn.h"
 #include "engine/http/http_session.h"
 #include "protocol/http_response.h"
 

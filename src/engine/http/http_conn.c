@@ -1,14 +1,13 @@
+/* The role of a connection that speaks HTTP/1.1: requests in, answers out. */
 #include "engine/http/http_conn.h"
 
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/batch.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_route.h"
 #include "engine/http/http_upgrade.h"
 #include "engine/http/static_files.h"
-#include "engine/worker.h"
 #include "protocol/http_syntax.h"
 
 /* With more output waiting, no further request is begun. */
@@ -19,20 +18,25 @@ enum { GONE_SECONDS = 1 };
 
 /* ---- requests ---- */
 
+/* An event of the request that is read or answered; NULL when out of memory. */
+static struct event *request_event(struct worker *w, struct conn *c, enum event_kind kind)
+{
+    struct event *e = conn_event(w, c, kind);
+    if (e) {
+        e->route = (int32_t)c->http->match.target;
+        e->serial = c->http->serial;
+    }
+    return e;
+}
+
 static void to_script(struct worker *w, struct conn *c, enum event_kind kind)
 {
-    struct http_session *s = c->http;
-    struct event *e = batch_add(&w->batch);
-    if (!e) {
+    if (!request_event(w, c, kind)) {
         http_answer_refuse(w, c, 503, "out of memory", NULL);
         return;
     }
-    s->state = HTTP_ANSWERING;
+    c->http->state = HTTP_ANSWERING;
     conn_deadline(w, c, c->peer_ended ? GONE_SECONDS : 0); /* the script may wait */
-    e->kind = (uint8_t)kind;
-    e->conn = conn_handle(w, c);
-    e->route = (int32_t)s->match.target;
-    e->serial = s->serial;
 }
 
 /* Head and body are whole. */
@@ -180,7 +184,7 @@ static void run(struct worker *w, struct conn *c, struct http_cursor *cur)
     }
 }
 
-void http_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
+static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 {
     struct http_session *s = http_session_get(w, c);
     if (!s) {
@@ -194,7 +198,7 @@ void http_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len
         http_session_hold_back(w, c, cur.data, cur.len);
 }
 
-void http_conn_resume(struct worker *w, struct conn *c)
+static void on_resume(struct worker *w, struct conn *c)
 {
     if (!http_session_live(c))
         return;
@@ -210,7 +214,7 @@ void http_conn_resume(struct worker *w, struct conn *c)
         http_answer_last(w, c);
 }
 
-void http_conn_eof(struct worker *w, struct conn *c)
+static void on_eof(struct worker *w, struct conn *c)
 {
     struct http_session *s = c->http;
     if (!s) {
@@ -236,7 +240,7 @@ static void still_there(struct worker *w, struct conn *c)
         conn_deadline(w, c, GONE_SECONDS);
 }
 
-void http_conn_expired(struct worker *w, struct conn *c)
+static void on_expired(struct worker *w, struct conn *c)
 {
     struct http_session *s = c->http;
     bool begun = s && s->state == HTTP_HEAD_WANTED && s->in.len > 0;
@@ -260,10 +264,41 @@ void http_conn_expired(struct worker *w, struct conn *c)
         conn_linger(w, c); /* nothing to say to who said nothing (RFC 9112 §9.5) */
 }
 
-void http_conn_drained(struct worker *w, struct conn *c)
+/* The next pipelined request may be read, an idle connection gives its session back, and one whose
+ * last answer this was lingers. */
+static void on_emptied(struct worker *w, struct conn *c, bool was_refused)
 {
+    (void)was_refused;
     http_answer_taken(w, c);
 }
+
+static void on_drain(struct worker *w, struct conn *c)
+{
+    if (c->http && c->http->state == HTTP_ANSWERING)
+        c->http->close = true; /* the answer is still given */
+    else if (!c->http && c->out.queued == 0)
+        conn_kill(w, c); /* idle: nobody waits for anything */
+    else
+        conn_linger(w, c);
+}
+
+/* The script is told of a request that it has not answered. */
+static void on_ended(struct worker *w, struct conn *c)
+{
+    if (c->http && c->http->state == HTTP_ANSWERING)
+        (void)request_event(w, c, EVENT_ABORT);
+}
+
+const struct conn_role http_conn_role = {
+    .input = on_input,
+    .eof = on_eof,
+    .expired = on_expired,
+    .emptied = on_emptied,
+    .resume = on_resume,
+    .drain = on_drain,
+    .ended = on_ended,
+    .free = http_session_release,
+};
 
 /* ---- the script's answers ---- */
 

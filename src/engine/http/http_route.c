@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_upgrade.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 
 enum { ALLOW_BYTES = 96 };
 

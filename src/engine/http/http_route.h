@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "engine/conn.h"
+#include "engine/conn/conn.h"
 
 /* Fills c->http->match for the head. False: there is no route for it, and it was answered (404, 405,
  * 426, 501, or 204 to OPTIONS). */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "engine/event.h"
+#include "engine/ground/event.h"
 #include "protocol/handshake.h"
 #include "protocol/http_body.h"
 #include "protocol/http_head.h"

@@ -4,10 +4,8 @@
 
 #include "base/error.h"
 #include "engine/http/http_answer.h"
-#include "engine/reload/handover.h"
-#include "engine/worker.h"
-#include "engine/ws_conn.h"
-#include "protocol/close_code.h"
+#include "engine/worker/worker.h"
+#include "engine/ws/ws_conn.h"
 
 const char http_upgrade_wanted[] =
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
@@ -74,7 +72,7 @@ static int start_websocket(struct worker *w, struct conn *c, const char *protoco
         return ERR_MEMORY;
     }
     if (gone)
-        (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
+        ws_conn_close_gone(w, c);
     http_session_release(w, c);
     http_session_read_on(w, c);
     input_to_websocket(w, c, &rest);

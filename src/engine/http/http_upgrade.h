@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "engine/conn.h"
+#include "engine/conn/conn.h"
 #include "engine/http/http_session.h"
 
 /* Headers of a 426 (RFC 6455 §4.4, RFC 9110 §7.8, §15.5.22). */

@@ -14,7 +14,7 @@
 #include "engine/http/http_answer.h"
 #include "engine/http/http_route.h"
 #include "engine/reload/overlay.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 #include "protocol/http_date.h"
 #include "protocol/http_etag.h"
 #include "protocol/http_mime.h"
@@ -115,13 +115,13 @@ static void refuse_errno(struct worker *w, struct conn *c, const char *path)
     case ENFILE:
     case ENOMEM:
     case EAGAIN:
-        worker_log_peer(w, LOG_WARN, c, "static file %s: %s", path, strerror(error));
+        worker_log_peer(w, LOG_WARN, &c->peer, "static file %s: %s", path, strerror(error));
         http_answer_refuse(w, c, 503, "too busy to open the file", NULL);
         return;
     case EIO:
     case ENOSYS:
     case EINVAL:
-        worker_log_peer(w, LOG_ERROR, c, "static file %s: %s", path, strerror(error));
+        worker_log_peer(w, LOG_ERROR, &c->peer, "static file %s: %s", path, strerror(error));
         http_answer_refuse(w, c, 500, "the file cannot be read", NULL);
         return;
     default: /* ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV (a way out), ENXIO (a socket) */

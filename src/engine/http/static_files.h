@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "engine/conn.h"
+#include "engine/conn/conn.h"
 
 /* Answers the request in c->http from the folder (an O_PATH descriptor); rest is the path below the
  * prefix, still encoded. Files are opened with openat2 RESOLVE_BENEATH, so neither ".." nor links

@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/escape.h"
-#include "engine/server.h"
-#include "engine/topics.h"
-#include "engine/worker.h"
-#include "engine/ws_conn.h"
+#include "engine/server/server.h"
+#include "engine/worker/worker.h"
+#include "engine/ws/topics.h"
+#include "engine/ws/ws_conn.h"
 
 /* No app says this by chance. */
 static const char topic[] = "\0moonwire/overlay";
@@ -45,10 +45,9 @@ static void post(struct overlay *o, struct shared *message)
 {
     struct server *s = o->server;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        struct letter *l = letter_new(LETTER_PUBLISH, topic, TOPIC_LEN);
+        struct letter *l = topics_letter(topic, TOPIC_LEN, message, false);
         if (l == NULL)
             return; /* pages that connect later are told */
-        l->message = shared_ref(message);
         mailbox_post(&s->workers[i].mailbox, l);
     }
 }
@@ -135,7 +134,8 @@ void overlay_join(struct worker *w, struct conn *c)
     if (o == NULL || topics_subscribe(w, c, topic, TOPIC_LEN) < 0)
         return;
     pthread_mutex_lock(&o->lock);
-    (void)ws_conn_send(w, c, o->state.data, o->state.len, false);
+    if (ws_conn_send(w, c, o->state.data, o->state.len, false) < 0)
+        log_write(w->log, LOG_DEBUG, "overlay: a page is gone before it was told the state");
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -169,7 +169,9 @@ void overlay_fault(struct worker *w, const char *text, size_t len)
     if (!err)
         err = buffer_printf(&out, "\",\"more\":%u}", left);
     if (!err)
-        (void)topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
+        err = topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
+    if (err)
+        log_write(w->log, LOG_ERROR, "out of memory: pages are not told of a fault");
     buffer_deinit(&out);
 }
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/reload/reload_files.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 
 /* Between the end of one reload and the next: a storm of causes is a few reloads a second. */
 enum { PAUSE_US = 20000 };
@@ -38,10 +38,10 @@ static uint32_t wish(struct reload *r, enum reload_kind kind, const char *cause,
 
 static uint32_t request(struct reload *r, const char *cause, uint64_t since_us)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     uint32_t ticket = wish(r, RELOAD_LOAD, cause, since_us);
-    pthread_mutex_unlock(&r->lock);
-    ev_async_send(r->server->loop, &r->wake);
+    pthread_mutex_unlock(&r->round.lock);
+    ev_async_send(r->server->loop, &r->round.wake);
     return ticket;
 }
 
@@ -53,13 +53,13 @@ uint32_t reload_request(struct reload *r, const char *cause)
 uint32_t reload_rollback(struct reload *r, const char *cause)
 {
     uint64_t now = clock_monotonic_us();
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     struct reload_wish *back = &r->wishes[RELOAD_BACK];
     if (back->by_itself)
         back->wanted = false; /* this one counts for more */
     uint32_t ticket = r->going_back ? r->going_back : wish(r, RELOAD_BACK, cause, now);
-    pthread_mutex_unlock(&r->lock);
-    ev_async_send(r->server->loop, &r->wake);
+    pthread_mutex_unlock(&r->round.lock);
+    ev_async_send(r->server->loop, &r->round.wake);
     return ticket;
 }
 
@@ -75,15 +75,15 @@ static void keep_failure(struct reload *r, const char *text, size_t len)
 
 void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     uint32_t before = r->probation.failures;
     bool bad = probation_note(&r->probation, generation, clock_monotonic_ms());
     if (before == 0 && r->probation.failures == 1)
         keep_failure(r, text, len);
     r->bad = r->bad || bad;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (bad)
-        ev_async_send(r->server->loop, &r->wake);
+        ev_async_send(r->server->loop, &r->round.wake);
 }
 
 void reload_observe(struct reload *r, struct reload_observer *o)
@@ -106,21 +106,20 @@ static void files_changed(struct watch *w, uint64_t first_us)
         (void)request(r, "its files changed", first_us);
 }
 
-static bool post_all(struct reload *r, enum letter_kind kind, uint32_t number)
+static bool post_all(struct reload *r, reload_letter_maker *make, uint32_t number)
 {
     struct server *s = r->server;
     struct letter *first = NULL;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        struct letter *l = letter_new(kind, NULL, 0);
+        struct letter *l = make(&r->round, number);
         if (l) {
-            l->number = number;
             l->next = first;
             first = l;
             continue;
         }
         while ((l = first)) {
             first = l->next;
-            letter_free(l);
+            l->drop(l);
         }
         return false; /* all get it, or none */
     }
@@ -137,29 +136,29 @@ static bool post_all(struct reload *r, enum letter_kind kind, uint32_t number)
 /* The set before is no longer used, or never was. */
 static void set_sources(struct reload *r, struct sources *s)
 {
-    pthread_mutex_lock(&r->lock);
-    struct sources *before = r->sources;
-    r->sources = s;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
+    struct sources *before = r->round.sources;
+    r->round.sources = s;
+    pthread_mutex_unlock(&r->round.lock);
     sources_unref(before);
 }
 
 static bool still_reads(const struct reload *r)
 {
-    return r->sources && !sources_done(r->sources);
+    return r->round.sources && !sources_done(r->round.sources);
 }
 
 static void over(struct reload *r)
 {
-    if (r->sources)
-        sources_cancel(r->sources);
+    if (r->round.sources)
+        sources_cancel(r->round.sources);
     ev_timer_stop(r->server->loop, &r->overdue);
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     r->going_back = 0;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     r->phase = RELOAD_IDLE;
     r->ended_us = clock_monotonic_us();
-    ev_async_send(r->server->loop, &r->wake); /* somebody may have asked meanwhile */
+    ev_async_send(r->server->loop, &r->round.wake); /* somebody may have asked meanwhile */
 }
 
 static void tell(struct reload *r, bool ok, const char *text)
@@ -176,10 +175,11 @@ static void tell(struct reload *r, bool ok, const char *text)
 /* What was prepared is forgotten, wholly or by half. */
 static void abandon(struct reload *r)
 {
-    pthread_mutex_lock(&r->lock);
-    r->number++; /* answers that are still missing come too late */
-    pthread_mutex_unlock(&r->lock);
-    (void)post_all(r, LETTER_ABANDON, 0); /* without memory, the next attempt begins with that */
+    pthread_mutex_lock(&r->round.lock);
+    r->round.number++; /* answers that are still missing come too late */
+    pthread_mutex_unlock(&r->round.lock);
+    (void)post_all(r, reload_abandon_letter,
+                   0); /* without memory, the next attempt begins with that */
     over(r);
 }
 
@@ -200,10 +200,10 @@ static void fail(struct reload *r, const char *why)
 static void once_more(struct reload *r)
 {
     log_write(&r->server->log, LOG_DEBUG, "%s changed while it was read: once more", r->app);
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     if (!r->wishes[RELOAD_LOAD].wanted)
         r->wishes[RELOAD_LOAD] = r->wish;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     abandon(r);
 }
 
@@ -225,7 +225,8 @@ static void expect_end(struct reload *r)
 {
     struct ev_loop *loop = r->server->loop;
     ev_timer_stop(loop, &r->overdue);
-    ev_timer_set(&r->overdue, server_limits(r->server).reload_seconds + overdue_seconds, 0);
+    ev_timer_set(&r->overdue,
+                 admission_limits(&r->server->admission).reload_seconds + overdue_seconds, 0);
     ev_now_update(loop);
     ev_timer_start(loop, &r->overdue);
 }
@@ -233,7 +234,8 @@ static void expect_end(struct reload *r)
 static void ask_workers(struct reload *r)
 {
     r->phase = RELOAD_PREPARING;
-    if (post_all(r, r->kind == RELOAD_BACK ? LETTER_RESTORE : LETTER_PREPARE, r->number))
+    if (post_all(r, r->kind == RELOAD_BACK ? reload_restore_letter : reload_prepare_letter,
+                 r->round.number))
         expect_end(r);
     else
         fail(r, error_text(ERR_MEMORY));
@@ -244,10 +246,11 @@ static void read_files(struct reload *r)
 {
     if (still_reads(r))
         return;
-    bool has_read = r->sources && sources_number(r->sources) == r->number;
+    bool has_read = r->round.sources && sources_number(r->round.sources) == r->round.number;
     if (!has_read) {
-        set_sources(r, reload_files_ahead(r, r->number));
-        if (r->sources && sources_begin(r->sources, r->compile, r->server->loop, &r->wake) == 0)
+        set_sources(r, reload_files_ahead(r, r->round.number));
+        if (r->round.sources &&
+            sources_begin(r->round.sources, r->compile, r->server->loop, &r->round.wake) == 0)
             return;
         set_sources(r, NULL);
     }
@@ -262,11 +265,11 @@ static void begin(struct reload *r)
         fail(r, problem);
         return;
     }
-    pthread_mutex_lock(&r->lock);
-    r->missing = r->server->worker_count;
+    pthread_mutex_lock(&r->round.lock);
+    r->round.missing = r->server->worker_count;
     r->going_back = back ? r->wish.ticket : 0;
-    r->number++;
-    pthread_mutex_unlock(&r->lock);
+    r->round.number++;
+    pthread_mutex_unlock(&r->round.lock);
     if (back && !r->wish.by_itself)
         snprintf(r->why, sizeof(r->why), "%s", r->wish.cause);
     if (back) {
@@ -284,7 +287,7 @@ static bool half_written(struct reload *r)
     if (watch_busy(&r->watch))
         return true;
     for (uint32_t i = 0; i < r->server->worker_count; i++) {
-        if (reload_files_outdated(r->answers[i].site))
+        if (reload_files_outdated(r->round.answers[i].site))
             return true;
     }
     return false;
@@ -294,17 +297,17 @@ static bool half_written(struct reload *r)
 static int judge(struct reload *r, char why[RELOAD_WHY_BYTES])
 {
     struct server *s = r->server;
-    const struct site *first = r->answers[0].site;
+    const struct site *first = r->round.answers[0].site;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        if (r->answers[i].status < 0) {
-            snprintf(why, RELOAD_WHY_BYTES, "%s", r->answers[i].why);
-            if (r->answers[i].site && r->kind == RELOAD_LOAD)
-                reload_files_refused(r, r->answers[i].site);
-            return r->answers[i].status;
+        if (r->round.answers[i].status < 0) {
+            snprintf(why, RELOAD_WHY_BYTES, "%s", r->round.answers[i].why);
+            if (r->round.answers[i].site && r->kind == RELOAD_LOAD)
+                reload_files_refused(r, r->round.answers[i].site);
+            return r->round.answers[i].status;
         }
     }
     for (uint32_t i = 1; i < s->worker_count; i++) {
-        if (!site_agrees(first, r->answers[i].site)) {
+        if (!site_agrees(first, r->round.answers[i].site)) {
             snprintf(why, RELOAD_WHY_BYTES, SITE_DISAGREE, r->app, s->worker_count);
             return ERR_INVALID;
         }
@@ -328,7 +331,7 @@ static int judge(struct reload *r, char why[RELOAD_WHY_BYTES])
 /* Under the lock: the attempt's generation serves. */
 static void take_over(struct reload *r)
 {
-    const struct limits limits = server_limits(r->server);
+    const struct limits limits = admission_limits(&r->server->admission);
     uint64_t now = clock_monotonic_ms();
     r->generation++;
     r->bad = false;
@@ -348,20 +351,24 @@ static void take_over(struct reload *r)
 static void commit(struct reload *r)
 {
     struct server *s = r->server;
-    const struct site *site = r->answers[0].site;
+    const struct site *site = r->round.answers[0].site;
     /* Before the workers own it again. */
     if (r->kind == RELOAD_LOAD)
         reload_files_serve(r, site);
     else
         reload_files_taken_back(r, site);
-    server_set_limits(s, &site->limits);
-    pthread_mutex_lock(&r->lock);
-    r->missing = s->worker_count;
+    admission_set_limits(&s->admission, &site->limits);
+    pthread_mutex_lock(&r->round.lock);
+    r->round.missing = s->worker_count;
     r->keep_earlier = r->probation.failed;
-    bool posted = post_all(r, LETTER_COMMIT, r->generation + 1);
+    r->round.facts = (struct reload_facts){
+        .taken_back = r->kind == RELOAD_BACK ? r->why : NULL,
+        .failed_probation = r->keep_earlier,
+    };
+    bool posted = post_all(r, reload_commit_letter, r->generation + 1);
     if (posted)
         take_over(r);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (!posted) {
         server_abandon_listeners(&r->listeners);
         fail(r, error_text(ERR_MEMORY));
@@ -395,7 +402,7 @@ static struct span measure(const struct reload *r)
 {
     struct span of = {.first_us = UINT64_MAX};
     for (uint32_t i = 0; i < r->server->worker_count; i++) {
-        const struct reload_answer *a = &r->answers[i];
+        const struct reload_answer *a = &r->round.answers[i];
         of.first_us = a->began_us < of.first_us ? a->began_us : of.first_us;
         of.last_us = a->ended_us > of.last_us ? a->ended_us : of.last_us;
         if (a->pauses.commit.us > of.commit_us)
@@ -478,7 +485,7 @@ static void drop_older(struct reload *r)
     const struct reload_wish *back = &r->wishes[RELOAD_BACK];
     struct reload_wish *load = &r->wishes[RELOAD_LOAD];
     char cause[RELOAD_CAUSE_BYTES] = "";
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     bool able = can_go_back(r, back);
     bool underway = able && is_loading(r);
     bool waits = able && load->wanted && load->ticket < back->ticket;
@@ -486,7 +493,7 @@ static void drop_older(struct reload *r)
         memcpy(cause, underway ? r->wish.cause : load->cause, sizeof(cause));
     if (waits)
         load->wanted = false;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (underway)
         abandon(r);
     if (underway || waits)
@@ -496,11 +503,11 @@ static void drop_older(struct reload *r)
 
 static void begin_next(struct reload *r)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     enum reload_kind kind = next_kind(r);
     if (kind != RELOAD_KINDS)
         take_wish(r, kind);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (kind == RELOAD_KINDS)
         return;
     if (r->wish.by_itself && r->wish.from != r->generation)
@@ -513,9 +520,9 @@ static void begin_next(struct reload *r)
 static void maybe_begin(struct reload *r)
 {
     struct server *s = r->server;
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     enum reload_kind kind = next_kind(r);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (kind == RELOAD_KINDS || atomic_load(&s->draining))
         return;
     uint64_t passed_us = clock_monotonic_us() - r->ended_us;
@@ -534,7 +541,7 @@ static void maybe_begin(struct reload *r)
 /* The generation that serves has failed its probation. */
 static void look_at_probation(struct reload *r)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     struct reload_wish *back = &r->wishes[RELOAD_BACK];
     if (r->bad && !(back->wanted && !back->by_itself)) { /* else somebody was faster */
         const struct probation *p = &r->probation;
@@ -549,14 +556,14 @@ static void look_at_probation(struct reload *r)
             p->before, p->seconds, r->failure);
     }
     r->bad = false;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
 }
 
 static void step(struct reload *r)
 {
-    pthread_mutex_lock(&r->lock);
-    bool complete = r->missing == 0;
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
+    bool complete = r->round.missing == 0;
+    pthread_mutex_unlock(&r->round.lock);
     reload_files_late(r);
     look_at_probation(r);
     drop_older(r);
@@ -593,18 +600,19 @@ int reload_init(struct reload *r, struct server *s, const char *app)
     *r = (struct reload){.generation = 1, .code = 1};
     probation_init(&r->probation, 1, clock_monotonic_ms());
     r->app = strdup(app);
-    r->answers = calloc(s->worker_count, sizeof(*r->answers));
-    if (r->app == NULL || r->answers == NULL) {
+    r->round.answers = calloc(s->worker_count, sizeof(*r->round.answers));
+    if (r->app == NULL || r->round.answers == NULL) {
         free(r->app);
-        free(r->answers);
+        free(r->round.answers);
         return ERR_MEMORY;
     }
-    pthread_mutex_init(&r->lock, NULL);
-    ev_async_init(&r->wake, woken);
+    pthread_mutex_init(&r->round.lock, NULL);
+    ev_async_init(&r->round.wake, woken);
     ev_timer_init(&r->pause, paused, 0, 0);
     ev_timer_init(&r->overdue, overdue, 0, 0);
-    r->wake.data = r->pause.data = r->overdue.data = r;
-    ev_async_start(s->loop, &r->wake);
+    r->round.wake.data = r->pause.data = r->overdue.data = r;
+    ev_async_start(s->loop, &r->round.wake);
+    r->round.loop = s->loop;
     r->server = s;
     s->reload = r;
     reload_files_serve(r, s->workers[0].site);
@@ -632,18 +640,18 @@ void reload_deinit(struct reload *r)
     struct server *s = r->server;
     if (s == NULL)
         return;
-    ev_async_stop(s->loop, &r->wake);
+    ev_async_stop(s->loop, &r->round.wake);
     ev_timer_stop(s->loop, &r->pause);
     ev_timer_stop(s->loop, &r->overdue);
     watch_deinit(&r->watch);
     server_abandon_listeners(&r->listeners);
     reload_files_forget(r);
-    if (r->sources)
-        sources_leave(r->sources);
-    sources_unref(r->sources);
-    free(r->answers);
+    if (r->round.sources)
+        sources_leave(r->round.sources);
+    sources_unref(r->round.sources);
+    free(r->round.answers);
     free(r->app);
-    pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->round.lock);
     s->reload = NULL;
     r->server = NULL;
 }

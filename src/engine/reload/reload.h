@@ -27,14 +27,12 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "engine/reload/pauses.h"
 #include "engine/reload/probation.h"
-#include "engine/reload/sources.h"
+#include "engine/reload/reload_worker.h"
 #include "engine/reload/watch.h"
-#include "engine/server.h"
+#include "engine/server/server_listen.h"
 
 enum {
-    RELOAD_WHY_BYTES = 2048,   /* with an excerpt of the source */
     RELOAD_TRACE_BYTES = 4096, /* of a failure, with its traceback */
     RELOAD_CAUSE_BYTES = 32
 };
@@ -50,15 +48,6 @@ struct reload_wish {
     uint32_t from;   /* RELOAD_BACK: the generation that served */
     uint64_t since_us;
     char cause[RELOAD_CAUSE_BYTES];
-};
-
-struct reload_answer {
-    int status; /* 0, or an error */
-    const struct site *site;
-    char why[RELOAD_WHY_BYTES];
-    uint64_t began_us; /* of the switch */
-    uint64_t ended_us;
-    struct pauses pauses;
 };
 
 /* How an attempt ended. */
@@ -85,12 +74,13 @@ struct reload {
     /* What sources_begin wants; NULL: the workers parse all files themselves. */
     int (*compile)(const char *path, const struct buffer *text, struct buffer *code,
                    struct buffer *problem);
-    ev_async wake;    /* somebody asks, or the last answer has come */
     ev_timer pause;   /* until the next one may begin */
     ev_timer overdue; /* for the answers */
     struct watch watch;
 
-    pthread_mutex_t lock; /* for what follows up to the next blank line */
+    /* As the workers see the attempt. Its wake also tells that somebody asks; its lock also guards the
+     * fields up to the next blank line. */
+    struct reload_round round;
     struct reload_wish wishes[RELOAD_KINDS];
     uint32_t ticket; /* the last one */
     uint32_t
@@ -101,15 +91,11 @@ struct reload {
     struct probation probation;
     bool bad; /* the generation that serves has failed its probation, since now */
     char failure[RELOAD_TRACE_BYTES]; /* the first one in its probation */
-    uint32_t number;                  /* of the attempt that is answered */
-    uint32_t missing;
-    struct reload_answer *answers; /* by worker */
-    struct site_file *late_files;  /* that a hook has required */
+    struct site_file *late_files;     /* that a hook has required */
     size_t late_count;
-    struct sources *sources; /* of the attempt, or of one before that nobody waits for; or NULL */
 
     enum reload_phase phase;
-    /* The attempt. The workers read these three while they commit. */
+    /* The attempt. */
     enum reload_kind kind;
     bool keep_earlier; /* what serves has failed its probation: nobody goes back to it */
     char why[RELOAD_TRACE_BYTES + RELOAD_WHY_BYTES]; /* RELOAD_BACK: it is wanted */
@@ -142,14 +128,3 @@ void reload_failed(struct reload *r, uint32_t generation, const char *text, size
 void reload_observe(struct reload *r, struct reload_observer *o);
 /* From any thread: the app that serves is made of this file too. */
 void reload_late_file(struct reload *r, const char *path, const char *digest);
-
-/* What the letters of the same names do, in the worker's thread (reload_worker.c).
- *   w->prepare(w, next, why, len) fills next, up to site_commit. 0, or an error with a text in why.
- *   w->restore(w, next, why, len) does the same with what served before.
- *   w->commit(script): what was prepared serves; w->site is its site.
- *   w->abandon(script): it does not; also when nothing, or half of it, was prepared.
- *   w->tidy(script): a slice (engine/reload/pauses.h) of what loading the app has left to be done; is there more? */
-void reload_prepare(struct worker *w, uint32_t number);
-void reload_restore(struct worker *w, uint32_t number);
-void reload_commit(struct worker *w, uint32_t generation);
-void reload_abandon(struct worker *w);

@@ -51,7 +51,7 @@ struct sources *reload_files_ahead(const struct reload *r, uint32_t number)
 
 void reload_late_file(struct reload *r, const char *path, const char *digest)
 {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     bool known = false;
     for (size_t i = 0; i < r->late_count && !known; i++)
         known = strcmp(r->late_files[i].path, path) == 0;
@@ -65,9 +65,9 @@ void reload_late_file(struct reload *r, const char *path, const char *digest)
         more[r->late_count] = (struct site_file){.path = copy};
         snprintf(more[r->late_count++].digest, SITE_DIGEST_BYTES, "%s", digest);
     }
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (copy)
-        ev_async_send(r->server->loop, &r->wake);
+        ev_async_send(r->server->loop, &r->round.wake);
 }
 
 static void forget_late(struct reload *r)
@@ -83,12 +83,12 @@ void reload_files_late(struct reload *r)
 {
     if (!r->watching)
         return;
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->round.lock);
     for (size_t i = 0; i < r->late_count; i++)
         watch_add(&r->watch, r->late_files[i].path, r->late_files[i].digest);
     bool some = r->late_count > 0;
     forget_late(r);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->round.lock);
     if (some)
         watch_end(&r->watch);
 }
