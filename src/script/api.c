@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "engine/client/client.h"
+#include "engine/client/client_answer.h"
+#include "engine/client/client_opening.h"
 #include "engine/control/control_ask.h"
 #include "engine/control/control_place.h"
 #include "engine/ground/site.h"

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "engine/client/client.h"
+#include "engine/client/client_answer.h"
 #include "engine/client/connect_queue.h"
 #include "engine/conn/conn.h"
 #include "engine/http/http_conn.h"
