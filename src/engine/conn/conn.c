@@ -212,6 +212,20 @@ int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_s
     return 0;
 }
 
+/* ---- deadlines ------------------------------------------------------------------------------- */
+
+void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds)
+{
+    *conn_deadline_at(w, c->slot) =
+        seconds ? worker_tick(w) + seconds * WORKER_TICKS_PER_SECOND : 0;
+}
+
+void conn_deadline_in(struct worker *w, struct conn *c, double seconds)
+{
+    *conn_deadline_at(w, c->slot) =
+        worker_tick(w) + (uint32_t)(seconds * WORKER_TICKS_PER_SECOND) + 1;
+}
+
 void conn_expired(struct worker *w, struct conn *c)
 {
     *conn_deadline_at(w, c->slot) = 0;

@@ -50,6 +50,10 @@ void conn_watch(struct worker *w, struct conn *c);
 void conn_read_on(struct worker *w, struct conn *c);
 /* Returns the limits of an open WebSocket: its route's, or a client's own. */
 const struct limits *conn_limits(const struct worker *w, const struct conn *c);
+/* The connection expires in this many seconds (role->expired); 0: never. */
+void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds);
+/* Expires in a time that may be a fraction of a second, more than 0. */
+void conn_deadline_in(struct worker *w, struct conn *c, double seconds);
 /* Its deadline has passed; called by the sweep. */
 void conn_expired(struct worker *w, struct conn *c);
 

@@ -120,21 +120,7 @@ struct conn *conn_get(const struct worker *w, double handle)
     return c->generation == generation && c->taken ? c : NULL;
 }
 
-/* ---- deadlines ------------------------------------------------------------------------------- */
-
 uint32_t *conn_deadline_at(const struct worker *w, uint32_t slot)
 {
     return &w->blocks[slot / CONN_BLOCK]->deadlines[slot % CONN_BLOCK];
-}
-
-void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds)
-{
-    *conn_deadline_at(w, c->slot) =
-        seconds ? worker_tick(w) + seconds * WORKER_TICKS_PER_SECOND : 0;
-}
-
-void conn_deadline_in(struct worker *w, struct conn *c, double seconds)
-{
-    *conn_deadline_at(w, c->slot) =
-        worker_tick(w) + (uint32_t)(seconds * WORKER_TICKS_PER_SECOND) + 1;
 }

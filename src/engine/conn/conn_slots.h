@@ -106,7 +106,3 @@ struct conn *conn_get(const struct worker *w, double handle);
 
 /* The deadline of a slot, taken or not, in ticks; 0: none. */
 uint32_t *conn_deadline_at(const struct worker *w, uint32_t slot);
-/* The connection expires in this many seconds (role->expired); 0: never. */
-void conn_deadline(struct worker *w, struct conn *c, uint32_t seconds);
-/* Expires in a time that may be a fraction of a second, more than 0. */
-void conn_deadline_in(struct worker *w, struct conn *c, double seconds);
