@@ -121,16 +121,6 @@ static void note_message(struct buffer *account, const struct message *m,
     append(account, m->data, m->len);
 }
 
-/* Its room is the caller's too, as a sanitizer sees. */
-static void check_block(const struct message *m)
-{
-    if (m->block != NULL && m->kind <= MESSAGE_BINARY) {
-        assert(m->data == m->block + MESSAGE_HEAD_ROOM);
-        memset(m->block, 0, MESSAGE_HEAD_ROOM);
-        memset(m->data + m->len, 0, MESSAGE_TAIL_ROOM);
-    }
-}
-
 /* Reads all messages of one piece. 0, or the error, which goes into the account with its text. */
 static int read_piece(struct message_reader *r, const struct message_rules *rules, uint8_t *data,
                       size_t len, struct buffer *account)
@@ -150,7 +140,6 @@ static int read_piece(struct message_reader *r, const struct message_rules *rule
             return rc;
         }
         note_message(account, &m, rules);
-        check_block(&m);
         free(m.block);
     }
 }
