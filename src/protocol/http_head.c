@@ -85,7 +85,7 @@ static uint32_t method_bit(const char *name, uint32_t len)
         {"PUT", 3, HTTP_PUT},     {"DELETE", 6, HTTP_DELETE}, {"OPTIONS", 7, HTTP_OPTIONS},
         {"PATCH", 5, HTTP_PATCH},
     };
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
         if (len == methods[i].len && memcmp(name, methods[i].name, len) == 0)
             return methods[i].bit;
     return 0;

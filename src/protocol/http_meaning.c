@@ -141,7 +141,7 @@ static int read_fields(struct http_head_parser *p, struct http_head *head, struc
 {
     for (uint32_t i = 0; i < head->field_count; i++) {
         const struct http_field *f = &head->fields[i];
-        for (size_t r = 0; r < sizeof readers / sizeof *readers; r++) {
+        for (size_t r = 0; r < sizeof(readers) / sizeof(*readers); r++) {
             if (f->name.len != readers[r].len ||
                 !http_equal(data + f->name.at, f->name.len, readers[r].name))
                 continue;

@@ -50,7 +50,7 @@ bool http_list_next(const char **text, size_t *len, const char **item, size_t *i
         const char *comma = memchr(*text, ',', *len);
         *item = *text;
         *item_len = comma ? (size_t)(comma - *text) : *len;
-        size_t taken = *item_len + (comma != NULL);
+        size_t taken = *item_len + (comma ? 1 : 0);
         *text += taken;
         *len -= taken;
         http_trim(item, item_len);

@@ -34,7 +34,7 @@ void message_reader_deinit(struct message_reader *r)
     message_drop_inflater(r);
 }
 
-/* ---- whole messages -------------------------------------------------------------------------- */
+/* ---- whole messages ---- */
 
 /* Is a whole message at the start of the input, in one frame of at most WHOLE_MAX bytes that is not
  * compressed? Then it is consumed, and *out is filled; its data is masked still. False for all
@@ -85,7 +85,7 @@ static int open_whole(const struct message_rules *rules, const struct message *m
     return 1;
 }
 
-/* ---- frame by frame -------------------------------------------------------------------------- */
+/* ---- frame by frame ---- */
 
 static int read_frames(struct message_reading *in)
 {
@@ -167,7 +167,7 @@ int message_read(struct message_reader *r, const struct message_rules *rules, ui
     return status;
 }
 
-/* ---- straight from the socket ---------------------------------------------------------------- */
+/* ---- straight from the socket ---- */
 
 size_t message_space(struct message_reader *r, uint8_t **into)
 {

@@ -12,7 +12,7 @@ enum {
     DEFLATE_SLACK = 1024
 };
 
-/* ---- faults ---------------------------------------------------------------------------------- */
+/* ---- faults ---- */
 
 /* Checks the first byte against the message under way (RFC 6455 §5.4) and against what was agreed
  * (§5.2; RFC 7692 §6: RSV1 is on a message's first frame only). */
@@ -67,7 +67,7 @@ static const char *header_fault(const struct message_reading *in, const uint8_t 
     return NULL;
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* How many payload bytes a message's frames may hold in all. */
 static uint64_t wire_limit(const struct message_reading *in)

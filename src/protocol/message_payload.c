@@ -40,7 +40,7 @@ static void hand_over(struct buffer *b, struct message *out)
     *b = (struct buffer){0};
 }
 
-/* ---- control frames -------------------------------------------------------------------------- */
+/* ---- control frames ---- */
 
 static int refuse_close(struct message_reading *in, int err)
 {
@@ -98,7 +98,7 @@ int message_take_control(struct message_reading *in)
     return in->out->kind == MESSAGE_CLOSE ? finish_close(in) : 1;
 }
 
-/* ---- data frames ----------------------------------------------------------------------------- */
+/* ---- data frames ---- */
 
 /* Never takes more than RESERVE_MAX or RESERVE_FACTOR times what has come, so that a header alone
  * makes nobody spend memory. Growing by less would copy a large message more often. */

@@ -75,7 +75,7 @@ static size_t ipv6_len(const char *text, size_t len)
     struct in6_addr ignored;
     const char *end = memchr(text, ']', len);
     size_t inner = end ? (size_t)(end - text) - 1 : 0;
-    if (inner == 0 || inner >= sizeof address || memchr(text, '\0', inner + 1))
+    if (inner == 0 || inner >= sizeof(address) || memchr(text, '\0', inner + 1))
         return 0;
     memcpy(address, text + 1, inner);
     address[inner] = '\0';

@@ -13,7 +13,7 @@ struct cursor {
     const char *end;
 };
 
-/* ---- percent-encoding (URL Standard §1.3) ---------------------------------------------------- */
+/* ---- percent-encoding (URL Standard §1.3) ---- */
 
 /* Code points beyond "~" and the C0 controls are in all sets. */
 static const char query_set[] = " \"#<>'";                  /* the special-query set */
@@ -22,7 +22,7 @@ static const char userinfo_set[] = " \"#<>?^`{}/:;=@[\\]|"; /* the userinfo set 
 
 static bool must_encode(char c, const char *set)
 {
-    return (uint8_t)c < 0x20 || (uint8_t)c > 0x7e || strchr(set, c) != NULL;
+    return (uint8_t)c < 0x20 || (uint8_t)c > 0x7e || strchr(set, c);
 }
 
 static int append_encoded(struct buffer *out, const char *text, size_t len, const char *set)
@@ -65,7 +65,7 @@ static size_t decode(char *text, size_t len)
     return (size_t)(to - text);
 }
 
-/* ---- IPv4 (URL Standard §3.5) ---------------------------------------------------------------- */
+/* ---- IPv4 (URL Standard §3.5) ---- */
 
 /* The IPv4 number parser; more than 32 bits are 2^32. */
 static int ipv4_number(uint64_t *out, const char *text, size_t len)
@@ -137,7 +137,7 @@ static bool ends_in_number(const char *host, size_t len)
     return ipv4_number(&ignored, last, last_len) == 0;
 }
 
-/* ---- IPv6 ------------------------------------------------------------------------------------ */
+/* ---- IPv6 ---- */
 
 /* "1.2.3.4" at the end of an IPv6 address: strict, no leading zeros. */
 static int embedded_ipv4(uint16_t out[2], const char *text, size_t len)
@@ -171,7 +171,7 @@ int ws_url_ipv6(uint16_t out[8], const char *text, size_t len)
     unsigned count = 0;
     int compress = -1; /* the piece before which "::" stands */
     size_t at = 0;
-    memset(out, 0, 8 * sizeof *out);
+    memset(out, 0, 8 * sizeof(*out));
     if (len > 0 && text[0] == ':') {
         if (len < 2 || text[1] != ':')
             return ERR_INVALID;
@@ -207,8 +207,8 @@ int ws_url_ipv6(uint16_t out[8], const char *text, size_t len)
     if (count == 8)
         return ERR_INVALID;
     unsigned moved = count - (unsigned)compress;
-    memmove(out + 8 - moved, out + compress, moved * sizeof *out);
-    memset(out + compress, 0, (8 - count) * sizeof *out);
+    memmove(out + 8 - moved, out + compress, moved * sizeof(*out));
+    memset(out + compress, 0, (8 - count) * sizeof(*out));
     return 0;
 }
 
@@ -245,12 +245,12 @@ static int append_ipv6(struct buffer *out, const uint16_t pieces[8])
     return err;
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* The forbidden domain code points (URL Standard §3.2). */
 static bool forbidden(char c)
 {
-    return (uint8_t)c <= 0x20 || c == 0x7f || strchr("#/:<>?@[\\]^|%", c) != NULL;
+    return (uint8_t)c <= 0x20 || c == 0x7f || strchr("#/:<>?@[\\]^|%", c);
 }
 
 static bool is_ascii(const char *text, size_t len)
@@ -312,7 +312,7 @@ static int append_name(struct buffer *out, struct buffer *name, const char **why
     return err || out->len > begin ? err : ERR_INVALID;
 }
 
-/* ---- the host (URL Standard §3.5) ------------------------------------------------------------ */
+/* ---- the host (URL Standard §3.5) ---- */
 
 static int append_bracketed(struct ws_url *u, const char *text, size_t len, const char **why)
 {
@@ -359,7 +359,7 @@ static int append_host(struct ws_url *u, const char *text, size_t len, const cha
     return err;
 }
 
-/* ---- the authority --------------------------------------------------------------------------- */
+/* ---- the authority ---- */
 
 static int append_userinfo(struct ws_url *u, const char *text, size_t len)
 {
@@ -397,14 +397,13 @@ static int append_port(struct ws_url *u, const char *digits, size_t len, const c
 static const char *port_colon(const char *at, const char *end)
 {
     bool inside = false;
-    for (; at < end; at++) {
+    for (; at < end; at++)
         if (*at == '[')
             inside = true;
         else if (*at == ']')
             inside = false;
         else if (*at == ':' && !inside)
             return at;
-    }
     return NULL;
 }
 
@@ -438,7 +437,7 @@ static int parse_authority(struct ws_url *u, struct cursor *in, const char **why
     return err;
 }
 
-/* ---- path and query -------------------------------------------------------------------------- */
+/* ---- path and query ---- */
 
 /* Takes one dot, plain or encoded, from text. */
 static bool take_dot(const char **text, size_t *len)
@@ -510,7 +509,7 @@ static int append_query(struct ws_url *u, struct cursor *in)
     return 0;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------- */
+/* ---- all of it ---- */
 
 static bool is_alpha(char c)
 {
