@@ -2,6 +2,7 @@
 #include "protocol/message_inflate.h"
 
 #include "base/error.h"
+#include "protocol/deflate.h"
 
 enum {
     LARGEST_WINDOW_BITS = 15,

@@ -2,6 +2,7 @@
 #include "protocol/message_reading.h"
 
 #include "base/error.h"
+#include "protocol/deflate.h"
 
 int message_refuse(struct message_reading *in, int err, const char *why)
 {

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 #include "protocol/frame.h"
-#include "protocol/message.h"
+#include "protocol/message_parts.h"
 #include "protocol/utf8.h"
 
 /* All zero is a reader between two messages. While message_read runs on such a reader, this is on
