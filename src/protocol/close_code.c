@@ -22,8 +22,7 @@ int close_decode(const uint8_t *payload, size_t len, uint16_t *code)
     uint16_t sent = (uint16_t)(payload[0] << 8 | payload[1]);
     if (!close_code_valid(sent))
         return ERR_PROTOCOL;
-    struct utf8 reason = {0};
-    if (utf8_check(&reason, payload + 2, len - 2) < 0 || !utf8_complete(&reason))
+    if (!utf8_valid(payload + 2, len - 2))
         return ERR_UTF8;
     *code = sent;
     return 0;

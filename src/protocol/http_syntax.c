@@ -29,6 +29,14 @@ bool http_equal(const char *text, size_t len, const char *lower)
     return lower[len] == '\0';
 }
 
+int http_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';

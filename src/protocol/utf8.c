@@ -431,3 +431,9 @@ int utf8_check(struct utf8 *u, const uint8_t *data, size_t len)
         return 0;
     return utf8_check_as(len < 16 ? UTF8_WORDS : utf8_form_best(), u, data, len);
 }
+
+bool utf8_valid(const uint8_t *data, size_t len)
+{
+    struct utf8 u = {0};
+    return !utf8_check(&u, data, len) && utf8_complete(&u);
+}
