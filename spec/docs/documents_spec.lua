@@ -24,7 +24,8 @@ describe("the documents", function()
 
     for title, case in pairs {
         ["a function that has gone"] =
-            { "src/protocol/message.c", "second_byte_fault(", "other_fault(", "second_byte_fault" },
+            { "src/protocol/message_header.c", "second_byte_fault(", "other_fault(",
+                "second_byte_fault" },
         ["a spec that was renamed"] =
             { "spec/protocol/frame_spec.lua", "§5.7 reads the examples", "§5.7 reads", "§5.7" },
         ["a rule without a spec"] =

@@ -145,7 +145,7 @@ static void put_after_dropped(const struct log *log, const struct buffer *line, 
 static void put(const struct log *log, const struct buffer *line)
 {
     uint64_t dropped = log->sink ? log_sink_claim(log->sink) : 0;
-    if (log->sink == NULL)
+    if (!log->sink)
         write_whole(log->fd, line->data, line->len);
     else if (dropped > 0)
         put_after_dropped(log, line, dropped);
@@ -185,7 +185,7 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
 
 void log_end(const struct log *log)
 {
-    if (log->sink == NULL || log_sink_flush(log->sink, LOG_END_MS))
+    if (!log->sink || log_sink_flush(log->sink, LOG_END_MS))
         return;
     uint64_t dropped = log_sink_claim(log->sink);
     if (dropped == 0)
