@@ -59,7 +59,8 @@ OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(B)/obj/gen/ope
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
 SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) \
-                $(addprefix src/engine/,conn/conn_slots.c run/pauses.c reload/probation.c))
+                $(addprefix src/engine/,conn/conn_slots.c ground/piece.c ground/outbound.c \
+                    ground/outbound_flush.c run/pauses.c reload/probation.c))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

@@ -10,9 +10,11 @@ local posix_dirent = require "posix.dirent"
 
 local M = {}
 
--- What ffi.cdef understands of a header: no preprocessor, no _Atomic (the specs have one thread).
+-- What ffi.cdef understands of a header: no preprocessor, no functions with bodies, no _Atomic (the
+-- specs have one thread).
 local function declarations(text)
     text = ("\n" .. text):gsub("\n#[^\n]*", "\n"):gsub("_Atomic%s+", "")
+        :gsub("\nstatic inline [^;{]*%b{}", "\n")
     return (text:gsub("_Atomic%s*(%b())", function(inner)
         return inner:sub(2, -2)
     end))
@@ -69,6 +71,14 @@ end
 M.build = os.getenv "MOONWIRE_BUILD" or "build"
 local library = os.getenv "MOONWIRE_CORE" or M.build .. "/libmoonwire-core.so"
 M.C = ffi.load(library:sub(1, 1) == "/" and library or "./" .. library)
+
+-- Declares the headers of these paths too, which must not include one that is declared already, but
+-- for those of src/base and src/protocol.
+function M.declare(...)
+    for _, path in ipairs { ... } do
+        ffi.cdef(declarations(read(path)))
+    end
+end
 
 -- A copy of a string in a block of its own and of exactly its size (uint8_t *, or what as says), so
 -- that AddressSanitizer sees a read past its end. Freed with the last reference to it.

@@ -153,10 +153,15 @@ static void put(const struct log *log, const struct buffer *line)
         log_sink_put(log->sink, line->data, line->len);
 }
 
+bool log_wants(const struct log *log, enum log_level level)
+{
+    return level >= log->level && level < LOG_OFF;
+}
+
 void log_text(const struct log *log, enum log_level level, const char *text, size_t len,
               const char *fields, size_t fields_len)
 {
-    if (level < log->level || level >= LOG_OFF)
+    if (!log_wants(log, level))
         return;
     int saved_errno = errno; /* callers log on their way to reporting it */
     struct buffer line = {0};
@@ -168,7 +173,7 @@ void log_text(const struct log *log, enum log_level level, const char *text, siz
 
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
-    if (level < log->level || level >= LOG_OFF)
+    if (!log_wants(log, level))
         return;
     int saved_errno = errno;
     va_list args;

@@ -13,6 +13,7 @@
 #include "engine/client/client_opening.h"
 #include "engine/control/control_ask.h"
 #include "engine/control/control_place.h"
+#include "engine/ground/outbound_flush.h"
 #include "engine/ground/site.h"
 #include "engine/http/http_conn.h"
 #include "engine/reload/file.h"

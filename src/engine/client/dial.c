@@ -1,3 +1,4 @@
+/* Attempts to connect to the addresses of a host, one after another and side by side. */
 #include "engine/client/dial.h"
 
 #include <errno.h>
@@ -35,10 +36,10 @@ static int connect_to(const struct address *a)
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
     if (a->family == AF_INET) {
         memcpy(&v4.sin_addr, a->bytes, 4);
-        return tcp_connect((const struct sockaddr *)&v4, sizeof v4);
+        return tcp_connect((const struct sockaddr *)&v4, sizeof(v4));
     }
     memcpy(&v6.sin6_addr, a->bytes, 16);
-    return tcp_connect((const struct sockaddr *)&v6, sizeof v6);
+    return tcp_connect((const struct sockaddr *)&v6, sizeof(v6));
 }
 
 static void end_attempt(struct dial *d, struct dial_attempt *a)

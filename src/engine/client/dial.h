@@ -20,9 +20,9 @@ struct dial_attempt {
 
 struct dial {
     struct ev_loop *loop;
-    /* Called once, from the loop or from dial_start, when it is over: the connected socket, which is
-     * the callee's, and its peer; or -1 with errno of the last attempt that failed. The dial may be
-     * freed in it. */
+    /* Called once, from the loop or from dial_start, when it is over: with the connected socket,
+     * which the callee owns, and its peer; or with -1, and errno of the last attempt that failed.
+     * It may free the dial. */
     void (*done)(struct dial *d, int fd, const struct address *peer);
     void *data;                /* the owner's */
     struct connect_desk *desk; /* NULL: it waits for no place */
@@ -31,13 +31,14 @@ struct dial {
     ev_timer next;
     uint32_t count;
     uint32_t begun;
-    uint32_t open; /* attempts that are under way or wait */
+    uint32_t open; /* attempts that are under way or wait for their turn */
     int error;     /* errno of the last failure */
     struct address addresses[RESOLVER_ADDRESSES_MAX];
     struct dial_attempt attempts[RESOLVER_ADDRESSES_MAX];
 };
 
-/* done, data, desk and waiting_max are set before; at least one address. */
+/* Starts to connect to one of the addresses, of which there is at least one. The caller has set
+ * done, data, desk and waiting_max. */
 void dial_start(struct dial *d, struct ev_loop *loop, const struct resolver_answer *to);
 /* Closes what is under way; done is not called any more. For one that is over it gives up the place, which
  * lasts until the WebSocket is open or has failed. */

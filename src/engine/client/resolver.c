@@ -25,13 +25,13 @@ struct answer_letter {
     struct resolver_answer answer;
 };
 
-/* getaddrinfo cannot be interrupted: threads are detached, and the last one that leaves frees it. */
+/* getaddrinfo cannot be interrupted, so the threads are detached, and the last that ends frees this. */
 struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t wanted;
     struct question *head;
     struct question *tail;
-    uint32_t waiting; /* questions */
+    uint32_t waiting; /* questions that no thread has taken */
     uint32_t threads;
     uint32_t idle;
     bool closed;
@@ -120,7 +120,7 @@ static void destroy(struct resolver *r)
     free(r);
 }
 
-/* Locked: waits for a question; NULL at the end. */
+/* Waits for a question, with the lock held. NULL when the resolver is closed. */
 static struct question *next_question(struct resolver *r)
 {
     r->idle++;
@@ -197,7 +197,7 @@ static void *thread_body(void *arg)
     return NULL;
 }
 
-/* Locked. */
+/* The lock is held. */
 static bool begin_thread(struct resolver *r)
 {
     pthread_t thread;
@@ -239,7 +239,7 @@ void resolver_free(struct resolver *r)
         destroy(r);
 }
 
-/* Locked. Takes the question. */
+/* Queues the question, which it owns from now on. The lock is held. */
 static int enqueue(struct resolver *r, struct question *q)
 {
     bool more = r->waiting >= r->idle && r->threads < RESOLVER_THREADS_MAX;

@@ -2,10 +2,10 @@
  * its role. */
 #include "engine/conn/conn.h"
 
-#include <stdlib.h>
-
+#include "base/array.h"
 #include "base/error.h"
 #include "engine/ground/admission.h"
+#include "engine/ground/outbound_flush.h"
 
 enum {
     HEAP_OUTPUT_BYTES = 64 * 1024, /* larger answers get a block of their own */
@@ -413,15 +413,10 @@ void conn_resume_later(struct worker *w, struct conn *c)
 {
     if (c->resuming)
         return;
-    if (w->resume_count == w->resume_cap) {
-        uint32_t cap = w->resume_cap ? w->resume_cap * 2 : 64;
-        struct conn **resume = realloc(w->resume, cap * sizeof(*resume));
-        if (!resume) {
-            conn_kill(w, c);
-            return;
-        }
-        w->resume = resume;
-        w->resume_cap = cap;
+    if (w->resume_count == w->resume_cap &&
+        array_grow((void **)&w->resume, &w->resume_cap, sizeof(*w->resume), 64)) {
+        conn_kill(w, c);
+        return;
     }
     c->resuming = true;
     w->resume[w->resume_count++] = c;

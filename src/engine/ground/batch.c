@@ -1,8 +1,9 @@
+/* Batches of events, and the memory that events point to. */
 #include "engine/ground/batch.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/array.h"
 #include "base/error.h"
 
 void batch_deinit(struct batch *b)
@@ -10,34 +11,23 @@ void batch_deinit(struct batch *b)
     batch_clear(b);
     free(b->events);
     free(b->owned);
-    memset(b, 0, sizeof *b);
+    *b = (struct batch){0};
 }
 
 struct event *batch_add(struct batch *b)
 {
-    if (b->count == b->cap) {
-        uint32_t cap = b->cap ? b->cap * 2 : 256;
-        struct event *events = realloc(b->events, cap * sizeof *events);
-        if (!events)
-            return NULL;
-        b->events = events;
-        b->cap = cap;
-    }
+    if (b->count == b->cap && array_grow((void **)&b->events, &b->cap, sizeof(*b->events), 256) < 0)
+        return NULL;
     struct event *e = &b->events[b->count++];
-    memset(e, 0, sizeof *e);
+    *e = (struct event){0};
     return e;
 }
 
 int batch_own(struct batch *b, void *data)
 {
-    if (b->owned_count == b->owned_cap) {
-        uint32_t cap = b->owned_cap ? b->owned_cap * 2 : 64;
-        void **owned = realloc(b->owned, cap * sizeof *owned);
-        if (!owned)
-            return ERR_MEMORY;
-        b->owned = owned;
-        b->owned_cap = cap;
-    }
+    if (b->owned_count == b->owned_cap &&
+        array_grow((void **)&b->owned, &b->owned_cap, sizeof(*b->owned), 64) < 0)
+        return ERR_MEMORY;
     b->owned[b->owned_count++] = data;
     return 0;
 }

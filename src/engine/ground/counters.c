@@ -1,3 +1,4 @@
+/* The counters' names. */
 #include "engine/ground/counters.h"
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What was done and what was refused or dropped: one set per worker, written by its thread only,
- * read by any. */
+/* Counters of what was done, refused and dropped. Each worker has a set, which its thread alone
+ * writes and every thread may read; count_shared is for the exceptions. */
 #pragma once
 
 #include <stdatomic.h>
@@ -12,28 +12,28 @@ enum counter {
     COUNT_REQUESTS, /* HTTP requests answered, handshakes not counted */
     COUNT_MESSAGES_IN,
     COUNT_MESSAGES_OUT,     /* a published message counts once for each receiver */
-    COUNT_FORWARDED,        /* published messages posted to another worker, once for each */
-    COUNT_REFUSED_REQUESTS, /* heads and bodies refused (4xx, 5xx by the server itself) */
+    COUNT_FORWARDED,        /* a published message counts once for each worker it is posted to */
+    COUNT_REFUSED_REQUESTS, /* by the server itself, for their head or body (4xx, 5xx) */
     COUNT_REFUSED_HANDSHAKES,
-    COUNT_REFUSED_CONNECTIONS, /* over connections or connections_per_address */
+    COUNT_REFUSED_CONNECTIONS, /* beyond connections or connections_per_address */
     COUNT_PROTOCOL_ERRORS,     /* 1002 and 1007 */
     COUNT_TOO_BIG,             /* 1009 */
     COUNT_QUEUE_OVERFLOWS,     /* queued_bytes: 1008 */
     COUNT_RATE_OVERFLOWS,      /* messages_per_second: 1008 */
     COUNT_HANDSHAKE_TIMEOUTS,
-    COUNT_DEAD_PEERS, /* no answer to a ping */
+    COUNT_DEAD_PEERS, /* did not answer a ping */
     COUNT_CLOSE_TIMEOUTS,
-    COUNT_DROPPED_PONGS, /* a newer ping's pong took the place of an unsent one */
+    COUNT_DROPPED_PONGS, /* a newer pong took the place of an unsent one */
     COUNT_DROPPED_BYTES, /* queued output thrown away with its connection */
     COUNT_TLS_FAILURES,
-    COUNT_TLS_RESUMED, /* on both ends */
+    COUNT_TLS_RESUMED, /* as the server and as the client */
     COUNT_HOOK_FAILURES,
     COUNT_RELOADS,
-    COUNT_RELOAD_FAILURES, /* of rollbacks too */
+    COUNT_RELOAD_FAILURES, /* and those of rollbacks */
     COUNT_ROLLBACKS,
-    COUNT_CERTIFICATE_FAILURES, /* a new pair was not taken, the old one is kept */
-    COUNT_DROPPED_LOG_LINES,    /* nobody read them; base/log_sink.c counts */
-    COUNTERS
+    COUNT_CERTIFICATE_FAILURES, /* a new pair could not be used: the old one stays */
+    COUNT_DROPPED_LOG_LINES,    /* nobody read them in time; base/log_sink.c counts */
+    COUNTERS                    /* their number */
 };
 
 struct counters {
@@ -46,11 +46,11 @@ static inline void count(struct counters *c, enum counter which, uint64_t n)
     atomic_store_explicit(&c->value[which], now + n, memory_order_relaxed);
 }
 
-/* For counters that more than one thread writes. */
+/* Counts where more than one thread writes the counter. */
 static inline void count_shared(struct counters *c, enum counter which, uint64_t n)
 {
     atomic_fetch_add_explicit(&c->value[which], n, memory_order_relaxed);
 }
 
-/* "messages_in", or NULL past the last. */
+/* The name that users see, such as "messages_in"; NULL from COUNTERS on. */
 const char *counter_name(unsigned i);

@@ -1,3 +1,4 @@
+/* Masking keys from getrandom(). */
 #include "engine/ground/mask_keys.h"
 
 #include <errno.h>
@@ -24,13 +25,13 @@ int mask_keys_random(void *out, size_t len)
 int mask_keys_next(struct mask_keys *k, uint8_t key[4])
 {
     if (k->left == 0) {
-        if (mask_keys_random(k->bytes, sizeof k->bytes) < 0)
+        if (mask_keys_random(k->bytes, sizeof(k->bytes)) < 0)
             return ERR_IO;
-        k->left = sizeof k->bytes;
+        k->left = sizeof(k->bytes);
     }
-    uint8_t *at = k->bytes + sizeof k->bytes - k->left;
+    uint8_t *at = k->bytes + sizeof(k->bytes) - k->left;
     memcpy(key, at, 4);
-    memset(at, 0, 4); /* what was used shall not be found in memory */
+    memset(at, 0, 4); /* a key that was used must not be found in memory */
     k->left -= 4;
     return 0;
 }

@@ -86,8 +86,9 @@ static void begin_body(struct worker *w, struct conn *c, const struct http_curso
     conn_deadline(w, c, limits->request_seconds);
     /* RFC 9110 §10.1.1: not needed when the client did not wait. */
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (s->head.expect_continue && cur->len == 0)
-        (void)http_answer_queue(w, c, go_on, sizeof(go_on) - 1);
+    if (s->head.expect_continue && cur->len == 0 &&
+        http_answer_queue(w, c, go_on, sizeof(go_on) - 1) < 0)
+        return; /* the connection is dead: the caller looks */
 }
 
 static void head_whole(struct worker *w, struct conn *c, struct http_cursor *cur)

@@ -1,3 +1,4 @@
+/* The pool of HTTP sessions, and the input that a session holds back. */
 #include "engine/http/http_session.h"
 
 #include <stdlib.h>
@@ -6,8 +7,8 @@
 #include "engine/worker/worker.h"
 
 enum {
-    POOL_MAX = 64,         /* sessions that a worker keeps for later */
-    KEEP_BYTES = 32 * 1024 /* larger buffers are not kept with them */
+    POOL_MAX = 64,         /* most sessions in a worker's pool */
+    KEEP_BYTES = 32 * 1024 /* larger buffers are freed when a session goes there */
 };
 
 void http_session_trim(struct buffer *b)

@@ -1,3 +1,4 @@
+/* Checks the handshake, answers with 101, and hands the connection over to WebSocket. */
 #include "engine/http/http_upgrade.h"
 
 #include <string.h>
@@ -10,8 +11,8 @@
 const char http_upgrade_wanted[] =
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
 
-/* What came behind the handshake. The reader works in place and the events of the batch point into
- * it, so the batch gets a copy of its own. */
+/* Reads the bytes that came behind the handshake. The reader works in place, and the batch's events
+ * point into its input: so the batch owns these bytes from now on. */
 static void input_to_websocket(struct worker *w, struct conn *c, struct buffer *rest)
 {
     if (rest->len == 0) {

@@ -104,6 +104,7 @@ struct letter *life_stop_letter(void)
 /* The script is gone: nobody is told any more. */
 static void close_all(struct worker *w)
 {
+    topics_hand_out(w); /* a log may name connections */
     for (uint32_t i = 0; i < w->slot_cap; i++)
         if (conn_at(w, i))
             conn_kill(w, conn_at(w, i));

@@ -1,3 +1,4 @@
+/* Waiting for a descriptor that the script reads. */
 #include "engine/worker/input.h"
 
 #include "base/error.h"
@@ -10,7 +11,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     struct worker *w = worker_of(loop);
     struct event *e = batch_add(&w->batch);
     if (!e)
-        return; /* the descriptor is still readable: next turn */
+        return; /* out of memory: it is still readable, so the next turn comes here again */
     ev_io_stop(loop, io);
     e->kind = EVENT_INPUT;
     e->conn = io->fd;

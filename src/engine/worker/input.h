@@ -3,7 +3,10 @@
 
 struct worker;
 
-/* EVENT_INPUT comes once when fd can be read without blocking, or is at its end; to be asked for
- * again then. Keeps a script without listeners alive. 0; ERR_LIMIT: another one is waited for. */
+/* Queues one EVENT_INPUT when fd can be read without blocking or is at its end; call it again for
+ * the next one. Until then it counts as pending, so that a script without listeners goes on. fd
+ * stays the caller's, and must be open until the event or input_stop. 0, or ERR_LIMIT: the worker
+ * waits for a descriptor already. */
 int input_wait(struct worker *w, int fd) __attribute__((warn_unused_result));
+/* Stops waiting, if it does. */
 void input_stop(struct worker *w);

@@ -1,8 +1,11 @@
+/* Timers of the script: slots that are used again, ids that are not, and what happens when one
+ * fires. */
 #include "engine/worker/timers.h"
 
 #include <ev.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "engine/ground/batch.h"
 #include "engine/worker/worker.h"
@@ -10,9 +13,9 @@
 /* An id is generation * ID_SLOTS + slot: 32 bits and 17, which a double holds exactly. */
 enum { ID_SLOTS = 1 << 17, SECONDS_MAX = 1000000000 };
 
-/* One that repeats more often would leave the loop no time for anything else. */
+/* A timer that repeats more often would leave the loop no time for anything else. */
 static const double every_min = 0.001;
-/* When the batch has no room for the event. */
+/* When a last event finds no memory, it is tried again after this time. */
 static const double again_seconds = 0.1;
 
 _Static_assert(TIMERS_MAX <= (int)ID_SLOTS, "a slot fits its part of the id");
@@ -58,7 +61,7 @@ static void fired(struct ev_loop *loop, ev_timer *ev, int revents)
     struct timer *t = ev->data;
     bool last = !ev_is_active(ev);
     struct event *e = batch_add(&w->batch);
-    if (e == NULL) {
+    if (!e) {
         if (last) {
             ev_timer_set(ev, again_seconds, 0);
             ev_timer_start(loop, ev);
@@ -72,21 +75,6 @@ static void fired(struct ev_loop *loop, ev_timer *ev, int revents)
         release(w, t);
 }
 
-static int grow(struct timers *all)
-{
-    if (all->cap == TIMERS_MAX)
-        return ERR_LIMIT;
-    uint32_t cap = all->cap ? all->cap * 2 : 16;
-    if (cap > TIMERS_MAX)
-        cap = TIMERS_MAX;
-    struct timer **slots = realloc(all->slots, cap * sizeof(*slots));
-    if (slots == NULL)
-        return ERR_MEMORY;
-    all->slots = slots;
-    all->cap = cap;
-    return 0;
-}
-
 static int take_slot(struct timers *all, struct timer **out)
 {
     if (all->free) {
@@ -94,11 +82,13 @@ static int take_slot(struct timers *all, struct timer **out)
         all->free = (*out)->next_free;
         return 0;
     }
-    int err = all->count == all->cap ? grow(all) : 0;
-    if (err)
-        return err;
+    if (all->count == TIMERS_MAX)
+        return ERR_LIMIT;
+    if (all->count == all->cap &&
+        array_grow((void **)&all->slots, &all->cap, sizeof(*all->slots), 16) < 0)
+        return ERR_MEMORY;
     struct timer *t = calloc(1, sizeof(*t));
-    if (t == NULL)
+    if (!t)
         return ERR_MEMORY;
     t->slot = all->count;
     all->slots[all->count++] = t;
@@ -108,7 +98,7 @@ static int take_slot(struct timers *all, struct timer **out)
 
 static bool is_duration(double seconds)
 {
-    return seconds >= 0 && seconds <= SECONDS_MAX; /* and thus a number */
+    return seconds >= 0 && seconds <= SECONDS_MAX; /* false for NaN */
 }
 
 double timers_start(struct worker *w, double after_seconds, double every_seconds)
@@ -121,11 +111,11 @@ double timers_start(struct worker *w, double after_seconds, double every_seconds
     int err = take_slot(w->timers, &t);
     if (err)
         return err;
-    /* Generations of one slot run out after four thousand million timers; 0 is skipped. */
+    /* 0 is no generation. A slot's ids repeat after four thousand million timers. */
     t->generation = t->generation == UINT32_MAX ? 1 : t->generation + 1;
     t->running = true;
     w->timers->running++;
-    /* While the app is loaded the loop does not run, and its clock stands. */
+    /* The loop does not run while the app is loaded, so its clock stands still. */
     if (ev_depth(w->loop) == 0)
         ev_now_update(w->loop);
     ev_timer_init(&t->ev, fired, after_seconds, every_seconds);
@@ -137,7 +127,7 @@ double timers_start(struct worker *w, double after_seconds, double every_seconds
 int timers_stop(struct worker *w, double id)
 {
     struct timer *t = find(w->timers, id);
-    if (t == NULL)
+    if (!t)
         return ERR_NOT_FOUND;
     release(w, t);
     return 0;

@@ -1,4 +1,4 @@
-/* Timers of the script: libev's heap, named by ids. */
+/* Timers of the script: libev keeps their order, and the script names them by ids. */
 #pragma once
 
 #include <stdint.h>
@@ -6,13 +6,13 @@
 struct worker;
 struct timer;
 
-enum { TIMERS_MAX = 100000 }; /* that run at once in one worker */
+enum { TIMERS_MAX = 100000 }; /* most that run at once in one worker */
 
 struct timers {
     struct timer **slots;
-    uint32_t count; /* slots in use or free again */
+    uint32_t count; /* slots that were ever used */
     uint32_t cap;
-    uint32_t free; /* first free slot + 1 */
+    uint32_t free; /* the first free slot + 1; 0 when there is none */
     uint32_t running;
 };
 

@@ -41,15 +41,14 @@ void worker_sweep(struct worker *w)
 /* May one more line be written in this second? */
 static bool may_log(struct worker *w, enum log_level level)
 {
+    if (!log_wants(w->log, level))
+        return false;
+    struct log_left_out before;
     uint32_t second = (uint32_t)(ev_now(w->loop) - w->started);
-    if (second != w->log_second) {
-        if (w->log_lines > WORKER_PEER_LINES)
-            log_write(w->log, level, "%u more lines about peers were left out",
-                      w->log_lines - WORKER_PEER_LINES);
-        w->log_second = second;
-        w->log_lines = 0;
-    }
-    return ++w->log_lines <= WORKER_PEER_LINES;
+    bool may = log_budget_take(&w->log_budget, second, level, &before);
+    if (before.lines > 0)
+        log_write(w->log, before.level, "%u more lines about peers were left out", before.lines);
+    return may;
 }
 
 void worker_log_peer(struct worker *w, enum log_level level, const struct address *peer,

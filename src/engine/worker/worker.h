@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/intern.h"
 #include "base/log.h"
+#include "base/log_budget.h"
 #include "engine/ground/batch.h"
 #include "engine/ground/counters.h"
 #include "engine/ground/mailbox.h"
@@ -23,6 +24,7 @@
 #include "protocol/deflate.h"
 #include "transport/tcp.h"
 #include "transport/tls_client.h"
+#include "transport/transport.h"
 
 struct admission;
 struct audiences;
@@ -135,10 +137,9 @@ struct worker {
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;
     ev_tstamp started;
-    ev_tstamp drain_started; /* 0: not draining */
-    uint32_t drain_cursor;   /* slots below it were told to close */
-    uint32_t log_second;     /* lines about peers are bounded: in this second */
-    uint32_t log_lines;      /* so many were wanted */
+    ev_tstamp drain_started;      /* 0: not draining */
+    uint32_t drain_cursor;        /* slots below it were told to close */
+    struct log_budget log_budget; /* of lines about peers */
     pthread_t thread;
 };
 
@@ -154,9 +155,8 @@ uint32_t worker_tick(const struct worker *w);
 /* Looks at deadlines from now on, until no connection is left. */
 void worker_sweep(struct worker *w);
 
-/* A line in the log that a peer can cause, with its address. At most WORKER_PEER_LINES a second are written; the number
- * of those that are left out is told. */
-enum { WORKER_PEER_LINES = 20 };
+/* A line in the log that a peer can cause, with its address. At most LOG_BUDGET_LINES a second are
+ * written; the number of those that are left out is told later. */
 void worker_log_peer(struct worker *w, enum log_level level, const struct address *peer,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* The same bound, without the address. */

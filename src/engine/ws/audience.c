@@ -1,3 +1,4 @@
+/* Audiences by the names of their topics, and the bits of their workers. */
 #include "engine/ws/audience.h"
 
 #include <assert.h>
@@ -25,7 +26,7 @@ static struct audience *audience_new(const char *name, size_t len)
     struct audience *a = aligned_alloc(AUDIENCE_ALIGNMENT, size);
     if (!a)
         return NULL;
-    memset(a, 0, sizeof *a);
+    memset(a, 0, sizeof(*a));
     a->name_len = (uint32_t)len;
     if (len)
         memcpy(a->name, name, len);

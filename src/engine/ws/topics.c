@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "engine/ws/audience.h"
 #include "engine/ws/ws_output.h"
@@ -20,7 +21,7 @@ struct entry {
     uint32_t end;          /* its frame ends here in the log */
     uint32_t deflated_end; /* and the compressed form's here in the other */
     uint32_t payload_end;  /* payload, uncompressed, of the entries up to this one */
-    const struct conn *except;
+    struct conn *except;   /* who is not sent it, or NULL */
 };
 
 /* Frames of the messages of this turn, one after another. */
@@ -159,15 +160,9 @@ static int grow(struct conn *c, struct topic *t)
             return ERR_MEMORY;
         c->subscriptions = s;
     }
-    if (t->count == t->cap) {
-        uint32_t cap = t->cap ? t->cap * 2 : 4;
-        struct member *m = realloc(t->members, cap * sizeof *m);
-        if (!m)
-            return ERR_MEMORY;
-        t->members = m;
-        t->cap = cap;
-    }
-    return 0;
+    if (t->count < t->cap)
+        return 0;
+    return array_grow((void **)&t->members, &t->cap, sizeof(*t->members), 4);
 }
 
 int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t len)
@@ -309,22 +304,24 @@ static void append_frame(struct log_block *l, const struct frame *f, const uint8
     l->used += (uint32_t)(n + f->len);
 }
 
-static int add_entry(struct topic *t, const struct conn *except, size_t payload)
+static int reserve_entry(struct topic *t)
 {
-    if (t->entry_count == t->entry_cap) {
-        uint32_t cap = t->entry_cap ? t->entry_cap * 2 : 16;
-        struct entry *entries = realloc(t->entries, cap * sizeof *entries);
-        if (!entries)
-            return ERR_MEMORY;
-        t->entries = entries;
-        t->entry_cap = cap;
-    }
+    if (t->entry_count < t->entry_cap)
+        return 0;
+    return array_grow((void **)&t->entries, &t->entry_cap, sizeof(*t->entries), 16);
+}
+
+/* Makes what was appended to the log a message of it; reserve_entry made room. */
+static void add_entry(struct topic *t, struct conn *except, size_t payload)
+{
     uint32_t before = t->entry_count > 0 ? t->entries[t->entry_count - 1].payload_end : 0;
     t->entries[t->entry_count++] = (struct entry){.end = t->plain.used,
                                                   .deflated_end = t->deflated.used,
                                                   .payload_end = before + (uint32_t)payload,
                                                   .except = except};
-    return 0;
+    if (payload > t->longest)
+        t->longest = (uint32_t)payload;
+    t->excepts |= except != NULL;
 }
 
 /* The compressed form for all who agreed on compression: from an empty window, so that it suits
@@ -381,19 +378,13 @@ static int append(struct worker *w, struct topic *t, struct conn *except, const 
         return 0;
     size_t most = FRAME_HEADER_MAX + len;
     struct frame f = {.opcode = binary ? FRAME_BINARY : FRAME_TEXT, .fin = true, .len = len};
-    if (make_room(w->topics, &t->plain, most) < 0)
+    /* All that can fail comes first, since what is in the log goes out. */
+    if (reserve_entry(t) < 0 || make_room(w->topics, &t->plain, most) < 0)
         return ERR_MEMORY;
     if (t->deflating && append_deflated(w, t, f, data) < 0)
         return ERR_MEMORY;
     append_frame(&t->plain, &f, data);
-    if (add_entry(t, except, len) < 0)
-        return ERR_MEMORY;
-    if (len > t->longest)
-        t->longest = (uint32_t)len;
-    if (except) {
-        except->excepted = true;
-        t->excepts = true;
-    }
+    add_entry(t, except, len);
     set_dirty(w, t);
     return 0;
 }
@@ -435,7 +426,7 @@ static int queue_part(struct worker *w, struct conn *c, const struct part *p)
             return ERR_MEMORY;
         conn_dirty(w, c);
     }
-    outbound_counts(&c->out, p->payload, p->deflated);
+    outbound_note_payload(&c->out, p->payload, p->deflated);
     return 0;
 }
 
@@ -461,11 +452,10 @@ static struct part part_of(const struct topic *t, uint32_t first, uint32_t last,
 /* Queues the entries that are not excepted for c, in runs. Returns how many, or an error. */
 static int queue_entries(struct worker *w, const struct topic *t, struct conn *c, bool deflated)
 {
-    bool excepts = t->excepts && c->excepted;
     int sent = 0;
     uint32_t first = 0;
     while (first < t->entry_count) {
-        uint32_t last = excepts ? first : t->entry_count;
+        uint32_t last = c->excepted ? first : t->entry_count;
         while (last < t->entry_count && t->entries[last].except != c)
             last++;
         if (last > first) {
@@ -512,12 +502,23 @@ static void recycle(struct worker *w, struct log_block *l)
     l->block = NULL;
 }
 
+/* Marks those who are not sent all of t's messages, while these are handed out: the others are sent
+ * the whole log without a look at each entry. */
+static void mark_excepted(const struct topic *t, bool excepted)
+{
+    for (uint32_t i = 0; t->excepts && i < t->entry_count; i++)
+        if (t->entries[i].except)
+            t->entries[i].except->excepted = excepted;
+}
+
 static void hand_out(struct worker *w, struct topic *t)
 {
+    mark_excepted(t, true);
     /* Backwards, since one that fails leaves, and the last takes its place. */
     for (uint32_t i = t->count; i-- > 0;)
         if (i < t->count)
             deliver_to(w, t, t->members[i].conn);
+    mark_excepted(t, false);
     recycle(w, &t->plain);
     recycle(w, &t->deflated);
     t->entry_count = 0;
@@ -556,7 +557,9 @@ static struct audience *audience_of(struct worker *w, const struct topic *t, con
         all->stranger_bytes + name_len > TOPICS_STRANGER_BYTES)
         forget_strangers(w);
     a = audience_hold(w->audiences, name, name_len);
-    if (a && map_put(&all->strangers, name, name_len, a) < 0) {
+    if (!a)
+        return NULL;
+    if (map_put(&all->strangers, name, name_len, a) < 0) {
         audience_release(w->audiences, a);
         return NULL;
     }

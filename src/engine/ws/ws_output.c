@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/ground/outbound_flush.h"
 #include "protocol/close_code.h"
 #include "protocol/mask.h"
 
@@ -145,7 +146,7 @@ static int queue_frame(struct worker *w, struct conn *c, const struct frame *f, 
     if (!at)
         return ERR_CLOSED;
     (void)put_frame(at, f, data);
-    outbound_counts(&c->out, message_len, f->rsv1);
+    outbound_note_payload(&c->out, message_len, f->rsv1);
     return 0;
 }
 
@@ -181,7 +182,7 @@ static int send_short(struct worker *w, struct conn *c, const uint8_t *data, siz
     frame_encode_short(at, opcode, len);
     if (len > 0)
         memcpy(at + FRAME_SHORT_HEADER, data, len);
-    outbound_counts(&c->out, len, false);
+    outbound_note_payload(&c->out, len, false);
     return 0;
 }
 
