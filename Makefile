@@ -60,7 +60,8 @@ CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
 SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) \
                 $(addprefix src/engine/,conn/conn_slots.c ground/piece.c ground/outbound.c \
-                    ground/outbound_flush.c run/pauses.c reload/probation.c))
+                    ground/outbound_flush.c run/pauses.c reload/file.c reload/probation.c) \
+                src/script/api_text.c)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -77,7 +78,7 @@ run: ## Bring what is missing, build, and serve examples/chat
 $(B)/moonwire: $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -Wl,--export-dynamic-symbol='mw_*' -o $@.new $(OBJ) $(LIBS)
-	@tools/check-binary $(if $(VARIANT),,--hardened) $@.new $(CDEF)
+	@tools/check-binary $(if $(VARIANT),,--hardened) $@.new $(wildcard src/script/api*.h)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.

@@ -100,7 +100,7 @@ end
 -- A generation whose site is known, and the code of its file; or the generation and a problem.
 local function begin(path, arguments, site, code)
     local app = generation.new(path, api.new)
-    app.site = ffi.cast("struct mw_site *", site)
+    app.site = ffi.cast("struct site *", site)
     arguments[0] = path
     app.env.arg = arguments
     local chunk, problem = compile(app, path, code)
@@ -130,7 +130,7 @@ end
 --- Runs the top level of the app at path and hands what it declared to the site.
 -- @param path the file; "-" is standard input
 -- @param arguments list: what follows the file on the command line
--- @param site struct mw_site * as lightuserdata
+-- @param site struct site * as lightuserdata
 -- @param code optional: runs this text, not a file; path is what it is called then
 -- @return nothing, or one line that says what failed, with file and line
 function M.load(path, arguments, site, code)
@@ -198,7 +198,7 @@ end
 -- @return nothing, or one line that says what failed
 function M.restore(site)
     prepared = generation.earlier()
-    return prepared:declare_again(ffi.cast("struct mw_site *", site))
+    return prepared:declare_again(ffi.cast("struct site *", site))
 end
 
 --- What was prepared serves from now on.

@@ -342,7 +342,7 @@ function Generation:list_files()
     return out
 end
 
-local pauses = ffi.new "struct mw_pauses"
+local pauses = ffi.new "struct reload_pauses"
 
 -- How long the reload that brought what serves has held up events until now; nil: nothing did.
 function M.pauses()

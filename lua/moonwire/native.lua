@@ -6,7 +6,7 @@ local ffi = require "ffi"
 
 local M = {
     C = ffi.C,
-    worker = nil, -- struct mw_worker *
+    worker = nil, -- struct worker *
     load_ahead = nil, -- function, src/script/state.c: digest, function or nil, problem; or nothing
 
     -- enum error of src/base/error.h
@@ -20,7 +20,7 @@ local M = {
 }
 
 function M.attach(worker, load_ahead)
-    M.worker = ffi.cast("struct mw_worker *", worker)
+    M.worker = ffi.cast("struct worker *", worker)
     M.load_ahead = load_ahead
 end
 

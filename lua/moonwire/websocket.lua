@@ -158,9 +158,9 @@ end
 
 -- ---- the constructor ------------------------------------------------------------------------
 
--- struct mw_connect borrows its strings for the call: they are kept in read and url.
+-- struct connect_options borrows its strings for the call: they are kept in read and url.
 local function connect(url, protocols, read)
-    local c = ffi.new "struct mw_connect"
+    local c = ffi.new "struct connect_options"
     c.url, c.url_len = url, #url
     c.protocols, c.protocols_len = protocols, #protocols
     read.headers = read.headers or ""

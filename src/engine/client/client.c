@@ -124,7 +124,7 @@ static bool cut_protocols(struct client_opening *o)
 }
 
 /* Files are read before anybody is asked. */
-static bool prepare_tls(struct worker *w, struct conn *c, const struct mw_connect *options)
+static bool prepare_tls(struct worker *w, struct conn *c, const struct connect_options *options)
 {
     struct client_opening *o = c->client->opening;
     const struct tls_client_options wanted = {
@@ -143,7 +143,7 @@ static bool prepare_tls(struct worker *w, struct conn *c, const struct mw_connec
     return true;
 }
 
-static void begin(struct worker *w, struct conn *c, const struct mw_connect *options)
+static void begin(struct worker *w, struct conn *c, const struct connect_options *options)
 {
     struct client_opening *o = c->client->opening;
     /* While the app is loaded the loop does not run, and its clock stands. */
@@ -159,7 +159,7 @@ static void begin(struct worker *w, struct conn *c, const struct mw_connect *opt
         find_addresses(w, c);
 }
 
-double client_connect(struct worker *w, const struct mw_connect *options, const char **why)
+double client_connect(struct worker *w, const struct connect_options *options, const char **why)
 {
     struct ws_url url;
     int err = ws_url_parse(&url, options->url, options->url_len, why);

@@ -11,4 +11,4 @@ extern const struct conn_role client_connect_role;
 /* Begins to open a WebSocket. Returns its handle: EVENT_OPEN follows, or EVENT_ERROR and EVENT_CLOSE
  * 1006. ERR_INVALID: the URL cannot be used, with *why, a static text; ERR_LIMIT (slots), ERR_MEMORY.
  * options are read during the call only. */
-double client_connect(struct worker *w, const struct mw_connect *options, const char **why);
+double client_connect(struct worker *w, const struct connect_options *options, const char **why);

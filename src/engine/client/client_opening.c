@@ -66,7 +66,7 @@ static double seconds_of(double wanted)
     return wanted > 0 && wanted <= seconds_max ? wanted : default_seconds;
 }
 
-struct client *client_opening_new(const struct mw_connect *options, struct ws_url *url)
+struct client *client_opening_new(const struct connect_options *options, struct ws_url *url)
 {
     struct client *client = calloc(1, sizeof *client);
     struct client_opening *o = calloc(1, sizeof *o);

@@ -42,7 +42,7 @@ struct client_opening {
 
 /* Takes the URL, copies the rest. Gives the client and its opening, for c->client. NULL: out of memory;
  * the URL is freed. */
-struct client *client_opening_new(const struct mw_connect *options, struct ws_url *url)
+struct client *client_opening_new(const struct connect_options *options, struct ws_url *url)
     __attribute__((warn_unused_result));
 /* It is open: frees the opening and leaves the client. */
 void client_opening_done(struct client *client);

@@ -319,8 +319,7 @@ static bool names_type(const char *headers, size_t len)
     return false;
 }
 
-/* The session, if it waits for the script's answer to this request. */
-static struct http_session *waiting(struct conn *c, uint32_t serial)
+struct http_session *http_conn_waiting(const struct conn *c, uint32_t serial)
 {
     struct http_session *s = http_session_live(c) ? c->http : NULL;
     return s && s->state == HTTP_ANSWERING && s->serial == serial ? s : NULL;
@@ -329,7 +328,7 @@ static struct http_session *waiting(struct conn *c, uint32_t serial)
 int http_conn_respond(struct worker *w, struct conn *c, uint32_t serial, uint32_t status,
                       const char *headers, size_t headers_len, const char *body, size_t body_len)
 {
-    struct http_session *s = waiting(c, serial);
+    struct http_session *s = http_conn_waiting(c, serial);
     if (!s)
         return ERR_CLOSED;
     if (status < 200 || status > 599)
@@ -361,7 +360,7 @@ int http_conn_respond(struct worker *w, struct conn *c, uint32_t serial, uint32_
 int http_conn_accept(struct worker *w, struct conn *c, uint32_t serial, const char *protocol,
                      size_t protocol_len, const char *headers, size_t headers_len)
 {
-    if (!waiting(c, serial))
+    if (!http_conn_waiting(c, serial))
         return ERR_CLOSED;
     return http_upgrade_accept(w, c, protocol, protocol_len, headers, headers_len);
 }

@@ -11,6 +11,8 @@
 /* The role of CONN_HTTP. */
 extern const struct conn_role http_conn_role;
 
+/* Returns the session if it waits for the script's answer to this request, else NULL. */
+struct http_session *http_conn_waiting(const struct conn *c, uint32_t serial);
 /* The script's answer. 0, ERR_CLOSED (stale), ERR_INVALID (bad status), ERR_MEMORY. */
 int http_conn_respond(struct worker *w, struct conn *c, uint32_t serial, uint32_t status,
                       const char *headers, size_t headers_len, const char *body, size_t body_len);

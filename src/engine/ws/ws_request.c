@@ -139,3 +139,21 @@ void ws_request_free(struct intern *table, const struct ws_request *k)
     intern_give(table, k);
     intern_give(table, common);
 }
+
+void ws_request_texts(const struct ws_request *k, struct ws_request_texts *out)
+{
+    const struct ws_request_common *common = k->common;
+    const char *extensions = common->text + common->protocol_len;
+    const char *path = k->text + k->origin_len;
+    const char *query = path + k->path_len;
+    size_t mark = k->query_len > 0; /* the "?" */
+    *out = (struct ws_request_texts){
+        .protocol = {common->text, common->protocol_len},
+        .extensions = {extensions, common->extensions_len},
+        .url = {k->text, (size_t)k->origin_len + k->path_len + k->query_len},
+        .path = {path, k->path_len},
+        .query = {query + mark, k->query_len - mark},
+        .headers = {{extensions + common->extensions_len, common->headers_len},
+                    {query + k->query_len, k->headers_len}},
+    };
+}

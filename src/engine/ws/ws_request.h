@@ -52,3 +52,20 @@ const struct ws_request *ws_request_new(struct intern *table, struct buffer *scr
                                         const struct ws_request_source *from)
     __attribute__((warn_unused_result));
 void ws_request_free(struct intern *table, const struct ws_request *k); /* NULL is allowed */
+
+struct ws_request_text {
+    const char *data;
+    size_t len;
+};
+
+struct ws_request_texts {
+    struct ws_request_text protocol;
+    struct ws_request_text extensions;
+    struct ws_request_text url;        /* with path and query */
+    struct ws_request_text path;       /* still encoded */
+    struct ws_request_text query;      /* still encoded, without its "?" */
+    struct ws_request_text headers[2]; /* lines "name: value\n": of common, and this peer's own */
+};
+
+/* Finds the texts in k; they are valid as long as k is. */
+void ws_request_texts(const struct ws_request *k, struct ws_request_texts *out);
