@@ -28,9 +28,9 @@ static const char moonwire_version[] = "0.1.0";
 /* Exit statuses beside EXIT_FAILURE, which says that the process could not start. */
 enum { EXIT_USAGE = 2, EXIT_STUCK = 3 };
 
-/* Messages of a megabyte come and go, and mapped memory costs a page fault for every 4 KiB. So blocks
- * up to MALLOC_MAP_BYTES come from the heap, of which up to MALLOC_TRIM_BYTES stay with the process
- * when they are free. */
+/* Messages of a megabyte come and go, and mapped memory costs a page fault for every 4 KiB. So
+ * blocks up to MALLOC_MAP_BYTES come from the heap, of which up to MALLOC_TRIM_BYTES stay with the
+ * process when they are free. */
 enum { MALLOC_MAP_BYTES = 32 * 1024 * 1024, MALLOC_TRIM_BYTES = 16 * 1024 * 1024 };
 
 struct process {
@@ -67,7 +67,8 @@ static int print_versions(void)
     return EXIT_SUCCESS;
 }
 
-/* Counts descriptors before it makes loops, for libev ends a process that has none left for them. */
+/* Counts descriptors before it makes loops, for libev ends a process that has none left for
+ * them. */
 static int init(struct process *p)
 {
     const struct options *o = &p->options;

@@ -247,7 +247,7 @@ int mw_param(struct worker *w, double conn, uint32_t i, const char **out, size_t
     struct ws_request_texts kept;
     struct router_match match;
     ws_request_texts(c->request, &kept);
-    /* The router might find another route by now: one of a newer site that matches this path too. */
+    /* Not by the router: in a newer site another route may match this path too. */
     const char *pattern = w->site->routes[c->route].pattern;
     router_params(pattern, strlen(pattern), kept.path.data, kept.path.len, &match);
     if (i >= match.param_count)

@@ -1,5 +1,6 @@
-/* The functions by which Lua declares a site: what the top level of an app has asked for. Lua collects
- * that as a plan and declares it here when the top level has ended. script/api.h includes this.
+/* The functions by which Lua declares a site: what the top level of an app has asked for. Lua
+ * collects that as a plan and declares it here when the top level has ended. script/api.h includes
+ * this.
  *
  * Texts are borrowed for the call. On success functions return 0, or an index from 0 where that is
  * said; on failure a negative enum error, with a text for people in mw_site_error. Routes and
@@ -21,8 +22,8 @@ int mw_site_route(struct site *s, const char *pattern, size_t len, uint32_t meth
 /* Adds a folder that is served under the prefix (GET and HEAD) and returns its route's index. */
 int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
                    size_t folder_len);
-/* Sets a limit by its name in struct limits, for a route; route -1: for the app, and so for all routes
- * that do not set it. */
+/* Sets a limit by its name in struct limits, for a route; route -1: for the app, and so for all
+ * routes that do not set it. */
 int mw_site_limit(struct site *s, int route, const char *name, double value);
 
 /* The next five are for WebSocket routes. */
@@ -30,21 +31,21 @@ int mw_site_limit(struct site *s, int route, const char *name, double value);
 int mw_site_protocol(struct site *s, int route, const char *name, size_t len);
 /* Adds an origin from which the route may be opened. */
 int mw_site_origin(struct site *s, int route, const char *origin, size_t len);
-/* Sets an option of permessage-deflate by its name in struct deflate_options; booleans are 0 or 1. */
+/* Sets an option of permessage-deflate by its name in struct deflate_options. */
 int mw_site_compress(struct site *s, int route, const char *name, double value);
 /* Says whether the route has on_upgrade. May be called for a site that serves already. */
 int mw_site_upgrade(struct site *s, int route, bool has_hook);
 /* Says whether open connections of the route get EVENT_RELOAD when another site takes over. */
 int mw_site_eager(struct site *s, int route, bool eager);
 
-/* Adds a listener and returns its index. host: NULL for loopback, "*" for every address, "unix:/path"
- * for a local socket, else a name or an address. */
+/* Adds a listener and returns its index. host: NULL for loopback, "*" for every address,
+ * "unix:/path" for a local socket, else a name or an address. */
 int mw_site_listen(struct site *s, const char *host, int port);
-/* Adds a certificate to a listener, which makes it TLS. Of several, SNI chooses. key_path: NULL: the
- * key is in the certificate's file. */
+/* Adds a certificate to a listener, which makes it TLS. Of several, SNI chooses. key_path: NULL:
+ * the key is in the certificate's file. */
 int mw_site_certificate(struct site *s, int listener, const char *cert_path, const char *key_path);
-/* Makes the listener TLS with the development certificate for localhost, which is made when there is
- * none. */
+/* Makes the listener TLS with the development certificate for localhost, which is made when there
+ * is none. */
 int mw_site_dev_certificate(struct site *s, int listener);
 
 /* Adds a file that the app is made of. digest: of the text that was read (mw_digest); "": there was

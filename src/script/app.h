@@ -1,5 +1,5 @@
-/* The user's app in every worker: each has a script of its own, which loads the app, also again when
- * the app is reloaded. */
+/* The user's app in every worker: each has a script of its own, which loads the app, also again
+ * when the app is reloaded. */
 #pragma once
 
 #include <stddef.h>
@@ -21,9 +21,9 @@ struct app {
  * the most that the system leaves room for; a higher limits.connections is lowered to it.
  *
  * Returns 0, or a negative error with one line in why; app_stop is due in both cases. The workers
- * own their sites. The app may have ended the process meanwhile (server_exiting): the workers behind
- * that one have loaded nothing then. */
+ * own their sites. The app may have ended the process meanwhile (server_exiting): the workers
+ * behind that one have loaded nothing then. */
 int app_load(struct app *apps, struct server *s, const struct script_source *source,
              uint32_t connections, char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
-/* Frees the scripts of n workers. Their threads must have ended, but the workers must still exist. */
+/* Frees the scripts of n workers, which must still exist while their threads have ended. */
 void app_stop(struct app *apps, uint32_t n);

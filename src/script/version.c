@@ -6,7 +6,8 @@
 #include <lualib.h>
 #include <stdio.h>
 
-/* Only Lua code can ask for the version that runs: luajit.h has the one that we were compiled with. */
+/* Only Lua code can ask for the version that runs: luajit.h has the one that we were compiled
+ * with. */
 const char *script_version(char out[SCRIPT_VERSION_BYTES])
 {
     snprintf(out, SCRIPT_VERSION_BYTES, "LuaJIT");
