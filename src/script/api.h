@@ -65,9 +65,9 @@ enum mw_message {
  * nothing is sent; ERR_LIMIT: over queued_bytes, and the connection is being closed with 1008;
  * ERR_MEMORY. */
 int mw_send(struct worker *w, double conn, const char *data, size_t len, int kind);
-/* Begins the closing handshake; of a connection that is not open yet, makes it fail. code 1005
- * sends an empty Close frame. ERR_UTF8: the reason is not UTF-8, and nothing was done; ERR_CLOSED:
- * it is closing already. */
+/* Begins the closing handshake; a connection that is not open yet fails instead. code 1005 sends an
+ * empty Close frame. ERR_UTF8: the reason is not UTF-8, and nothing was done; ERR_CLOSED: it is
+ * closing already. */
 int mw_close(struct worker *w, double conn, int code, const char *reason, size_t reason_len);
 /* Closes at once, without a handshake; EVENT_CLOSE with 1006 follows. */
 int mw_terminate(struct worker *w, double conn);
