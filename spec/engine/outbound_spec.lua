@@ -1,5 +1,5 @@
--- src/engine/ground/outbound.c, outbound_flush.c and piece.c: a connection's output queue, on a socket
--- whose room for bytes is known.
+-- src/engine/ground/outbound.c, outbound_flush.c and piece.c: a connection's output queue, on a
+-- socket whose room for bytes is known.
 
 local ffi = require "ffi"
 local core = require "spec.support.cdef"
@@ -7,7 +7,8 @@ local frame = require "spec.support.frame"
 require "spec.support.transport"
 local C = core.C
 
-core.declare("src/engine/ground/piece.h", "src/engine/ground/outbound.h", "src/engine/ground/outbound_flush.h")
+core.declare("src/engine/ground/piece.h", "src/engine/ground/outbound.h",
+    "src/engine/ground/outbound_flush.h")
 ffi.cdef "int socketpair(int family, int type, int protocol, int fds[2]);"
 
 local AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_SNDBUF = 1, 1, 1, 7

@@ -1,7 +1,7 @@
-/* From the addresses of a host to one connected socket (RFC 8305, in its simple form): families in
- * alternation, the next attempt after a quarter of a second or as soon as one has failed, the first that
- * succeeds wins and the others are closed. Each waits for its place at its address (connect_queue.h); what
- * waits is not waited for: another address is tried meanwhile, as beside one that is silent. */
+/* Connects to one of the addresses of a host (RFC 8305, in its simple form). Families alternate.
+ * The next attempt begins a quarter of a second after the last one, or as soon as one has failed;
+ * the first that succeeds wins, and the others are closed. Each attempt waits for its place at its
+ * address (connect_queue.h), and other addresses are tried meanwhile. */
 #pragma once
 
 #include <ev.h>
@@ -40,8 +40,9 @@ struct dial {
 /* Starts to connect to one of the addresses, of which there is at least one. The caller has set
  * done, data, desk and waiting_max. */
 void dial_start(struct dial *d, struct ev_loop *loop, const struct resolver_answer *to);
-/* Closes what is under way; done is not called any more. For one that is over it gives up the place, which
- * lasts until the WebSocket is open or has failed. */
+/* Closes the attempts that are under way; done is not called any more. When the dial is over
+ * already, it gives up the place at the address, which is held until the WebSocket is open or has
+ * failed. */
 void dial_stop(struct dial *d);
 /* Does it do nothing but wait for its place? */
 bool dial_waits(const struct dial *d);

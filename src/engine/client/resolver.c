@@ -25,7 +25,8 @@ struct answer_letter {
     struct resolver_answer answer;
 };
 
-/* getaddrinfo cannot be interrupted, so the threads are detached, and the last that ends frees this. */
+/* getaddrinfo cannot be interrupted, so the threads are detached, and the last that ends frees
+ * this. */
 struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t wanted;

@@ -44,11 +44,11 @@ static inline uint8_t *outbound_extend(struct outbound *o, struct arena *a, size
 }
 
 /* Room for len bytes in a new piece in the arena, at the end of the queue, to be filled at once.
- * NULL when the arena is full: flush and settle every connection, empty the arena, and ask again.
- * */
+ * NULL when the arena is full: the caller then flushes and settles every connection, empties the
+ * arena, and asks again. */
 uint8_t *outbound_reserve(struct outbound *o, struct arena *a, size_t len, bool frames);
-/* Room for len bytes in a new piece on the heap; skip as in struct piece. NULL when out of memory.
- * */
+/* Room for len bytes in a new piece on the heap, whose first `skip` bytes end a frame that was
+ * begun elsewhere. NULL when out of memory. */
 uint8_t *outbound_heap(struct outbound *o, size_t len, size_t skip, bool frames);
 /* Queues len bytes of a shared block, which are whole frames, and takes a reference to it. 0 or
  * ERR_MEMORY. */

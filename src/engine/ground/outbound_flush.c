@@ -9,8 +9,8 @@
 
 enum { FLUSH_PIECES = 64 }; /* gathered in one system call */
 
-/* The queue's first pieces as iov, up to a file. Returns their number, and their bytes in *total.
- * */
+/* Puts the queue's first pieces, up to a file, into iov. Returns their number, and the number of
+ * their bytes in *total. */
 static int gather(const struct outbound *o, struct iovec *iov, size_t *total)
 {
     int n = 0;

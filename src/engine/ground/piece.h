@@ -1,6 +1,5 @@
-/* One piece of a connection's output: a run of bytes in memory or in a file, or WebSocket frames.
- * This file knows where frames begin in it, and how many bytes of the script's messages they carry.
- * */
+/* A piece of a connection's output: bytes of HTTP, a part of a file, or WebSocket frames. This file
+ * knows where frames begin in a piece, and how many bytes of the script's messages they carry. */
 #pragma once
 
 #include <stdbool.h>

@@ -14,8 +14,9 @@ struct topic;
 
 enum {
     TOPICS_SPARE = 64,
-    /* Audiences that a worker keeps of topics to which it only publishes: so many, and so many bytes
-     * of their names (or one). Beyond that it forgets them all and asks again. */
+    /* How many audiences a worker remembers of topics to which it only publishes, and how many
+     * bytes of their names, unless it is one audience. Beyond that it forgets them all and asks
+     * again. */
     TOPICS_STRANGERS = 256,
     TOPICS_STRANGER_BYTES = 64 * 1024
 };
@@ -50,12 +51,12 @@ uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary)
     __attribute__((warn_unused_result));
-/* A message to the subscribers of the worker that reads the letter. Takes a reference to it. NULL: out of
- * memory. From any thread. */
+/* A letter that publishes a message to the subscribers of the worker that reads it. It takes a
+ * reference to the message. NULL when out of memory. Any thread may call it. */
 struct letter *topics_letter(const char *name, size_t name_len, struct shared *message, bool binary)
     __attribute__((warn_unused_result));
-/* Another site serves, with other options for compression: the topics follow their routes. */
+/* Takes over the options for compression of a site that serves from now on. */
 void topics_follow(struct worker *w);
-/* Queues the logs to their subscribers. Called before the loop sleeps, and before anything that must
- * come after what was published (a direct send to a subscriber, a subscription). */
+/* Queues the logs to their subscribers. It is called before the loop sleeps, and before anything
+ * that must come after what was published: a direct send to a subscriber, a subscription. */
 void topics_hand_out(struct worker *w);
