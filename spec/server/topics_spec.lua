@@ -340,8 +340,48 @@ describe("A topic with compressed subscribers", function()
     end)
 end)
 
--- A sanitizer's realloc() stands before the one that the next spec needs.
+-- A sanitizer's allocator stands before the one that the next specs need.
 local sanitized = (os.getenv "MOONWIRE_BUILD" or ""):find "san$"
+
+-- Stands in front of the C library's calls; the next of a name fails when the app says fail(name).
+local without_memory = [[
+    #include <stddef.h>
+    #include <string.h>
+
+    void *__libc_malloc(size_t size);
+    void *__libc_calloc(size_t n, size_t size);
+    void *__libc_realloc(void *p, size_t size);
+
+    static __thread const char *failing = "";
+
+    void fail(const char *call)
+    {
+        failing = call;
+    }
+
+    static int fails(const char *call)
+    {
+        int yes = strcmp(failing, call) == 0;
+        if (yes)
+            failing = "";
+        return yes;
+    }
+
+    void *malloc(size_t size)
+    {
+        return fails("malloc") ? NULL : __libc_malloc(size);
+    }
+
+    void *calloc(size_t n, size_t size)
+    {
+        return fails("calloc") ? NULL : __libc_calloc(n, size);
+    }
+
+    void *realloc(void *p, size_t size)
+    {
+        return fails("realloc") ? NULL : __libc_realloc(p, size);
+    }
+]]
 
 describe("A message that is not published for want of memory", function()
     local folder, server
@@ -353,42 +393,34 @@ describe("A message that is not published for want of memory", function()
         end
     end)
 
+    local function start(app_text, options)
+        folder = process.folder()
+        options.env = preload.env(preload.build(folder, "memory", without_memory))
+        server = servers.start(app_text, options)
+    end
+
+    local function texts_until_done(p)
+        local got = {}
+        repeat
+            got[#got + 1] = p:read_text()
+        until got[#got] == "done"
+        return table.concat(got, ", ")
+    end
+
     it("does not go out with the next one", function()
         if sanitized then
             return
         end
-        folder = process.folder()
-        local library = preload.build(folder, "memory", [[
-            #include <dlfcn.h>
-            #include <stddef.h>
-
-            static __thread int failing;
-
-            void fail_next_realloc(void)
-            {
-                failing = 1;
-            }
-
-            void *realloc(void *p, size_t size)
-            {
-                static void *(*real)(void *, size_t);
-                if (!real)
-                    *(void **)&real = dlsym(RTLD_NEXT, "realloc");
-                int fail = failing;
-                failing = 0;
-                return fail ? NULL : real(p, size);
-            }
-        ]])
-        server = servers.start([[
+        start([[
             local ffi = require "ffi"
             local mw = require "moonwire"
-            ffi.cdef "void fail_next_realloc(void);"
+            ffi.cdef "void fail(const char *call);"
             mw.ws("/", {
                 on_open = function(ws) ws:subscribe "t" end,
                 on_message = function(ws)
                     for i = 1, 40 do -- where the list of messages grows
                         local text, fails = tostring(i), i == 1 or i == 18 or i == 35
-                        if fails then ffi.C.fail_next_realloc() end
+                        if fails then ffi.C.fail "realloc" end
                         local ok, why = mw.publish("t", text)
                         if fails then ws:send(i .. ": " .. tostring(why)) end
                         assert(ok or fails)
@@ -396,20 +428,55 @@ describe("A message that is not published for want of memory", function()
                     ws:send "done"
                 end,
             })
-        ]], { env = preload.env(library) })
+        ]], {})
         local p = server:websocket "/"
         p:text "publish"
-        local got = {}
-        repeat
-            got[#got + 1] = p:read_text()
-        until got[#got] == "done"
         local wanted = {}
         for i = 1, 40 do
             local fails = i == 1 or i == 18 or i == 35
             wanted[i] = fails and i .. ": out of memory" or tostring(i)
         end
-        wanted[41] = "done"
-        assert.equal(table.concat(wanted, ", "), table.concat(got, ", "))
+        assert.equal(table.concat(wanted, ", ") .. ", done", texts_until_done(p))
+    end)
+
+    it("reaches no worker", function()
+        if sanitized then
+            return
+        end
+        start([[
+            local ffi = require "ffi"
+            local mw = require "moonwire"
+            ffi.cdef "void fail(const char *call);"
+            mw.ws("/", {
+                on_open = function(ws)
+                    ws:subscribe "t"
+                    ws:send(tostring(mw.worker.index))
+                end,
+                on_message = function(_, call)
+                    ffi.C.fail(call)
+                    local ok, why = mw.publish("t", call)
+                    ffi.C.fail ""
+                    mw.publish("t", ok and "published" or why)
+                    mw.publish("t", "done")
+                end,
+            })
+        ]], { arguments = { "--workers", "2" } })
+        local peers, count = {}, 0
+        while count < 2 do -- one of each worker
+            local p = server:websocket "/"
+            local worker = p:read_text()
+            if not peers[worker] then
+                peers[worker], count = p, count + 1
+            end
+        end
+        local teller = select(2, next(peers))
+        for call, wanted in pairs { malloc = "out of memory, done", calloc = "out of memory, done",
+            [""] = ", published, done" } do
+            teller:text(call)
+            for _, p in pairs(peers) do
+                assert.equal(wanted, texts_until_done(p), call)
+            end
+        end
     end)
 end)
 

@@ -570,6 +570,7 @@ static struct audience *audience_of(struct worker *w, const struct topic *t, con
 /* A published message, on its way to another worker's subscribers. */
 struct published {
     struct letter letter;
+    struct mailbox *to;     /* until it is posted */
     struct shared *message; /* a reference */
     bool binary;
     uint32_t topic_len;
@@ -606,15 +607,23 @@ struct letter *topics_letter(const char *name, size_t name_len, struct shared *m
     return &p->letter;
 }
 
-static int post(struct worker *w, uint32_t to, const char *name, size_t name_len,
-                struct shared *message, bool binary)
+static void drop_letters(struct letter *l)
 {
-    struct letter *l = topics_letter(name, name_len, message, binary);
-    if (!l)
-        return ERR_MEMORY;
-    mailbox_post(w->mailboxes->list[to], l);
-    count(&w->counters, COUNT_FORWARDED, 1);
-    return 0;
+    while (l) {
+        struct letter *next = l->next;
+        l->drop(l);
+        l = next;
+    }
+}
+
+static void post_letters(struct worker *w, struct letter *l)
+{
+    while (l) {
+        struct letter *next = l->next;
+        mailbox_post(((struct published *)l)->to, l);
+        count(&w->counters, COUNT_FORWARDED, 1);
+        l = next;
+    }
 }
 
 /* The first worker but this one that has subscribers, from this index on. */
@@ -624,9 +633,13 @@ static uint32_t next_other(const struct worker *w, const struct audience *a, uin
     return i == w->index ? audience_next(a, i + 1) : i;
 }
 
-static int tell_others(struct worker *w, const struct topic *t, const char *name, size_t name_len,
-                       const uint8_t *data, size_t len, bool binary)
+/* Letters with a message for the other workers that have subscribers, which nobody has posted yet:
+ * a list in *out. 0, or ERR_MEMORY: *out is then NULL. */
+static int letters_to_others(struct worker *w, const struct topic *t, const char *name,
+                             size_t name_len, const uint8_t *data, size_t len, bool binary,
+                             struct letter **out)
 {
+    *out = NULL;
     if (w->mailboxes->count < 2)
         return 0;
     const struct audience *a = audience_of(w, t, name, name_len);
@@ -639,19 +652,34 @@ static int tell_others(struct worker *w, const struct topic *t, const char *name
     if (!message)
         return ERR_MEMORY;
     memcpy(message->data, data, len);
-    int status = 0;
-    for (; to < AUDIENCE_WORKERS_MAX && status == 0; to = next_other(w, a, to + 1))
-        status = post(w, to, name, name_len, message, binary);
+    struct letter *l = NULL;
+    for (; to < AUDIENCE_WORKERS_MAX; to = next_other(w, a, to + 1)) {
+        l = topics_letter(name, name_len, message, binary);
+        if (!l)
+            break;
+        ((struct published *)l)->to = w->mailboxes->list[to];
+        l->next = *out;
+        *out = l;
+    }
     shared_unref(message);
-    return status;
+    if (l)
+        return 0;
+    drop_letters(*out);
+    *out = NULL;
+    return ERR_MEMORY;
 }
 
 int topics_publish(struct worker *w, struct conn *except, const char *name, size_t name_len,
                    const uint8_t *data, size_t len, bool binary)
 {
     struct topic *t = ready_topic(w, name, name_len, len);
-    int status = append(w, t, except, data, len, binary);
-    if (status < 0)
-        return status;
-    return tell_others(w, t, name, name_len, data, len, binary);
+    struct letter *letters;
+    if (letters_to_others(w, t, name, name_len, data, len, binary, &letters) < 0)
+        return ERR_MEMORY;
+    int err = append(w, t, except, data, len, binary);
+    if (err < 0)
+        drop_letters(letters); /* nobody is sent a message that was not published */
+    else
+        post_letters(w, letters);
+    return err;
 }
