@@ -471,7 +471,7 @@ function M.new()
     package.loaded.seen = engine.seen
     -- As inside the binary: what an app requires is the one that all share.
     package.preload["moonwire.websocket"] = loadfile "lua/moonwire/websocket.lua"
-    package.loaded["moonwire.native"] = setmetatable({
+    package.loaded["moonwire.base.native"] = setmetatable({
         C = make_c(engine),
         worker = ffi.cast("struct worker *", 0),
         load_ahead = function() end, -- nothing was
@@ -496,7 +496,7 @@ function Engine:load(source, name)
     file:write(source)
     file:close()
     local saved, saved_arg, saved_exit = package.path, _G.arg, os.exit
-    local problem = require("moonwire.app").load(path, {}, nil)
+    local problem = require("moonwire.app.app").load(path, {}, nil)
     package.path, _G.arg = saved, saved_arg
     os.exit = saved_exit -- luacheck: ignore 122
     os.execute("rm -r " .. folder)
@@ -528,7 +528,7 @@ end
 
 -- As script_dispatch of src/script/state.c.
 local function dispatch_batch()
-    local dispatch = require "moonwire.dispatch"
+    local dispatch = require "moonwire.dispatch.dispatch"
     local co, more = dispatch.go_on()
     while more do
         local ok, result = coroutine.resume(co)

@@ -23,7 +23,7 @@ describe("The fake", function()
 
     before_each(function()
         fake.new()
-        C = package.loaded["moonwire.native"].C
+        C = package.loaded["moonwire.base.native"].C
     end)
 
     it("has each function that Lua may call, or a reason why not", function()

@@ -636,7 +636,7 @@ describe("the server's ws", function()
         engine:run()
         assert.equal("hook last", log())
         -- Its messages cost no more than another's.
-        local connection = require "moonwire.connection"
+        local connection = require "moonwire.connection.connection"
         assert.is_false(connection.find(1)[connection.QUEUE])
     end)
 

@@ -8,8 +8,8 @@ local servers = require "spec.support.server"
 local sys_stat = require "posix.sys.stat"
 local unistd = require "posix.unistd"
 
-local script, socket = "/.moonwire/overlay.js", "/.moonwire/overlay"
-local tag = '<script src="/.moonwire/overlay.js"></script>\n'
+local script, socket = "/.moonwire/app/overlay.js", "/.moonwire/overlay"
+local tag = '<script src="/.moonwire/app/overlay.js"></script>\n'
 
 local app = [[
 local mw = require "moonwire"
@@ -169,7 +169,7 @@ describe("the dev overlay", function()
         end)
 
         for title, route in pairs {
-            ["its script"] = [[mw.get("/.moonwire/overlay.js", function() return "mine" end)]],
+            ["its script"] = [[mw.get("/.moonwire/app/overlay.js", function() return "mine" end)]],
             ["its WebSocket"] = [[mw.ws("/.moonwire/overlay",
                 { on_open = function(ws) ws:send "mine" end })]],
         } do

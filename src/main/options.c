@@ -314,11 +314,11 @@ static const struct command {
     const char *code;
     enum log_level log_level; /* a command tells its user itself what is below this level */
 } commands[] = {
-    {"connect", "require('moonwire.connect').run(...)", LOG_ERROR},
-    {"reload", "require('moonwire.control').reload(...)", LOG_ERROR},
-    {"rollback", "require('moonwire.control').rollback(...)", LOG_ERROR},
-    {"status", "require('moonwire.control').status(...)", LOG_ERROR},
-    {"repl", "require('moonwire.repl').run(require 'moonwire')", LOG_WARN},
+    {"connect", "require('moonwire.commands.connect').run(...)", LOG_ERROR},
+    {"reload", "require('moonwire.commands.control').reload(...)", LOG_ERROR},
+    {"rollback", "require('moonwire.commands.control').rollback(...)", LOG_ERROR},
+    {"status", "require('moonwire.commands.control').status(...)", LOG_ERROR},
+    {"repl", "require('moonwire.commands.repl').run(require 'moonwire')", LOG_WARN},
 };
 
 static bool parse_command(struct options *o, int argc, char **argv, int at)

@@ -1,5 +1,5 @@
 /* The functions by which a command such as moonwire status asks the servers that run
- * (lua/moonwire/control.lua). They wait, and so are not for a server. */
+ * (lua/moonwire/commands/control.lua). They wait, and so are not for a server. */
 #pragma once
 
 #include <stddef.h>

@@ -1,8 +1,8 @@
-/* The dev overlay, in watch mode: pages of mw.static end with a script (lua/moonwire/overlay.js), which
+/* The dev overlay, in watch mode: pages of mw.static end with a script (lua/moonwire/app/overlay.js), which
  * opens a WebSocket and is told there what became of the last reload, which hooks fail, and when a file
  * in a folder of mw.static changes.
  *
- * The script and the WebSocket are routes like others (lua/moonwire/overlay.lua), in every generation
+ * The script and the WebSocket are routes like others (lua/moonwire/app/overlay.lua), in every generation
  * that has mw.static: so the connections survive a reload. What they are told is one state, as JSON:
  *   {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null}
  * serial counts the states, attempt the reloads, changes those of the folders; styles: the last change
