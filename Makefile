@@ -58,10 +58,12 @@ OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(B)/obj/gen/ope
             $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
-# The engine's files that need no descriptor, clock or loop have specs of their own.
-PURE     := $(wildcard src/engine/site*.c) \
-            $(patsubst %,src/engine/reload/%.c,pauses probation reload_requests)
-SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(PURE))
+SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) \
+                $(addprefix src/engine/,conn/conn_slots.c ground/piece.c ground/outbound.c \
+                    ground/outbound_flush.c run/pauses.c reload/file.c reload/probation.c \
+                    reload/reload_requests.c) \
+                $(wildcard src/engine/ground/site*.c) \
+                src/script/api_text.c)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -78,7 +80,7 @@ run: ## Bring what is missing, build, and serve examples/chat
 $(B)/moonwire: $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(BUILD) $(LDFLAGS) -pie -Wl,--export-dynamic-symbol='mw_*' -o $@.new $(OBJ) $(LIBS)
-	@tools/check-binary $(if $(VARIANT),,--hardened) $@.new $(CDEF)
+	@tools/check-binary $(if $(VARIANT),,--hardened) $@.new $(wildcard src/script/api*.h)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.

@@ -58,7 +58,7 @@ static void check_params(const struct deflate_params *d, const struct deflate_op
     assert(d->client_no_context_takeover || !o->client_no_context_takeover);
     char text[EXTENSION_TEXT_MAX];
     size_t len = extension_response(text, d);
-    assert(len > 0 && len <= sizeof text);
+    assert(len > 0 && len <= sizeof(text));
 }
 
 /* Parses in a block of exactly its size, which the caller frees. */
@@ -66,7 +66,7 @@ static int parse(struct http_head *head, char **base, const void *data, size_t l
 {
     struct http_head_parser p = {.response = response};
     *base = malloc(len + (len == 0));
-    assert(*base != NULL);
+    assert(*base);
     if (len)
         memcpy(*base, data, len);
     return http_head_parse(&p, *base, len, &limits, head);
@@ -130,7 +130,7 @@ static void fuzz_response(const char *data, size_t len, const uint8_t settings[4
         assert(err == 0 || (err == ERR_PROTOCOL && answer.why));
         if (err == 0) {
             assert(head.status == 101 && !answer.why);
-            assert((answer.protocol != NULL) == (offer.protocols != NULL));
+            assert(!answer.protocol == !offer.protocols);
             check_params(&answer.deflate, &offer.deflate, 8);
         }
     }
@@ -142,7 +142,7 @@ static void fuzz_extensions(const char *data, size_t len, const uint8_t settings
     struct deflate_options o = options_of(settings);
     struct deflate_params server, client;
     char *value = malloc(len + (len == 0));
-    assert(value != NULL);
+    assert(value);
     if (len)
         memcpy(value, data, len);
     int err = extension_accept(value, len, &o, &server);

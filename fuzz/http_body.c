@@ -50,7 +50,7 @@ static void read_pieces(struct reading *r, const char *data, size_t len, size_t 
     for (size_t at = 0; at < len;) {
         size_t n = len - at < piece ? len - at : piece;
         char *copy = malloc(n);
-        assert(copy != NULL);
+        assert(copy);
         memcpy(copy, data + at, n);
         at += n;
         bool more = read_piece(r, &b, copy, n);
@@ -60,7 +60,7 @@ static void read_pieces(struct reading *r, const char *data, size_t len, size_t 
     }
     r->why = b.why;
     assert(r->payload.len <= b.total && b.total <= b.max);
-    assert((r->result < 0) == (b.why != NULL));
+    assert((r->result < 0) == !!b.why);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -24,13 +24,13 @@ struct parse {
 static void parse_pieces(struct parse *p, const char *data, size_t len, size_t piece,
                          const struct http_head_limits *limits, bool response)
 {
-    memset(p, 0, sizeof *p);
-    memset(&p->head, 0xa5, sizeof p->head); /* it need not be clean */
+    memset(p, 0, sizeof(*p));
+    memset(&p->head, 0xa5, sizeof(p->head)); /* it need not be clean */
     p->parser.response = response;
     for (size_t given = 0; given < len && p->result == 0;) {
         given = len - given < piece ? len : given + piece;
         char *copy = malloc(given);
-        assert(copy != NULL);
+        assert(copy);
         memcpy(copy, data, given);
         p->result = http_head_parse(&p->parser, copy, given, limits, &p->head);
         assert(p->parser.at <= given);
@@ -48,7 +48,7 @@ static void check_same(const struct parse *a, const struct parse *b)
         assert(a->parser.at == b->parser.at);
     }
     if (a->result == 1) {
-        size_t used = a->head.field_count * sizeof *a->head.fields;
+        size_t used = a->head.field_count * sizeof(*a->head.fields);
         assert(memcmp(&a->head, &b->head, offsetof(struct http_head, fields)) == 0);
         assert(memcmp(a->head.fields, b->head.fields, used) == 0);
     }

@@ -21,18 +21,16 @@ static int inflate_pieces(struct inflater *i, const uint8_t *data, size_t len, s
     do {
         size_t n = len - at < piece ? len - at : piece;
         uint8_t *copy = malloc(n + (n == 0));
-        assert(copy != NULL);
-        if (n > 0) {
+        assert(copy);
+        if (n > 0)
             memcpy(copy, data + at, n);
-        }
         at += n;
-        int rc = inflater_push(i, copy, n, at == len, max_len, out);
+        int err = inflater_push(i, copy, n, at == len, max_len, out);
         free(copy);
         assert(out->len <= max_len);
         assert(out->cap <= max_len + max_len / 2 + 512);
-        if (rc != 0) {
-            return rc;
-        }
+        if (err)
+            return err;
     } while (at < len);
     return 0;
 }
@@ -42,15 +40,14 @@ static int inflate_at_once(struct inflater *i, const uint8_t *data, size_t len, 
                            struct buffer *out)
 {
     uint8_t *copy = malloc(len + (len == 0));
-    assert(copy != NULL);
-    if (len > 0) {
+    assert(copy);
+    if (len > 0)
         memcpy(copy, data, len);
-    }
-    int rc = inflater_message(i, copy, len, max_len, out);
+    int err = inflater_message(i, copy, len, max_len, out);
     assert(len == 0 || memcmp(copy, data, len) == 0);
     assert(out->len <= max_len);
     free(copy);
-    return rc;
+    return err;
 }
 
 static void check_inflating(const uint8_t *data, size_t len, size_t piece, size_t max_len)
@@ -59,7 +56,7 @@ static void check_inflating(const uint8_t *data, size_t len, size_t piece, size_
     int results[3];
     for (int way = 0; way < 3; way++) {
         struct inflater *i = inflater_new(15);
-        assert(i != NULL);
+        assert(i);
         results[way] = way == 2 ? inflate_at_once(i, data, len, max_len, &outs[way])
                                 : inflate_pieces(i, data, len, way == 0 ? len + 1 : piece, max_len,
                                                  &outs[way]);
@@ -68,9 +65,8 @@ static void check_inflating(const uint8_t *data, size_t len, size_t piece, size_
         assert(outs[way].len == outs[0].len);
         assert(outs[0].len == 0 || memcmp(outs[way].data, outs[0].data, outs[0].len) == 0);
     }
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < 3; way++)
         buffer_deinit(&outs[way]);
-    }
 }
 
 struct pair {
@@ -88,25 +84,25 @@ static void check_message(struct pair *p, const uint8_t *data, size_t len)
 {
     struct buffer compressed = {0};
     struct buffer back = {0};
-    int rc = p->keeps_context ? deflater_message(p->deflater, data, len, true, &compressed)
-                              : deflaters_message(p->without_context, p->bits, p->level,
-                                                  p->memory_level, data, len, &compressed);
-    assert(rc == 0);
+    int err = p->keeps_context ? deflater_message(p->deflater, data, len, true, &compressed)
+                               : deflaters_message(p->without_context, p->bits, p->level,
+                                                   p->memory_level, data, len, &compressed);
+    assert(!err);
     if (!p->keeps_context) {
         inflater_reset(p->inflater);
         check_inflating(compressed.data, compressed.len, p->piece, len);
     }
     /* At its own length the limit lets it pass. */
-    rc = inflate_pieces(p->inflater, compressed.data, compressed.len, p->piece, len, &back);
-    assert(rc == 0);
+    err = inflate_pieces(p->inflater, compressed.data, compressed.len, p->piece, len, &back);
+    assert(!err);
     assert(back.len == len);
     assert(len == 0 || memcmp(back.data, data, len) == 0);
     if (len > 0) {
         struct inflater *strict = inflater_new(15);
         struct buffer cut = {0};
-        assert(strict != NULL);
-        rc = inflate_pieces(strict, compressed.data, compressed.len, p->piece, len - 1, &cut);
-        assert(rc == ERR_TOO_BIG || p->keeps_context);
+        assert(strict);
+        err = inflate_pieces(strict, compressed.data, compressed.len, p->piece, len - 1, &cut);
+        assert(err == ERR_TOO_BIG || p->keeps_context);
         inflater_free(strict);
         buffer_deinit(&cut);
     }
@@ -122,9 +118,9 @@ static void check_messages(struct pair *p, const uint8_t *data, size_t len, bool
         n = n < len ? n : len;
         struct buffer message = {0};
         for (int i = 0; i < (repeated ? 40 : 1); i++) {
-            int rc = buffer_append(&message, data, n);
-            assert(rc == 0);
-            (void)rc;
+            int err = buffer_append(&message, data, n);
+            assert(!err);
+            (void)err;
         }
         check_message(p, message.data, message.len);
         buffer_deinit(&message);
@@ -137,9 +133,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size < 4) {
+    if (size < 4)
         return 0;
-    }
     uint8_t settings = data[0];
     size_t piece = 1u + data[1];
     size_t max_len = (size_t)data[2] << 8 | data[3];
@@ -163,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .keeps_context = settings & KEEPS_CONTEXT,
         .piece = piece,
     };
-    assert(p.deflater != NULL && p.inflater != NULL);
+    assert(p.deflater && p.inflater);
     check_messages(&p, data, size, settings & REPEATED);
     deflater_free(p.deflater);
     deflaters_deinit(&without_context);

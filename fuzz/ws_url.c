@@ -25,7 +25,7 @@ static void check(const struct ws_url *u)
     assert(u->authority.at + u->authority.len == u->target.at);
     assert(u->target.at + u->target.len == u->text.len);
     assert(u->host.len > 0 && u->host.at >= u->authority.at);
-    assert(memchr(host, '/', u->host.len) == NULL && memchr(host, '@', u->host.len) == NULL);
+    assert(!memchr(host, '/', u->host.len) && !memchr(host, '@', u->host.len));
     assert(u->query.len == 0 || *at(u, u->query) == '?');
     assert(u->userinfo.len == 0 || at(u, u->userinfo)[u->userinfo.len] == '@');
 }
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ws_url once;
     struct ws_url twice;
     char *text = malloc(size ? size : 1);
-    assert(text != NULL);
+    assert(text);
     memcpy(text, data, size);
     int status = ws_url_parse(&once, text, size, &why);
     free(text);

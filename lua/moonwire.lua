@@ -1,2 +1,2 @@
--- What require "moonwire" gives an app: the API (moonwire/api.lua) of the generation that loads.
-return require("moonwire.generation").loading().api
+-- What require "moonwire" gives an app: the API (moonwire/app/api.lua) of the generation that loads.
+return require("moonwire.reload.generation").loading().api

@@ -279,7 +279,7 @@ function M.tuning(self)
     end
     check_defaults(self, path, check_names(self, path, "Limits", names), defaults)
     check_compression(self, path)
-    local counters = counters_of(self.read "src/engine/counters.c" or "")
+    local counters = counters_of(self.read "src/engine/ground/counters.c" or "")
     check_names(self, path, "Counters", counters)
     if #names == 0 or #counters == 0 then
         self.fault(path, 1, "no limits or no counters are found in the code")

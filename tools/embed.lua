@@ -1,6 +1,6 @@
 -- Turns the Lua modules into a C table of bytecode (src/script/embedded.h).
 --   luajit tools/embed.lua OUT.c HEADER… lua/MODULE.lua… lua/TEXT.js…
--- A text that is no Lua becomes a module that returns it: lua/moonwire/overlay.js is
+-- A text that is no Lua becomes a module that returns it: lua/moonwire/app/overlay.js is
 -- moonwire.overlay.js.
 -- The header src/script/api.h, after those it includes, becomes the module "moonwire.cdef.api":
 -- their text, without comments and preprocessor lines, for ffi.cdef, so that C and Lua read one
@@ -30,7 +30,7 @@ local function declarations(path, lines, seen)
     return lines
 end
 
--- "lua/moonwire/dispatch.lua" is the module moonwire.dispatch, called @moonwire/dispatch.lua in
+-- "lua/moonwire/dispatch/dispatch.lua" is the module moonwire.dispatch, called @moonwire/dispatch/dispatch.lua in
 -- tracebacks.
 local function module_of(path)
     local inside = path:match "^lua/(.+)$"

@@ -5,7 +5,7 @@
 -- listeners has no connections and timers left; and describe(), for moonwire status. Last what that
 -- coroutine yields when nothing is left to do.
 
-local native = require "moonwire.native"
+local native = require "moonwire.base.native"
 
 -- One hook is a few traces, and an app has many of both: with LuaJIT's own bounds (1,000 traces,
 -- 512 KiB of machine code) a larger app would flush all of its machine code again and again.
@@ -42,8 +42,8 @@ return function(worker, load_ahead)
     native.strings = hold_strings()
     stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     rawset(_G, "print", print_line)
-    local dispatch = require "moonwire.dispatch"
-    local app = require "moonwire.app"
+    local dispatch = require "moonwire.dispatch.dispatch"
+    local app = require "moonwire.app.app"
     return dispatch.go_on, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,
         app.describe, dispatch.DONE
 end

@@ -3,16 +3,16 @@
 --   local WebSocket = require "moonwire.websocket"
 --   local ws = WebSocket.new("wss://example.com/chat", { "v2.chat", "chat" })
 
-local connection = require "moonwire.connection"
-local generation = require "moonwire.generation"
-local lazy = require "moonwire.lazy"
-local log = require "moonwire.log"
-local native = require "moonwire.native"
-local wait = require "moonwire.wait"
+local connection = require "moonwire.connection.connection"
+local generation = require "moonwire.reload.generation"
+local lazy = require "moonwire.base.lazy"
+local log = require "moonwire.base.log"
+local native = require "moonwire.base.native"
+local wait = require "moonwire.waiting.wait"
 
-local headers = lazy.use "moonwire.headers"
-local suggest = lazy.use "moonwire.suggest"
-local units = lazy.use "moonwire.units"
+local headers = lazy.use "moonwire.http.headers"
+local suggest = lazy.use "moonwire.base.suggest"
+local units = lazy.use "moonwire.base.units"
 
 local ffi = require "ffi"
 
@@ -158,9 +158,9 @@ end
 
 -- ---- the constructor ------------------------------------------------------------------------
 
--- struct mw_connect borrows its strings for the call: they are kept in read and url.
+-- struct connect_options borrows its strings for the call: they are kept in read and url.
 local function connect(url, protocols, read)
-    local c = ffi.new "struct mw_connect"
+    local c = ffi.new "struct connect_options"
     c.url, c.url_len = url, #url
     c.protocols, c.protocols_len = protocols, #protocols
     read.headers = read.headers or ""

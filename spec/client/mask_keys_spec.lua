@@ -1,4 +1,4 @@
--- src/engine/client/mask_keys.c: masking keys come from the kernel's generator, many at a time
+-- src/engine/ground/mask_keys.c: masking keys come from the kernel's generator, many at a time
 -- (RFC 6455 §5.3: from a strong source, not to be foreseen).
 
 local acceptors = require "spec.support.acceptor"

@@ -117,7 +117,7 @@ describe("the annotations", function()
 
     it("have exactly the functions of mw", function()
         local real = {}
-        for _, name in ipairs(require("moonwire.api").names(engine.seen.mw)) do
+        for _, name in ipairs(require("moonwire.app.api").names(engine.seen.mw)) do
             if type(engine.seen.mw[name]) == "function" then
                 real[name] = true
             end
@@ -126,8 +126,8 @@ describe("the annotations", function()
     end)
 
     it("have exactly the methods of connections, tasks, timers and requests", function()
-        local real, _ = {}, require "moonwire.methods"
-        for name, value in pairs(require("moonwire.connection").methods) do
+        local real, _ = {}, require "moonwire.connection.methods"
+        for name, value in pairs(require("moonwire.connection.connection").methods) do
             if type(value) == "function" then
                 real[name] = true
             end
@@ -143,7 +143,7 @@ describe("the annotations", function()
             of_requests[name] = true
         end
         for name in pairs(of_requests) do
-            assert.is_function(require("moonwire.request").new(1, 1, { kind = "http" })[name], name)
+            assert.is_function(require("moonwire.http.request").new(1, 1, { kind = "http" })[name], name)
         end
         assert.same({ "new" }, sorted(names_of "WebSocket"))
         assert.is_function(engine.seen.WebSocket.new)

@@ -24,7 +24,8 @@ describe("the documents", function()
 
     for title, case in pairs {
         ["a function that has gone"] =
-            { "src/protocol/message.c", "second_byte_fault(", "other_fault(", "second_byte_fault" },
+            { "src/protocol/message_header.c", "second_byte_fault(", "other_fault(",
+                "second_byte_fault" },
         ["a spec that was renamed"] =
             { "spec/protocol/frame_spec.lua", "§5.7 reads the examples", "§5.7 reads", "§5.7" },
         ["a rule without a spec"] =
@@ -54,7 +55,7 @@ describe("the documents", function()
             { "src/base/limits.c", ".head_bytes = 16384", ".new_bytes = 1,\n.head_bytes = 16384",
                 "new_bytes" },
         ["a counter that is new"] =
-            { "src/engine/counters.c", '"opened",', '"opened",\n"new",', "new" },
+            { "src/engine/ground/counters.c", '"opened",', '"opened",\n"new",', "new" },
         ["a file that has moved"] =
             { "ARCHITECTURE.md", "`protocol/frame.c`", "`protocol/frames.c`", "frames" },
         ["a link to nowhere"] = { "README.md", "(docs/api.md)", "(docs/apis.md)", "apis" },

@@ -1,10 +1,10 @@
--- src/engine/reload/pauses.c: how long does a reload hold up a worker's events?
+-- src/engine/run/pauses.c: how long does a reload hold up a worker's events?
 
 local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
-core.declare "src/engine/reload/pauses.h"
+core.declare "src/engine/run/pauses.h"
 
 describe("the pauses of a reload", function()
     local p, us, cpu_us, turn

@@ -1,12 +1,12 @@
--- src/engine/site*.c: what an app declares, two workers' sites, and one site after another.
+-- src/engine/ground/site*.c: what an app declares, two workers' sites, and one site after another.
 
 local ffi = require "ffi"
 local bit = require "bit"
 local core = require "spec.support.cdef"
 local C = core.C
 
-core.declare("src/engine/site_routes.h", "src/engine/site_options.h",
-    "src/engine/site_succession.h")
+core.declare("src/engine/ground/site_routes.h", "src/engine/ground/site_options.h",
+    "src/engine/ground/site_succession.h")
 
 local GET, POST = tonumber(C.HTTP_GET), tonumber(C.HTTP_POST)
 local WEBSOCKET, HEAD = tonumber(C.HTTP_WEBSOCKET), tonumber(C.HTTP_HEAD)

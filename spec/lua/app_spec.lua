@@ -147,7 +147,7 @@ describe("an app's top level", function()
 
     it("fails with one line when there is no such file, or it is a folder", function()
         engine = fake.new()
-        local app = require "moonwire.app"
+        local app = require "moonwire.app.app"
         assert.equal("/no/such.lua: No such file or directory: give the name of your app's Lua "
             .. "file", app.load("/no/such.lua", {}, nil))
         assert.equal("/tmp: this is not a file; give the name of your app's Lua file",
@@ -171,7 +171,7 @@ describe("an app's top level", function()
         write("spec_part.lua", 'return "part"')
         write("pack/init.lua", 'return "init"')
         local path, saved_arg = package.path, _G.arg
-        local problem = require("moonwire.app").load(folder .. "/main.lua", { "one", "two" }, nil)
+        local problem = require("moonwire.app.app").load(folder .. "/main.lua", { "one", "two" }, nil)
         package.path, _G.arg = path, saved_arg
         package.loaded.spec_part, package.loaded.pack = nil, nil
         os.execute("rm -r " .. folder)

@@ -91,7 +91,7 @@ describe("the dispatcher", function()
         engine:message(1, "a")
         engine:close(1)
         engine:run()
-        assert.is_nil(require("moonwire.connection").find(1))
+        assert.is_nil(require("moonwire.connection.connection").find(1))
         assert.same({}, engine.lent)
     end)
 
@@ -336,7 +336,7 @@ describe("the dispatcher", function()
             assert.same({}, engine.timers)
             assert.same({}, engine.logged)
             assert.same({}, engine.calls)
-            assert.is_false(require("moonwire.connection").find(1) or false)
+            assert.is_false(require("moonwire.connection.connection").find(1) or false)
         end)
 
         it("does not cancel what waits after a hook that met no cancellation", function()
@@ -556,7 +556,7 @@ describe("timers", function()
 
     it("refuse durations and functions that are none", function()
         load ""
-        local mw = require "moonwire.api".new { collecting = true, timers = {} }
+        local mw = require "moonwire.app.api".new { collecting = true, timers = {} }
         for _, case in ipairs {
             { "after", "soon", print, "mw.after: \"soon\" is not a duration" },
             { "after", 1, nil, "mw.after: expected a function, or the name of one, got nil" },

@@ -59,7 +59,7 @@ describe("an app's globals", function()
         ]])
         engine = fake.new()
         engine.seen.folder = folder
-        local app = require "moonwire.app"
+        local app = require "moonwire.app.app"
         for i = 1, 2 do
             assert.is_nil(app.load(folder .. "/app.lua", {}, nil))
             assert.equal(i, #engine.seen.parts)

@@ -1,5 +1,5 @@
 require("spec.lua.fake").new()
-local event_target = require "moonwire.event_target"
+local event_target = require "moonwire.connection.event_target"
 
 describe("an event target", function()
     local target, heard

@@ -8,30 +8,29 @@
 --   engine.seen                                -- the table that the app knows as "seen"
 
 local ffi = require "ffi"
+local core = require "spec.support.cdef"
+local files = require "spec.support.files"
 local shell = require "spec.support.shell"
 
 local M = {}
 
-local function declared(name)
-    return (pcall(ffi.typeof, name))
-end
-
--- The declarations of script/api.h and what it includes, once in a process; spec.support.cdef
--- declares http_head.h as well and must come first.
-local function declare(path)
-    local file = assert(io.open(path))
-    ffi.cdef((("\n" .. file:read "*a"):gsub("\n#[^\n]*", "\n")))
-    file:close()
-end
-
-if not declared "struct event" then
-    if not declared "struct http_head" then
-        require "spec.support.cdef"
+-- The names of the functions that a header of the script layer declares.
+function M.functions(path)
+    local names = {}
+    for name in files.read(path):gsub("/%*.-%*/", ""):gmatch "[%s*](mw_%w[%w_]*)%(" do
+        names[#names + 1] = name
     end
-    declare "src/engine/client/connect.h"
-    declare "src/engine/event.h"
-    declare "src/script/api.h"
-    declare "src/script/api_client.h"
+    return names
+end
+
+-- What modules declare, once in a process: this module is loaded anew for each file of specs. No
+-- module that is tested here needs api_control.h.
+if not pcall(ffi.typeof, "struct event") then
+    for _, name in ipairs { "engine/client/connect", "engine/ground/event", "script/api_text",
+        "script/api_site", "script/api_reload", "script/api", "script/api_client" } do
+        local text = files.read("src/" .. name .. ".h")
+        ffi.cdef((("\n" .. text):gsub("\n#[^\n]*", "\n")))
+    end
 end
 
 local kinds = {
@@ -61,10 +60,27 @@ local function text_of(data, len)
     return type(data) == "string" and data:sub(1, len) or ffi.string(data, len)
 end
 
+local function is_utf8(text)
+    local state = ffi.new "struct utf8"
+    return core.C.utf8_check(state, text, #text) == 0 and core.C.utf8_complete(state)
+end
+
 -- ---- the functions of script/api.h ----------------------------------------------------------
 
-local ERR_UTF8, ERR_TOO_BIG, ERR_CLOSED = -3, -4, -6
-local ERR_INVALID, ERR_LIMIT, ERR_NOT_FOUND = -8, -9, -10
+local ERR_UTF8, ERR_CLOSED = ffi.C.ERR_UTF8, ffi.C.ERR_CLOSED
+local ERR_INVALID, ERR_NOT_FOUND = ffi.C.ERR_INVALID, ffi.C.ERR_NOT_FOUND
+
+-- Functions that have no fake, and why. A call of one of them is an error.
+local stdin = "spec/waiting/commands_spec.lua reads standard input, with the real program"
+local page = "mw_overlay_wanted says no, so that no page is open"
+M.not_faked = {
+    mw_input = stdin,
+    mw_input_stop = stdin,
+    mw_overlay_join = page,
+    mw_overlay_path = page,
+    mw_site_overlay = page,
+    mw_source_text = "only a reload reads files ahead, and no spec of the Lua side does that",
+}
 
 local text_names = {
     [ffi.C.MW_TEXT_REMOTE_ADDRESS] = "remote_address",
@@ -82,10 +98,21 @@ local function make_c(engine)
     local function note(...)
         engine.calls[#engine.calls + 1] = { ... }
     end
+    local function note_of(conn, name, ...)
+        if not engine.conns[conn] then
+            return ERR_CLOSED
+        end
+        note(name, conn, ...)
+        return 0
+    end
     local function give(text, out, len)
         engine.lent[#engine.lent + 1] = text
         out[0], len[0] = text, #text
         return 0
+    end
+
+    for _, name in ipairs(M.functions "src/script/api_text.h") do
+        c[name] = core.C[name]
     end
 
     function c.mw_batch()
@@ -102,32 +129,30 @@ local function make_c(engine)
         local text = text_of(data, len)
         if not engine.conns[conn] then
             return ERR_CLOSED
-        elseif kind == 0 and text:find "\255" then
+        elseif kind == c.MW_MESSAGE_TEXT and not is_utf8(text) then
             return ERR_UTF8
         end
         local answer = engine.answers.send or 0
         if answer >= 0 then
-            note("send", conn, text, kind == 1)
+            note("send", conn, text, kind == c.MW_MESSAGE_BINARY)
         end
         return answer
     end
     function c.mw_close(_, conn, code, reason, len)
-        if not engine.conns[conn] then
-            return ERR_CLOSED
-        elseif text_of(reason, len):find "\255" then
+        if not is_utf8(text_of(reason, len)) then
             return ERR_UTF8
+        elseif not engine.conns[conn] then
+            return ERR_CLOSED
         end
         note("close", conn, code, text_of(reason, len))
         engine.conns[conn].ready_state = 2
         return 0
     end
     function c.mw_terminate(_, conn)
-        note("terminate", conn)
-        return 0
+        return note_of(conn, "terminate")
     end
     function c.mw_ping(_, conn, data, len)
-        note("ping", conn, text_of(data, len))
-        return 0
+        return note_of(conn, "ping", text_of(data, len))
     end
     function c.mw_ready_state(_, conn)
         return engine.conns[conn] and engine.conns[conn].ready_state or 3
@@ -141,12 +166,10 @@ local function make_c(engine)
         note("failed", conn, text_of(text, len), heard)
     end
     function c.mw_pause(_, conn)
-        note("pause", conn)
-        return 0
+        return note_of(conn, "pause")
     end
     function c.mw_resume(_, conn)
-        note("resume", conn)
-        return 0
+        return note_of(conn, "resume")
     end
     function c.mw_text(_, conn, which, out, len)
         local known = engine.conns[conn]
@@ -179,6 +202,9 @@ local function make_c(engine)
     end
     function c.mw_unsubscribe(_, conn, topic, len)
         local known = engine.conns[conn]
+        if not known then
+            return ERR_CLOSED
+        end
         topic = text_of(topic, len)
         local was = known.topics[topic]
         known.topics[topic] = nil
@@ -191,8 +217,12 @@ local function make_c(engine)
         end
         return count
     end
-    function c.mw_publish(_, except, topic, topic_len, data, len, binary)
-        note("publish", except, text_of(topic, topic_len), text_of(data, len), binary == 1)
+    function c.mw_publish(_, except, topic, topic_len, data, len, kind)
+        local text = text_of(data, len)
+        if kind == c.MW_MESSAGE_TEXT and not is_utf8(text) then
+            return ERR_UTF8
+        end
+        note("publish", except, text_of(topic, topic_len), text, kind == c.MW_MESSAGE_BINARY)
         return 0
     end
 
@@ -223,33 +253,6 @@ local function make_c(engine)
         note("accept", conn, protocol or false, text_of(headers, headers_len))
         return 0
     end
-    function c.mw_header_append(out, size, name, name_len, value, value_len)
-        name, value = text_of(name, name_len), text_of(value, value_len)
-        if not name:find "^[%w%-]+$" or value:find "%c" or name:lower() == "connection" then
-            return ERR_INVALID
-        end
-        local line = name .. ": " .. value .. "\r\n"
-        if #line > size then
-            return ERR_TOO_BIG
-        end
-        ffi.copy(out, line, #line)
-        return #line
-    end
-    function c.mw_url_decode(out, text, len, plus)
-        text = text_of(text, len)
-        if plus == 1 then
-            text = text:gsub("%+", " ")
-        end
-        if text:gsub("%%%x%x", ""):find "%%" then
-            return ERR_INVALID
-        end
-        text = text:gsub("%%(%x%x)", function(hex)
-            return string.char(tonumber(hex, 16))
-        end)
-        ffi.copy(out, text, #text)
-        return #text
-    end
-
     function c.mw_timer_start(_, after, every)
         engine.last_timer = engine.last_timer + 1
         engine.timers[engine.last_timer] = { after = after, every = every }
@@ -325,21 +328,6 @@ local function make_c(engine)
     function c.mw_route_was()
         return ERR_NOT_FOUND
     end
-    function c.mw_digest(data, len, out)
-        ffi.copy(out, ("%040d"):format(#text_of(data, len)))
-    end
-    function c.mw_lines(text, _, first, count, at)
-        local lines, number = {}, 0
-        for line in (text .. "\n"):gmatch "([^\n]*)\n" do
-            number = number + 1
-            if number >= first and number < first + count then
-                lines[#lines + 1] = line
-            end
-        end
-        engine.lent[#engine.lent + 1] = table.concat(lines, "\n")
-        at[0] = engine.lent[#engine.lent]
-        return lines[1] and #engine.lent[#engine.lent] or ERR_NOT_FOUND
-    end
     function c.mw_site_file(_, _, path, digest)
         engine.files[path] = digest
         return 0
@@ -349,20 +337,6 @@ local function make_c(engine)
         engine.lent[#engine.lent + 1] = text
         why[0] = text
         return ERR_INVALID
-    end
-    function c.mw_url_serialize(url, len, out, size, why)
-        url = text_of(url, len)
-        if not url:find "^%a+://" then
-            return refuse_url(why, "it is not absolute")
-        elseif url:find "#" then
-            return refuse_url(why, "it has a fragment")
-        end
-        url = url:gsub("^http", "ws"):gsub("^(%a+://[^/]+)$", "%1/")
-        if #url > size then
-            return ERR_TOO_BIG
-        end
-        ffi.copy(out, url, #url)
-        return #url
     end
     function c.mw_connect(_, options, why)
         if engine.answers.connect then
@@ -497,14 +471,16 @@ function M.new()
     package.loaded.seen = engine.seen
     -- As inside the binary: what an app requires is the one that all share.
     package.preload["moonwire.websocket"] = loadfile "lua/moonwire/websocket.lua"
-    package.loaded["moonwire.native"] = {
+    package.loaded["moonwire.base.native"] = setmetatable({
         C = make_c(engine),
-        worker = ffi.cast("struct mw_worker *", 0),
+        worker = ffi.cast("struct worker *", 0),
         load_ahead = function() end, -- nothing was
         declare = function() end, -- everything was
-        ERR_MEMORY = -1, ERR_UTF8 = ERR_UTF8, ERR_TOO_BIG = ERR_TOO_BIG, ERR_CLOSED = ERR_CLOSED,
-        ERR_INVALID = ERR_INVALID, ERR_LIMIT = ERR_LIMIT, ERR_NOT_FOUND = ERR_NOT_FOUND,
-    }
+    }, {
+        __index = function(_, name)
+            return name:find "^ERR_" and ffi.C[name] or nil
+        end,
+    })
     return engine
 end
 
@@ -520,7 +496,7 @@ function Engine:load(source, name)
     file:write(source)
     file:close()
     local saved, saved_arg, saved_exit = package.path, _G.arg, os.exit
-    local problem = require("moonwire.app").load(path, {}, nil)
+    local problem = require("moonwire.app.app").load(path, {}, nil)
     package.path, _G.arg = saved, saved_arg
     os.exit = saved_exit -- luacheck: ignore 122
     os.execute("rm -r " .. folder)
@@ -552,7 +528,7 @@ end
 
 -- As script_dispatch of src/script/state.c.
 local function dispatch_batch()
-    local dispatch = require "moonwire.dispatch"
+    local dispatch = require "moonwire.dispatch.dispatch"
     local co, more = dispatch.go_on()
     while more do
         local ok, result = coroutine.resume(co)

@@ -1,7 +1,7 @@
--- lua/moonwire/json_text.lua: fields of log lines, and what goes over the control socket.
+-- lua/moonwire/base/json_text.lua: fields of log lines, and what goes over the control socket.
 
 require("spec.lua.fake").new()
-local json_text = require "moonwire.json_text"
+local json_text = require "moonwire.base.json_text"
 
 local decode, encode, quoted, scalar =
     json_text.decode, json_text.encode, json_text.quoted, json_text.scalar

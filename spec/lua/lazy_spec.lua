@@ -5,7 +5,7 @@ describe("a module that is loaded lazily", function()
 
     before_each(function()
         fake.new()
-        lazy = require "moonwire.lazy"
+        lazy = require "moonwire.base.lazy"
         loads, fails = 0, 0
         package.loaded["spec.late"] = nil
         package.preload["spec.late"] = function(...)
@@ -45,8 +45,8 @@ describe("a module that is loaded lazily", function()
     end)
 
     it("may have been required before, and hand over a table of its own", function()
-        local module = require "moonwire.units"
-        assert.is_true(lazy.use "moonwire.units" == module)
+        local module = require "moonwire.base.units"
+        assert.is_true(lazy.use "moonwire.base.units" == module)
         package.loaded["spec.late"] = { load_count = "its own" }
         assert.equal("its own", lazy.use("spec.late").load_count)
         assert.equal(0, loads)

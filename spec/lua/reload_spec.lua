@@ -5,7 +5,7 @@ describe("an app that is loaded again", function()
 
     before_each(function()
         engine = fake.new()
-        app = require "moonwire.app"
+        app = require "moonwire.app.app"
         path = os.tmpname()
     end)
 

@@ -242,7 +242,7 @@ describe("a view", function()
 
     before_each(function()
         fake.new()
-        view = require "moonwire.view"
+        view = require "moonwire.connection.view"
     end)
 
     it("has a length, bytes from 0, and parts as strings", function()

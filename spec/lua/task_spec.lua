@@ -90,7 +90,7 @@ describe("code that waits", function()
         it("says so when it waits for what cannot come", function()
             load 'mw.await(function() end)'
             local written = stderr_of(function()
-                assert.equal(0, require("moonwire.app").pending())
+                assert.equal(0, require("moonwire.app.app").pending())
             end)
             assert.same({ { "exit", 1 } }, engine.calls)
             assert.matches("app.lua: it waits for something that cannot come any more\n$",
@@ -99,7 +99,7 @@ describe("code that waits", function()
 
         it("has nothing pending when it is done", function()
             load ""
-            assert.equal(0, require("moonwire.app").pending())
+            assert.equal(0, require("moonwire.app.app").pending())
             assert.same({}, engine.calls)
         end)
     end)
@@ -115,7 +115,7 @@ describe("code that waits", function()
                 assert.equal("", log())
                 engine:run()
                 assert.equal("", log())
-                assert.equal(0, require("moonwire.app").pending())
+                assert.equal(0, require("moonwire.app.app").pending())
                 assert.equal(1, #engine.calls)
             end
         end)
@@ -251,7 +251,7 @@ describe("code that waits", function()
                 { "mw.all: item 2 of the list is neither a task nor a function", mw.all,
                     { print, 5 } },
                 { "mw.race: the list is empty", mw.race, {} },
-                { "os.exit: the status is a number", require("moonwire.task").exit, "x" },
+                { "os.exit: the status is a number", require("moonwire.waiting.task").exit, "x" },
             } do
                 fake.raises(case[1], function()
                     local _ = case[2](case[3], case[4])

@@ -1,5 +1,5 @@
 require("spec.lua.fake").new()
-local text = require "moonwire.text"
+local text = require "moonwire.base.text"
 
 describe("query strings", function()
     it("are decoded, a plus being a blank", function()

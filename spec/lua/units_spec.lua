@@ -1,6 +1,6 @@
 require("spec.lua.fake").new()
-local suggest = require "moonwire.suggest"
-local units = require "moonwire.units"
+local suggest = require "moonwire.base.suggest"
+local units = require "moonwire.base.units"
 
 describe("units", function()
     it("reads durations in seconds and with units", function()

@@ -81,8 +81,8 @@ describe("WebSocket", function()
         it("refuses URLs with a SyntaxError", function()
             for url, problem in pairs {
                 ["chat"] = 'SyntaxError: WebSocket: the URL "chat" is not one that can be opened: '
-                    .. "it is not absolute",
-                ["ws://h/#x"] = "it has a fragment",
+                    .. "the URL is not absolute: it begins with ws:// or wss://",
+                ["ws://h/#x"] = "the URL has a fragment",
                 ["ws://refused/"] = "WebSocket: it is refused",
             } do
                 fake.raises(problem, function()
@@ -636,7 +636,7 @@ describe("the server's ws", function()
         engine:run()
         assert.equal("hook last", log())
         -- Its messages cost no more than another's.
-        local connection = require "moonwire.connection"
+        local connection = require "moonwire.connection.connection"
         assert.is_false(connection.find(1)[connection.QUEUE])
     end)
 

@@ -234,7 +234,7 @@ describe("message", function()
             end
         end)
 
-        it("has room behind it also where it is as long as the limit allows", function()
+        it("RFC 6455 §10.4 may be as long as the limit, also where it hardly shrinks", function()
             local digits, x = {}, 1
             for i = 1, 4096 do
                 x = x * 16807 % 2147483647

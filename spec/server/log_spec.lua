@@ -1,6 +1,7 @@
 -- The log: what an app writes to it, and what it says of failed hooks.
 
 local cjson = require "cjson"
+local frame = require "spec.support.frame"
 local start = require("spec.support.server").start
 
 describe("mw.log", function()
@@ -63,5 +64,54 @@ describe("mw.log", function()
         assert.equal("error", entry.level)
         assert.truthy(entry.message:find "app%.lua:2: no luck")
         assert.truthy(entry.message:find "stack traceback:\n%s+.*app%.lua:2: in function")
+    end)
+end)
+
+describe("The log of what peers do", function()
+    local server
+
+    after_each(function()
+        server:stop()
+    end)
+
+    it("has a warning although many lines of the same second are below its level", function()
+        server = start [[
+            local mw = require "moonwire"
+            local WebSocket = require "moonwire.websocket"
+            mw.ws("/", { on_message = function(ws)
+                local left = 40
+                for _ = 1, left do
+                    WebSocket("ws://127.0.0.1:1/").onerror = function()
+                        left = left - 1
+                        if left == 0 then ws:send "all have failed" end
+                    end
+                end
+            end })
+        ]]
+        local p = server:websocket "/"
+        p:text "connect"
+        assert.equal("all have failed", p:read_text())
+        p:send(frame.build(3, "")) -- a reserved opcode
+        assert.equal(1002, (p:read_close()))
+        assert.truthy((server:stop()):find "Z warn  127%.0%.0%.1: .*closed with 1002")
+    end)
+
+    it("tells how many lines were left out at the highest level of theirs", function()
+        server = start([[
+            local mw = require "moonwire"
+            mw.ws("/", {})
+            mw.get("/later", function() mw.sleep "1100ms" return "later" end)
+        ]], { arguments = { "--log-level", "debug" } })
+        local peers = {}
+        for i = 1, 60 do -- over 20 in a second, also when they fall into two
+            peers[i] = server:websocket "/"
+        end
+        for _, p in ipairs(peers) do
+            p:send(frame.build(3, ""))
+        end
+        assert.equal("later", (server:get "/later"))
+        server:get "/nothing" -- a line of the level debug
+        assert.equal("warn", (server:logged "Z (%l+) +%d+ more lines about peers were left out"))
+        server:logged "Z debug 127%.0%.0%.1: request refused with 404"
     end)
 end)

@@ -3,7 +3,7 @@
 --
 --   local core = require "spec.support.cdef"
 --   core.C.frame_decode(frame, core.copy "\129\0", 2)
---   core.declare "src/engine/site.h"         -- a header of another folder, with those it includes
+--   core.declare "src/engine/ground/site.h"  -- a header of another folder, with those it includes
 
 local ffi = require "ffi"
 local read = require("spec.support.files").read
@@ -11,9 +11,11 @@ local posix_dirent = require "posix.dirent"
 
 local M = {}
 
--- What ffi.cdef understands of a header: no preprocessor, no _Atomic (the specs have one thread).
+-- What ffi.cdef understands of a header: no preprocessor, no functions with bodies, no _Atomic (the
+-- specs have one thread).
 local function declarations(text)
     text = ("\n" .. text):gsub("\n#[^\n]*", "\n"):gsub("_Atomic%s+", "")
+        :gsub("\nstatic inline [^;{]*%b{}", "\n")
     return (text:gsub("_Atomic%s*(%b())", function(inner)
         return inner:sub(2, -2)
     end))

@@ -18,10 +18,9 @@ size_t escape_character(const uint8_t *text, size_t len)
     uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
     if (text[1] < low || text[1] > high)
         return 0;
-    for (size_t i = 2; i < need; i++) {
+    for (size_t i = 2; i < need; i++)
         if ((text[i] & 0xc0) != 0x80)
             return 0;
-    }
     return need;
 }
 

@@ -145,7 +145,7 @@ static void put_after_dropped(const struct log *log, const struct buffer *line, 
 static void put(const struct log *log, const struct buffer *line)
 {
     uint64_t dropped = log->sink ? log_sink_claim(log->sink) : 0;
-    if (log->sink == NULL)
+    if (!log->sink)
         write_whole(log->fd, line->data, line->len);
     else if (dropped > 0)
         put_after_dropped(log, line, dropped);
@@ -153,10 +153,15 @@ static void put(const struct log *log, const struct buffer *line)
         log_sink_put(log->sink, line->data, line->len);
 }
 
+bool log_wants(const struct log *log, enum log_level level)
+{
+    return level >= log->level && level < LOG_OFF;
+}
+
 void log_text(const struct log *log, enum log_level level, const char *text, size_t len,
               const char *fields, size_t fields_len)
 {
-    if (level < log->level || level >= LOG_OFF)
+    if (!log_wants(log, level))
         return;
     int saved_errno = errno; /* callers log on their way to reporting it */
     struct buffer line = {0};
@@ -168,7 +173,7 @@ void log_text(const struct log *log, enum log_level level, const char *text, siz
 
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
-    if (level < log->level || level >= LOG_OFF)
+    if (!log_wants(log, level))
         return;
     int saved_errno = errno;
     va_list args;
@@ -185,7 +190,7 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
 
 void log_end(const struct log *log)
 {
-    if (log->sink == NULL || log_sink_flush(log->sink, LOG_END_MS))
+    if (!log->sink || log_sink_flush(log->sink, LOG_END_MS))
         return;
     uint64_t dropped = log_sink_claim(log->sink);
     if (dropped == 0)

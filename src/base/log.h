@@ -25,6 +25,9 @@ struct log {
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Is a line of this level written? */
+bool log_wants(const struct log *log, enum log_level level);
+
 /* One line of len bytes with fields: a JSON object without its braces ("\"room\":\"a\""), empty for
  * none. In text form the fields follow the text as they are. */
 void log_text(const struct log *log, enum log_level level, const char *text, size_t len,

@@ -46,7 +46,7 @@ struct log_sink {
     _Atomic uint64_t claimed; /* of them */
 };
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* Another open file description of the same pipe or terminal, which can be without blocking while that
  * of the other processes is not. */
@@ -113,7 +113,7 @@ static size_t write_some(const struct log_sink *s, const uint8_t *data, size_t l
     return done;
 }
 
-/* ---- the thread -------------------------------------------------------------------------------- */
+/* ---- the thread ---- */
 
 static void count_dropped(struct log_sink *s, uint64_t lines)
 {
@@ -184,7 +184,7 @@ static void start_thread(struct log_sink *s)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines ---- */
 
 /* A line, or what is left of it. Under the lock. */
 static bool queue_line(struct log_sink *s, const uint8_t *data, size_t len)
@@ -233,13 +233,13 @@ void log_sink_unclaim(struct log_sink *s, uint64_t lines)
     atomic_fetch_sub(&s->claimed, lines);
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 int log_sink_new(struct log_sink **out, int fd)
 {
     struct log_sink *s = calloc(1, sizeof(*s));
     pthread_condattr_t monotonic;
-    if (s == NULL)
+    if (!s)
         return ERR_MEMORY;
     choose_way(s, fd);
     pthread_mutex_init(&s->lock, NULL);
@@ -271,7 +271,7 @@ int log_sink_flush(struct log_sink *s, unsigned ms)
 
 void log_sink_free(struct log_sink *s)
 {
-    if (s == NULL)
+    if (!s)
         return;
     pthread_mutex_lock(&s->lock);
     s->ending = true;

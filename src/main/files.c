@@ -1,14 +1,15 @@
+/* How many file descriptors there are, and how many of them connections may have. */
 #include "main/files.h"
 
 #include <sys/resource.h>
 
 enum {
-    WANTED = 1 << 20, /* with more, programs that close all of theirs would become slow */
+    WANTED = 1 << 20, /* a higher limit would make programs slow that close all possible ones */
     OF_PROCESS = 64,
     OF_WORKER = 16,
     AT_START = 16, /* standard streams, the app, a few listeners */
     AT_START_OF_WORKER = 4,
-    SERVED_SHARE = 32 /* one in so many is for files that are being served */
+    SERVED_SHARE = 32 /* one in 32 is for files that are being served */
 };
 
 uint64_t files_raise(void)

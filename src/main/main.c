@@ -1,4 +1,4 @@
-/* The life of the process. */
+/* The life of the process: it reads the command line, loads the app, listens, serves and ends. */
 #include <libdeflate.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -12,36 +12,40 @@
 #include "engine/control/control.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
-#include "engine/server.h"
-#include "main/app.h"
+#include "engine/server/server.h"
+#include "main/check.h"
 #include "main/files.h"
 #include "main/options.h"
 #include "main/signals.h"
+#include "script/app.h"
 #include "script/compile.h"
+#include "script/state.h"
 #include "script/version.h"
 #include "transport/tls.h"
 
 static const char moonwire_version[] = "0.1.0";
 
-/* EXIT_FAILURE: it cannot start. */
+/* Exit statuses beside EXIT_FAILURE, which says that the process could not start. */
 enum { EXIT_USAGE = 2, EXIT_STUCK = 3 };
 
-/* Messages of a megabyte come and go. Mapped memory would cost a page fault for every 4 KiB of each,
- * so it is kept: blocks up to the first size are not mapped, up to the second not given back. */
+/* Messages of a megabyte come and go, and mapped memory costs a page fault for every 4 KiB. So
+ * blocks up to MALLOC_MAP_BYTES come from the heap, of which up to MALLOC_TRIM_BYTES stay with the
+ * process when they are free. */
 enum { MALLOC_MAP_BYTES = 32 * 1024 * 1024, MALLOC_TRIM_BYTES = 16 * 1024 * 1024 };
 
 struct process {
     struct options options;
-    uint64_t files; /* that may be open */
+    uint64_t files; /* descriptors that may be open */
+    struct script_source source;
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
-    struct overlay overlay;     /* in watch mode */
-    struct control *control;    /* or NULL */
-    char why[SERVER_WHY_BYTES]; /* it cannot start */
+    struct overlay overlay;     /* used in watch mode only */
+    struct control *control;    /* may be NULL */
+    char why[SERVER_WHY_BYTES]; /* one line: why the process cannot start */
 };
 
-/* One line, whatever a file's name or a Lua error holds. */
+/* Prints one line, also when a file's name or a Lua error holds control characters. */
 static int complain(const char *why, int status)
 {
     fputs("moonwire: ", stderr);
@@ -63,7 +67,8 @@ static int print_versions(void)
     return EXIT_SUCCESS;
 }
 
-/* libev ends a process that has no descriptors left for its loops. */
+/* Counts descriptors before it makes loops, for libev ends a process that has none left for
+ * them. */
 static int init(struct process *p)
 {
     const struct options *o = &p->options;
@@ -108,12 +113,14 @@ static bool wants_watch(const struct options *o)
 
 static int load(struct process *p)
 {
-    return app_load(p->apps, &p->server, &p->options,
-                    files_connections(p->files, p->options.workers), p->why);
+    const struct options *o = &p->options;
+    p->source = (struct script_source){o->app, o->code, o->argument_count, o->arguments};
+    return app_load(p->apps, &p->server, &p->source, files_connections(p->files, o->workers),
+                    p->why);
 }
 
-/* Before it is said that the server listens: whoever reads that may ask it. Without one in the usual
- * place a server can still do its work. */
+/* To be called before the log says that the server listens, since whoever reads that may use the
+ * control socket at once. A server that cannot have one in the usual place works without it. */
 static int open_control(struct process *p)
 {
     const struct options *o = &p->options;
@@ -131,7 +138,7 @@ static int open_control(struct process *p)
     return 0;
 }
 
-/* Opens the listeners; without any an app is a script, which ends when nothing is pending. */
+/* Opens the listeners. An app without any is a script, which ends when nothing is pending. */
 static int listen_all(struct process *p)
 {
     const struct options *o = &p->options;
@@ -153,7 +160,7 @@ static int listen_all(struct process *p)
     return ERR_INVALID;
 }
 
-/* The app can be loaded again from here on. */
+/* From here on the app can be loaded again. */
 static int prepare_reload(struct process *p)
 {
     const struct options *o = &p->options;
@@ -187,13 +194,13 @@ static int start(struct process *p)
     return err;
 }
 
-/* What the app has asked for. */
+/* The status that the app has asked for. */
 static int exit_status(const struct server *s)
 {
     return server_exiting(s) ? atomic_load(&s->exit_status) : EXIT_SUCCESS;
 }
 
-/* Serves until it is told to end. */
+/* Serves until the server is told to end. */
 static int run(struct server *s)
 {
     uint32_t stuck = server_run(s);
@@ -219,7 +226,7 @@ static int serve(struct process *p)
         return complain(p->why, EXIT_FAILURE);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
-    signals_start(&p->server); /* from here on there may be something to tidy up */
+    signals_start(&p->server); /* before there are socket files that must be removed */
     if (listen_all(p) || prepare_reload(p) || start(p))
         return complain(p->why, EXIT_FAILURE);
     return run(&p->server);
@@ -234,7 +241,11 @@ static int check(struct process *p)
     const struct site *site = p->server.workers[0].site;
     if (server_check(&p->server, site->listeners, site->listener_count, p->why))
         return complain(p->why, EXIT_FAILURE);
-    app_print(site, &p->options);
+    const struct options *o = &p->options;
+    if (o->listener_count)
+        check_print(site, o->listeners, o->listener_count);
+    else
+        check_print(site, site->listeners, site->listener_count);
     return EXIT_SUCCESS;
 }
 

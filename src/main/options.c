@@ -1,3 +1,4 @@
+/* Reads the command line, and says what to write instead of what it does not understand. */
 #include "main/options.h"
 
 #include <sched.h>
@@ -8,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/suggest.h"
-#include "engine/server.h"
+#include "engine/server/server.h"
 
 const char options_help[] =
     "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"
@@ -65,7 +66,7 @@ static int fail(char *why, const char *format, ...)
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-/* Decimal digits only, up to max. */
+/* Takes decimal digits only, and values up to max. */
 static bool parse_number(const char *text, uint32_t max, uint32_t *out)
 {
     uint64_t n = 0;
@@ -83,7 +84,7 @@ static bool parse_number(const char *text, uint32_t max, uint32_t *out)
 }
 
 /* Splits "HOST:PORT" at the last colon; an IPv6 address stands in brackets, since it has colons of
- * its own (RFC 3986 §3.2.2). *host is empty where there is none. */
+ * its own (RFC 3986 §3.2.2). *host_len is 0 when there is only a port. */
 static bool split_address(const char *value, const char **host, size_t *host_len, uint32_t *port)
 {
     const char *colon = strrchr(value, ':');
@@ -96,7 +97,7 @@ static bool split_address(const char *value, const char **host, size_t *host_len
         *host_len -= 2;
         return colon - value > 3 && colon[-1] == ']';
     }
-    return memchr(value, ':', *host_len) == NULL;
+    return !memchr(value, ':', *host_len);
 }
 
 static int set_listen(struct options *o, const char *value, char *why)
@@ -112,11 +113,11 @@ static int set_listen(struct options *o, const char *value, char *why)
                     value);
     struct site_listener *more =
         realloc(o->listeners, (o->listener_count + 1) * sizeof(*o->listeners));
-    if (more == NULL)
+    if (!more)
         return ERR_MEMORY;
     o->listeners = more;
     char *copy = host_len ? strndup(host, host_len) : NULL;
-    if (host_len && copy == NULL)
+    if (host_len && !copy)
         return ERR_MEMORY;
     o->listeners[o->listener_count++] = (struct site_listener){.host = copy, .port = (int)port};
     return 0;
@@ -215,7 +216,7 @@ static int set_help(struct options *o, const char *value, char *why)
 static const struct option {
     const char *name;
     const char *abbreviation;
-    const char *wants; /* NULL: takes no value */
+    const char *wants; /* the value; NULL: the option takes none */
     int (*set)(struct options *o, const char *value, char *why);
 } known[] = {
     {"--listen", NULL, "an address, such as localhost:8080", set_listen},
@@ -233,7 +234,7 @@ static const struct option {
 
 enum { KNOWN = sizeof(known) / sizeof(known[0]) };
 
-/* The name that was meant, or NULL when none is near. */
+/* Returns the name that was probably meant, or NULL when none is near. */
 static const char *nearest(const char *name, size_t len)
 {
     const char *best = NULL;
@@ -272,18 +273,18 @@ static int unknown_option(const char *text, size_t len, char *why)
                 (int)len, text);
 }
 
-/* One option at argv[*at], "--name value" or "--name=value". Moves *at over what it used. */
+/* Reads the option at argv[*at], "--name value" or "--name=value", and moves *at behind it. */
 static int parse_option(struct options *o, int argc, char **argv, int *at, char *why)
 {
     const char *text = argv[(*at)++];
     const char *equals = strchr(text, '=');
     size_t len = equals ? (size_t)(equals - text) : strlen(text);
     const struct option *option = find(text, len);
-    if (option == NULL)
+    if (!option)
         return unknown_option(text, len, why);
-    if (option->wants == NULL && equals)
+    if (!option->wants && equals)
         return fail(why, "%s takes no value; write just %s", option->name, option->name);
-    if (option->wants == NULL)
+    if (!option->wants)
         return option->set(o, NULL, why);
     if (equals)
         return option->set(o, equals + 1, why);
@@ -299,7 +300,7 @@ static int check_app(struct options *o, char *why)
                     o->app);
     if (o->code)
         o->app = "-e";
-    if (o->app == NULL)
+    if (!o->app)
         return fail(why, "which app? write moonwire APP.lua; see moonwire --help");
     if (strcmp(o->app, "-") == 0 && o->workers > 1)
         return fail(why, "standard input can be read once, not by %u workers; give a file",
@@ -307,17 +308,17 @@ static int check_app(struct options *o, char *why)
     return 0;
 }
 
-/* Programs of our own, in the binary's Lua modules. Everything after the name is theirs. */
+/* Programs in the binary's own Lua modules. All arguments behind the name are the command's. */
 static const struct command {
     const char *name;
     const char *code;
-    enum log_level log_level; /* they tell the user themselves what else the log would */
+    enum log_level log_level; /* a command tells its user itself what is below this level */
 } commands[] = {
-    {"connect", "require('moonwire.connect').run(...)", LOG_ERROR},
-    {"reload", "require('moonwire.control').reload(...)", LOG_ERROR},
-    {"rollback", "require('moonwire.control').rollback(...)", LOG_ERROR},
-    {"status", "require('moonwire.control').status(...)", LOG_ERROR},
-    {"repl", "require('moonwire.repl').run(require 'moonwire')", LOG_WARN},
+    {"connect", "require('moonwire.commands.connect').run(...)", LOG_ERROR},
+    {"reload", "require('moonwire.commands.control').reload(...)", LOG_ERROR},
+    {"rollback", "require('moonwire.commands.control').rollback(...)", LOG_ERROR},
+    {"status", "require('moonwire.commands.control').status(...)", LOG_ERROR},
+    {"repl", "require('moonwire.commands.repl').run(require 'moonwire')", LOG_WARN},
 };
 
 static bool parse_command(struct options *o, int argc, char **argv, int at)
@@ -330,7 +331,7 @@ static bool parse_command(struct options *o, int argc, char **argv, int at)
         if (o->log_level == LOG_INFO)
             o->log_level = commands[i].log_level;
         o->workers = 1;
-        if (o->control) { /* it is for the command, wherever it stands */
+        if (o->control) { /* the command gets it, also when it stands before the name */
             o->arguments[o->argument_count++] = (char *)"--control";
             o->arguments[o->argument_count++] = (char *)o->control;
         }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "engine/site.h"
+#include "engine/ground/site.h"
 
 enum { OPTIONS_WHY_BYTES = 512 };
 
@@ -16,25 +16,28 @@ enum options_choice { OPTIONS_AUTO, OPTIONS_ON, OPTIONS_OFF };
 
 struct options {
     enum options_action action;
-    const char *app;  /* the file, or "-"; borrowed from argv, as are */
-    const char *code; /* -e: the program itself, in place of a file; or NULL */
+    /* Borrowed from argv, like all texts in here but the listeners' hosts. */
+    const char *app;  /* the file, "-" for standard input, "-e", or the name of a command */
+    const char *code; /* the program itself, of -e or of a command; NULL: it is in the file */
     char **arguments; /* the app's own arguments, NULL-terminated */
     int argument_count;
-    struct site_listener *listeners; /* --listen: in place of the app's own; plain */
+    struct site_listener *listeners; /* --listen: used in place of the app's; without TLS */
     size_t listener_count;
     uint32_t workers;
     enum log_level log_level;
     bool log_json;
     enum options_choice watch; /* OPTIONS_AUTO: when standard output is a terminal */
-    const char *control;       /* the control socket's path, or "none"; NULL: in the usual place */
+    const char *control;       /* the control socket's path, or "none"; NULL: the usual place */
 };
 
 /* Reads the command line: moonwire [run] APP [arguments] or moonwire -e CODE [arguments], with
- * moonwire's options anywhere before "--"; what follows that is the app's. 0; ERR_INVALID or ERR_MEMORY with one line in why that says
- * what to write instead. */
+ * moonwire's options anywhere before "--"; everything behind "--" belongs to the app.
+ *
+ * Returns 0, and options_deinit is due; or ERR_INVALID or ERR_MEMORY with one line in why that says
+ * what to write instead, and nothing is to be freed. */
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
     __attribute__((warn_unused_result));
 void options_deinit(struct options *o);
 
-/* What --help prints: one screen. */
+/* The text that --help prints: one screen. */
 extern const char options_help[];

@@ -1,3 +1,4 @@
+/* Handlers for the signals that the process gets. */
 #include "main/signals.h"
 
 #include <signal.h>
@@ -6,10 +7,10 @@
 
 #include "engine/control/control.h"
 #include "engine/reload/reload.h"
-#include "engine/server.h"
+#include "engine/server/server.h"
 
-/* Programs that a script starts inherit an ignored SIGPIPE, but not a handler: they shall have the
- * default. */
+/* Handles SIGPIPE instead of ignoring it: programs that a script starts would inherit an ignored
+ * signal, but they get the default action in place of a handler. */
 static void on_pipe(int signum)
 {
     (void)signum;
@@ -42,7 +43,7 @@ static void on_hangup(struct server *s, int signum)
         reload_request(s->reload, "SIGHUP");
         return;
     }
-    signal(signum, SIG_DFL); /* a script: it ends, as its terminal does */
+    signal(signum, SIG_DFL); /* a script ends with its terminal */
     raise(signum);
 }
 

@@ -1,13 +1,13 @@
-/* What signals mean to the process. */
+/* What the process does when it gets a signal. */
 #pragma once
 
 struct server;
 
-/* Writing to a peer that is gone is an error that is returned, not a signal. To be called before
- * anything writes. */
+/* Writing to a peer that is gone returns an error from here on and does not end the process. To be
+ * called before anything writes. */
 void signals_init(void);
 
-/* SIGTERM and SIGINT drain the server; when it drains already they do what they do by default: end
- * the process at once, so that whoever waits for it sees which signal it was (a shell's 143 or 130).
- * SIGHUP keeps its default. */
+/* SIGTERM and SIGINT drain the server. While it drains, a second one ends the process at once by
+ * the signal's default action, so that whoever waits for it sees which signal it was (143 or 130 in
+ * a shell). SIGHUP reloads the app; it ends a script, as is its default. */
 void signals_start(struct server *s);

@@ -17,17 +17,13 @@ int close_decode(const uint8_t *payload, size_t len, uint16_t *code)
         *code = CLOSE_NO_STATUS;
         return 0;
     }
-    if (len == 1) {
+    if (len == 1)
         return ERR_PROTOCOL;
-    }
     uint16_t sent = (uint16_t)(payload[0] << 8 | payload[1]);
-    if (!close_code_valid(sent)) {
+    if (!close_code_valid(sent))
         return ERR_PROTOCOL;
-    }
-    struct utf8 reason = {0};
-    if (utf8_check(&reason, payload + 2, len - 2) != 0 || !utf8_complete(&reason)) {
+    if (!utf8_valid(payload + 2, len - 2))
         return ERR_UTF8;
-    }
     *code = sent;
     return 0;
 }
@@ -35,27 +31,23 @@ int close_decode(const uint8_t *payload, size_t len, uint16_t *code)
 /* The longest start of the reason that fits and does not cut a character. */
 static size_t reason_that_fits(const char *reason, size_t len)
 {
-    if (len <= CLOSE_REASON_MAX) {
+    if (len <= CLOSE_REASON_MAX)
         return len;
-    }
     size_t n = CLOSE_REASON_MAX;
-    while (n > 0 && ((uint8_t)reason[n] & 0xc0) == 0x80) {
+    while (n > 0 && ((uint8_t)reason[n] & 0xc0) == 0x80)
         n--;
-    }
     return n;
 }
 
 size_t close_encode(uint8_t out[125], uint16_t code, const char *reason, size_t reason_len)
 {
-    if (code == CLOSE_NO_STATUS) {
+    if (code == CLOSE_NO_STATUS)
         return 0;
-    }
     out[0] = (uint8_t)(code >> 8);
     out[1] = (uint8_t)code;
     size_t n = reason_that_fits(reason, reason_len);
-    if (n > 0) {
+    if (n > 0)
         memcpy(out + 2, reason, n);
-    }
     return 2 + n;
 }
 

@@ -70,10 +70,9 @@ size_t inflater_memory(int window_bits)
 
 struct deflater *deflater_new(int window_bits, int level, int memory_level)
 {
-    struct deflater *d = calloc(1, sizeof *d);
-    if (d == NULL) {
+    struct deflater *d = calloc(1, sizeof(*d));
+    if (!d)
         return NULL;
-    }
     int bits = zlib_bits(window_bits);
     if (deflateInit2(&d->z, level, Z_DEFLATED, -bits, memory_level, Z_DEFAULT_STRATEGY) != Z_OK) {
         free(d);
@@ -88,9 +87,8 @@ struct deflater *deflater_new(int window_bits, int level, int memory_level)
 
 void deflater_free(struct deflater *d)
 {
-    if (d == NULL) {
+    if (!d)
         return;
-    }
     deflateEnd(&d->z);
     free(d);
 }
@@ -110,15 +108,14 @@ static int deflate_piece(z_stream *z, const uint8_t *data, size_t len, int flush
     z->next_in = data;
     z->avail_in = (uInt)len;
     do {
-        if (buffer_reserve(out, output_step(len / 4)) != 0) {
+        if (buffer_reserve(out, output_step(len / 4)) < 0)
             return ERR_MEMORY;
-        }
         size_t room = at_most(out->cap - out->len, PIECE_MAX);
         z->next_out = out->data + out->len;
         z->avail_out = (uInt)room;
-        int rc = deflate(z, flush);
-        assert(rc == Z_OK || rc == Z_BUF_ERROR); /* BUF_ERROR: nothing was left to do */
-        (void)rc;
+        int status = deflate(z, flush);
+        assert(status == Z_OK || status == Z_BUF_ERROR); /* BUF_ERROR: nothing was left to do */
+        (void)status;
         out->len += room - z->avail_out;
     } while (z->avail_out == 0);
     return 0;
@@ -127,10 +124,9 @@ static int deflate_piece(z_stream *z, const uint8_t *data, size_t len, int flush
 static int deflate_all(z_stream *z, const uint8_t *data, size_t len, struct buffer *out)
 {
     for (; len > PIECE_MAX; data += PIECE_MAX, len -= PIECE_MAX) {
-        int rc = deflate_piece(z, data, PIECE_MAX, Z_NO_FLUSH, out);
-        if (rc != 0) {
-            return rc;
-        }
+        int err = deflate_piece(z, data, PIECE_MAX, Z_NO_FLUSH, out);
+        if (err)
+            return err;
     }
     return deflate_piece(z, data, len, Z_SYNC_FLUSH, out);
 }
@@ -138,27 +134,25 @@ static int deflate_all(z_stream *z, const uint8_t *data, size_t len, struct buff
 int deflater_message(struct deflater *d, const uint8_t *data, size_t len, bool keep_context,
                      struct buffer *out)
 {
-    if (!keep_context) {
+    if (!keep_context)
         deflater_reset(d);
-    }
-    if (len == 0) { /* zlib would flush nothing; an empty block's first octet (§7.2.3.6) */
+    if (len == 0) /* zlib would flush nothing; an empty block's first octet (§7.2.3.6) */
         return buffer_append(out, "", 1);
-    }
     size_t before = out->len;
     d->fresh = false;
-    int rc = deflate_all(&d->z, data, len, out);
-    if (rc != 0) {
+    int err = deflate_all(&d->z, data, len, out);
+    if (err) {
         out->len = before;
         deflater_reset(d);
-        return rc;
+        return err;
     }
-    assert(out->len - before > sizeof tail);
-    out->len -= sizeof tail;
-    assert(memcmp(out->data + out->len, tail, sizeof tail) == 0);
+    assert(out->len - before > sizeof(tail));
+    out->len -= sizeof(tail);
+    assert(memcmp(out->data + out->len, tail, sizeof(tail)) == 0);
     return 0;
 }
 
-/* --- Without context --- */
+/* ---- Without context ---- */
 
 static struct deflater *kept_deflater(struct deflaters *all, int window_bits, int level,
                                       int memory_level)
@@ -166,13 +160,11 @@ static struct deflater *kept_deflater(struct deflaters *all, int window_bits, in
     int bits = zlib_bits(window_bits);
     for (unsigned i = 0; i < DEFLATERS_KEPT; i++) {
         struct deflater *d = all->kept[i];
-        if (d != NULL && d->window_bits == bits && d->level == level &&
-            d->memory_level == memory_level) {
+        if (d && d->window_bits == bits && d->level == level && d->memory_level == memory_level)
             return d;
-        }
     }
     struct deflater *d = deflater_new(bits, level, memory_level);
-    if (d != NULL) {
+    if (d) {
         deflater_free(all->kept[all->next]);
         all->kept[all->next] = d;
         all->next = (all->next + 1) % DEFLATERS_KEPT;
@@ -195,9 +187,8 @@ static bool is_for_whole(size_t len, int window_bits, int level)
 static size_t add_flush(uint8_t *data, size_t len, size_t bits)
 {
     data[0] &= 0xfe;
-    if (len * 8 - bits < 3) {
+    if (len * 8 - bits < 3)
         data[len++] = 0;
-    }
     return len;
 }
 
@@ -206,19 +197,16 @@ static int deflate_whole(struct deflaters *all, int level, const uint8_t *data, 
                          struct buffer *out)
 {
     struct libdeflate_compressor **c = &all->whole[level];
-    if (*c == NULL && (*c = libdeflate_alloc_compressor(level)) == NULL) {
+    if (!*c && !(*c = libdeflate_alloc_compressor(level)))
         return ERR_MEMORY;
-    }
     size_t bound = libdeflate_deflate_compress_bound(*c, len);
-    if (buffer_reserve(out, bound + 1) != 0) {
+    if (buffer_reserve(out, bound + 1) < 0)
         return ERR_MEMORY;
-    }
     uint8_t *at = out->data + out->len;
     size_t n = libdeflate_deflate_compress(*c, data, len, at, bound);
     size_t bits = n == 0 ? 0 : deflate_block_end(at, n);
-    if (bits == 0) {
+    if (bits == 0)
         return 0;
-    }
     out->len += add_flush(at, n, bits);
     return 1;
 }
@@ -227,32 +215,28 @@ int deflaters_message(struct deflaters *all, int window_bits, int level, int mem
                       const uint8_t *data, size_t len, struct buffer *out)
 {
     if (is_for_whole(len, window_bits, level)) {
-        int rc = deflate_whole(all, level, data, len, out);
-        if (rc != 0) {
-            return rc < 0 ? rc : 0;
-        }
+        int done = deflate_whole(all, level, data, len, out);
+        if (done)
+            return done < 0 ? done : 0;
     }
     struct deflater *d = kept_deflater(all, window_bits, level, memory_level);
-    return d == NULL ? ERR_MEMORY : deflater_message(d, data, len, false, out);
+    return d ? deflater_message(d, data, len, false, out) : ERR_MEMORY;
 }
 
 void deflaters_deinit(struct deflaters *all)
 {
-    for (unsigned i = 0; i < DEFLATERS_KEPT; i++) {
+    for (unsigned i = 0; i < DEFLATERS_KEPT; i++)
         deflater_free(all->kept[i]);
-    }
-    for (unsigned i = 0; i < DEFLATE_LEVELS; i++) {
+    for (unsigned i = 0; i < DEFLATE_LEVELS; i++)
         libdeflate_free_compressor(all->whole[i]);
-    }
     *all = (struct deflaters){0};
 }
 
 struct inflater *inflater_new(int window_bits)
 {
-    struct inflater *i = calloc(1, sizeof *i);
-    if (i == NULL) {
+    struct inflater *i = calloc(1, sizeof(*i));
+    if (!i)
         return NULL;
-    }
     if (inflateInit2(&i->z, -zlib_bits(window_bits)) != Z_OK) {
         free(i);
         return NULL;
@@ -263,9 +247,8 @@ struct inflater *inflater_new(int window_bits)
 
 void inflater_free(struct inflater *i)
 {
-    if (i == NULL) {
+    if (!i)
         return;
-    }
     inflateEnd(&i->z);
     libdeflate_free_decompressor(i->whole);
     free(i);
@@ -278,9 +261,9 @@ void inflater_reset(struct inflater *i)
 }
 
 /* Takes note of what zlib said. 0 to go on, or an error. */
-static int inflate_result(struct inflater *i, int rc)
+static int inflate_result(struct inflater *i, int status)
 {
-    switch (rc) {
+    switch (status) {
     case Z_OK:
         i->between_blocks = i->z.data_type == BETWEEN_BLOCKS;
         return 0;
@@ -307,21 +290,19 @@ static int inflate_step(struct inflater *i, size_t max_len, struct buffer *out)
     if (!full) {
         if (out->len == out->cap) {
             size_t wish = output_step(at_most(i->z.avail_in, OUTPUT_MAX) * 4);
-            if (buffer_reserve(out, at_most(wish, max_len - out->len)) != 0) {
+            if (buffer_reserve(out, at_most(wish, max_len - out->len)) < 0)
                 return ERR_MEMORY;
-            }
         }
         room = at_most(at_most(out->cap, max_len) - out->len, PIECE_MAX);
         i->z.next_out = out->data + out->len;
     }
     i->z.avail_out = (uInt)room;
-    int rc = inflate(&i->z, Z_SYNC_FLUSH);
+    int status = inflate(&i->z, Z_SYNC_FLUSH);
     size_t wrote = room - i->z.avail_out;
-    if (full && wrote > 0) {
+    if (full && wrote > 0)
         return ERR_TOO_BIG;
-    }
     out->len += wrote;
-    return inflate_result(i, rc);
+    return inflate_result(i, status);
 }
 
 static int inflate_piece(struct inflater *i, const uint8_t *data, size_t len, size_t max_len,
@@ -330,10 +311,9 @@ static int inflate_piece(struct inflater *i, const uint8_t *data, size_t len, si
     i->z.next_in = data;
     i->z.avail_in = (uInt)len;
     do { /* no room left: more may be on its way out */
-        int rc = inflate_step(i, max_len, out);
-        if (rc != 0) {
-            return rc;
-        }
+        int err = inflate_step(i, max_len, out);
+        if (err)
+            return err;
     } while (i->z.avail_in > 0 || i->z.avail_out == 0);
     return 0;
 }
@@ -343,20 +323,17 @@ int inflater_push(struct inflater *i, const uint8_t *data, size_t len, bool last
 {
     while (len > 0) {
         size_t n = at_most(len, PIECE_MAX);
-        int rc = inflate_piece(i, data, n, max_len, out);
-        if (rc != 0) {
-            return rc;
-        }
+        int err = inflate_piece(i, data, n, max_len, out);
+        if (err)
+            return err;
         data += n;
         len -= n;
     }
-    if (!last || i->between_blocks) {
+    if (!last || i->between_blocks)
         return 0;
-    }
-    int rc = inflate_piece(i, tail, sizeof tail, max_len, out);
-    if (rc != 0) {
-        return rc;
-    }
+    int err = inflate_piece(i, tail, sizeof(tail), max_len, out);
+    if (err)
+        return err;
     return i->between_blocks ? 0 : ERR_PROTOCOL;
 }
 
@@ -366,14 +343,11 @@ static bool inflate_whole(struct inflater *i, uint8_t *data, size_t len, size_t 
                           struct buffer *out)
 {
     if (len == 0 || len > WHOLE_FASTEST_MAX || (data[0] & 7) != DYNAMIC_NOT_LAST ||
-        out->len >= max_len ||
-        (i->whole == NULL && (i->whole = libdeflate_alloc_decompressor()) == NULL)) {
+        out->len >= max_len || (!i->whole && !(i->whole = libdeflate_alloc_decompressor())))
         return false;
-    }
     size_t left = max_len - out->len;
-    if (buffer_reserve(out, at_most(output_step(len * WHOLE_GROWTH), left)) != 0) {
+    if (buffer_reserve(out, at_most(output_step(len * WHOLE_GROWTH), left)) < 0)
         return false;
-    }
     uint8_t *at = out->data + out->len;
     size_t room = at_most(out->cap - out->len, left);
     size_t used;
@@ -382,9 +356,8 @@ static bool inflate_whole(struct inflater *i, uint8_t *data, size_t len, size_t 
     enum libdeflate_result result =
         libdeflate_deflate_decompress_ex(i->whole, data, len, at, room, &used, &made);
     data[0] ^= 1;
-    if (result != LIBDEFLATE_SUCCESS || !deflate_block_is_flushed(data, len, used)) {
+    if (result != LIBDEFLATE_SUCCESS || !deflate_block_is_flushed(data, len, used))
         return false;
-    }
     out->len += made;
     return true;
 }

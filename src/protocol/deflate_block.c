@@ -30,13 +30,12 @@ static uint64_t peek(const struct bits *b)
 {
     size_t byte = b->at / 8;
     uint64_t word = 0;
-    if (byte + sizeof word <= b->len) {
-        memcpy(&word, b->data + byte, sizeof word);
+    if (byte + sizeof(word) <= b->len) {
+        memcpy(&word, b->data + byte, sizeof(word));
         word = le64toh(word);
     } else {
-        for (size_t i = 0; byte + i < b->len; i++) {
+        for (size_t i = 0; byte + i < b->len; i++)
             word |= (uint64_t)b->data[byte + i] << (8 * i);
-        }
     }
     return word >> (b->at % 8);
 }
@@ -51,19 +50,17 @@ static unsigned take(struct bits *b, unsigned count)
 static unsigned reversed(unsigned code, unsigned count)
 {
     unsigned out = 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         out |= (code >> i & 1) << (count - 1 - i);
-    }
     return out;
 }
 
 /* How many codes there are of each length. */
 static void count_lengths(const uint8_t *lengths, size_t count, uint16_t *counts)
 {
-    memset(counts, 0, (CODE_BITS_MAX + 1) * sizeof *counts);
-    for (size_t i = 0; i < count; i++) {
+    memset(counts, 0, (CODE_BITS_MAX + 1) * sizeof(*counts));
+    for (size_t i = 0; i < count; i++)
         counts[lengths[i]]++;
-    }
     counts[0] = 0;
 }
 
@@ -82,13 +79,12 @@ static void first_codes(const uint16_t *counts, uint16_t *first)
 static bool is_complete(const uint16_t *counts)
 {
     unsigned used = 0;
-    for (unsigned n = 1; n <= CODE_BITS_MAX; n++) {
+    for (unsigned n = 1; n <= CODE_BITS_MAX; n++)
         used += (unsigned)counts[n] << (CODE_BITS_MAX - n);
-    }
     return used == 1u << CODE_BITS_MAX;
 }
 
-/* --- Dynamic codes (§3.2.7) --- */
+/* ---- Dynamic codes (§3.2.7) ---- */
 
 /* By the next seven bits: symbol << 3 | length; 0 where there is no code. Is it complete? */
 static bool read_meta_code(struct bits *b, unsigned count, uint8_t *table)
@@ -98,21 +94,18 @@ static bool read_meta_code(struct bits *b, unsigned count, uint8_t *table)
     uint8_t lengths[META_SYMBOLS] = {0};
     uint16_t counts[CODE_BITS_MAX + 1];
     uint16_t next[CODE_BITS_MAX + 1];
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         lengths[order[i]] = (uint8_t)take(b, 3);
-    }
     count_lengths(lengths, META_SYMBOLS, counts);
     first_codes(counts, next);
     memset(table, 0, 1 << META_BITS_MAX);
     for (unsigned symbol = 0; symbol < META_SYMBOLS; symbol++) {
         unsigned n = lengths[symbol];
-        if (n == 0) {
+        if (n == 0)
             continue;
-        }
         unsigned step = 1u << n;
-        for (unsigned i = reversed(next[n]++, n); i < 1 << META_BITS_MAX; i += step) {
+        for (unsigned i = reversed(next[n]++, n); i < 1 << META_BITS_MAX; i += step)
             table[i] = (uint8_t)(symbol << 3 | n);
-        }
     }
     return is_complete(counts);
 }
@@ -141,9 +134,8 @@ static int read_lengths(struct bits *b, const uint8_t *table, uint8_t *lengths, 
             continue;
         }
         size_t repeat = least[symbol] + more;
-        if (entry == 0 || repeat > count - done || (symbol == 16 && done == 0)) {
+        if (entry == 0 || repeat > count - done || (symbol == 16 && done == 0))
             return -1;
-        }
         memset(lengths + done, symbol == 16 ? lengths[done - 1] : 0, repeat);
         done += repeat;
     }
@@ -153,12 +145,10 @@ static int read_lengths(struct bits *b, const uint8_t *table, uint8_t *lengths, 
 /* Bits up to and with the last one that is set; 0 when none is. */
 static size_t last_set(const uint8_t *data, size_t len)
 {
-    while (len > 0 && data[len - 1] == 0) {
+    while (len > 0 && data[len - 1] == 0)
         len--;
-    }
-    if (len == 0) {
+    if (len == 0)
         return 0;
-    }
     unsigned byte = data[len - 1];
     return len * 8 - (size_t)(__builtin_clz(byte) - 24);
 }
@@ -180,9 +170,8 @@ static bool read_head(struct bits *b, struct end_code *end)
     uint8_t lengths[LENGTHS_SENT_MAX];
     bool complete = read_meta_code(b, meta, table);
     if (literals > LITERALS_MAX || distances > DISTANCES_MAX ||
-        read_lengths(b, table, lengths, literals + distances) != 0 || lengths[END_OF_BLOCK] == 0) {
+        read_lengths(b, table, lengths, literals + distances) < 0 || lengths[END_OF_BLOCK] == 0)
         return false;
-    }
     uint16_t counts[CODE_BITS_MAX + 1];
     uint16_t first[CODE_BITS_MAX + 1];
     count_lengths(lengths + literals, distances, counts);
@@ -191,9 +180,8 @@ static bool read_head(struct bits *b, struct end_code *end)
     first_codes(counts, first);
     uint8_t bits = lengths[END_OF_BLOCK];
     unsigned before = 0; /* of the same length */
-    for (unsigned i = 0; i < END_OF_BLOCK; i++) {
+    for (unsigned i = 0; i < END_OF_BLOCK; i++)
         before += lengths[i] == bits;
-    }
     end->bits = bits;
     end->code = (unsigned)first[bits] + before;
     end->all_complete = complete && both && is_complete(counts);
@@ -205,9 +193,8 @@ static bool read_head(struct bits *b, struct end_code *end)
 static size_t dynamic_end(struct bits *b)
 {
     struct end_code code;
-    if (!read_head(b, &code) || code.code == 0) {
+    if (!read_head(b, &code) || code.code == 0)
         return 0;
-    }
     size_t end = last_set(b->data, b->len) + (unsigned)__builtin_ctz(code.code);
     return end >= b->at + code.bits && (end + 7) / 8 == b->len ? end : 0;
 }
@@ -221,9 +208,8 @@ static size_t end_within(const struct bits *b, size_t block_bytes, const struct 
     for (size_t at = block_bytes * 8 - 7; at <= block_bytes * 8; at++) {
         struct bits here = {b->data, b->len, at - code->bits};
         if (here.at >= b->at && (peek(&here) & mask) == wanted) {
-            if (end != 0) {
+            if (end != 0)
                 return 0;
-            }
             end = at;
         }
     }
@@ -234,15 +220,14 @@ bool deflate_block_is_flushed(const uint8_t *data, size_t len, size_t block_byte
 {
     struct bits b = {data, len, 3};
     struct end_code code;
-    if (!read_head(&b, &code) || !code.all_complete) {
+    if (!read_head(&b, &code) || !code.all_complete)
         return false;
-    }
     b.at = end_within(&b, block_bytes, &code);
     /* The stored block's three bits, zeros; what comes after them in their byte is ignored. */
     return b.at != 0 && (b.at + 3 + 7) / 8 == len && take(&b, 3) == 0;
 }
 
-/* --- Fixed codes (§3.2.6) --- */
+/* ---- Fixed codes (§3.2.6) ---- */
 
 static unsigned length_extra(unsigned symbol)
 {
@@ -274,9 +259,8 @@ static size_t fixed_end(struct bits *b)
 {
     while (b->at < b->len * 8) {
         unsigned symbol = take_fixed(b);
-        if (symbol == END_OF_BLOCK) {
+        if (symbol == END_OF_BLOCK)
             return (b->at + 7) / 8 == b->len ? b->at : 0;
-        }
         if (symbol > END_OF_BLOCK) {
             b->at += length_extra(symbol);
             b->at += distance_extra(reversed(take(b, 5), 5));
@@ -287,9 +271,8 @@ static size_t fixed_end(struct bits *b)
 
 static size_t stored_end(const struct bits *b)
 {
-    if (b->len < STORED_HEADER) {
+    if (b->len < STORED_HEADER)
         return 0;
-    }
     size_t stored = b->data[1] | (size_t)b->data[2] << 8;
     return STORED_HEADER + stored == b->len ? b->len * 8 : 0;
 }
@@ -299,9 +282,8 @@ size_t deflate_block_end(const uint8_t *data, size_t len)
     struct bits b = {data, len, 0};
     bool final = take(&b, 1);
     unsigned type = take(&b, 2);
-    if (!final) {
+    if (!final)
         return 0;
-    }
     switch (type) {
     case STORED:
         return stored_end(&b);

@@ -85,7 +85,7 @@ static int take_token(struct cursor *c, const char **token, size_t *len)
 
 static void add_byte(struct param *p, char byte)
 {
-    if (p->value_len < sizeof p->value)
+    if (p->value_len < sizeof(p->value))
         p->value[p->value_len] = byte;
     p->value_len++;
 }
@@ -244,7 +244,7 @@ static void fit_budget(struct deflate_params *d, const struct deflate_options *o
     } plans[] = {{false, false}, {true, false}, {false, true}, {true, true}};
     if (o->memory_bytes == 0)
         return;
-    for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+    for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++) {
         struct deflate_params plan = *d;
         plan.server_no_context_takeover |= plans[i].drop_server;
         plan.client_no_context_takeover |= plans[i].drop_client;
@@ -318,7 +318,7 @@ static size_t put(char *out, size_t at, const char *text)
 static size_t put_bits(char *out, size_t at, const char *name, unsigned bits)
 {
     char text[3];
-    snprintf(text, sizeof text, "%u", bits % 100);
+    snprintf(text, sizeof(text), "%u", bits % 100);
     at = put(out, at, "; ");
     at = put(out, at, name);
     at = put(out, at, "=");

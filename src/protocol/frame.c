@@ -23,18 +23,14 @@ static bool opcode_is_known(uint8_t opcode)
 
 static const char *first_byte_fault(uint8_t byte)
 {
-    if (byte & BITS_RSV2_RSV3) {
+    if (byte & BITS_RSV2_RSV3)
         return "a reserved bit (RSV2 or RSV3) is set";
-    }
-    if (!opcode_is_known(byte & BITS_OPCODE)) {
+    if (!opcode_is_known(byte & BITS_OPCODE))
         return "a frame has a reserved opcode";
-    }
-    if (!(byte & BIT_CONTROL)) {
+    if (!(byte & BIT_CONTROL))
         return NULL;
-    }
-    if (!(byte & BIT_FIN)) {
+    if (!(byte & BIT_FIN))
         return "a control frame is fragmented";
-    }
     return byte & BIT_RSV1 ? "a control frame has RSV1 set" : NULL;
 }
 
@@ -46,39 +42,33 @@ static const char *length_fault(uint8_t form, const uint8_t *bytes, size_t len)
         bool small = len >= 2 && bytes[0] == 0 && bytes[1] < LENGTH_16;
         return small ? "a frame's length is not encoded in the fewest bytes" : NULL;
     }
-    if (len >= 1 && bytes[0] & 0x80) {
+    if (len >= 1 && bytes[0] & 0x80)
         return "a 64-bit frame length has its top bit set";
-    }
     static const uint8_t zeros[6];
-    bool small = len >= sizeof zeros && memcmp(bytes, zeros, sizeof zeros) == 0;
+    bool small = len >= sizeof(zeros) && memcmp(bytes, zeros, sizeof(zeros)) == 0;
     return small ? "a frame's length is not encoded in the fewest bytes" : NULL;
 }
 
 const char *frame_fault(const uint8_t *data, size_t len)
 {
-    if (len == 0) {
+    if (len == 0)
         return NULL;
-    }
     const char *fault = first_byte_fault(data[0]);
-    if (fault != NULL || len == 1) {
+    if (fault || len == 1)
         return fault;
-    }
     uint8_t form = data[1] & BITS_LENGTH;
-    if (form < LENGTH_16) {
+    if (form < LENGTH_16)
         return NULL;
-    }
-    if (data[0] & BIT_CONTROL) {
+    if (data[0] & BIT_CONTROL)
         return "a control frame is longer than 125 bytes";
-    }
     return length_fault(form, data + 2, len - 2);
 }
 
 static uint64_t read_length(const uint8_t *bytes, size_t count)
 {
     uint64_t length = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         length = length << 8 | bytes[i];
-    }
     return length;
 }
 
@@ -89,28 +79,24 @@ static size_t extended_bytes(uint8_t form)
 
 int frame_decode(struct frame *out, const uint8_t *data, size_t len)
 {
-    if (frame_fault(data, len) != NULL) {
+    if (frame_fault(data, len))
         return ERR_PROTOCOL;
-    }
-    if (len < 2) {
+    if (len < 2)
         return 0;
-    }
     uint8_t form = data[1] & BITS_LENGTH;
     size_t extended = extended_bytes(form);
     bool masked = data[1] & BIT_MASK;
     size_t size = 2 + extended + (masked ? 4 : 0);
-    if (len < size) {
+    if (len < size)
         return 0;
-    }
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     out->len = extended == 0 ? form : read_length(data + 2, extended);
     out->opcode = data[0] & BITS_OPCODE;
     out->fin = data[0] & BIT_FIN;
     out->rsv1 = data[0] & BIT_RSV1;
     out->masked = masked;
-    if (masked) {
+    if (masked)
         memcpy(out->key, data + 2 + extended, 4);
-    }
     return (int)size;
 }
 
@@ -130,9 +116,8 @@ size_t frame_encode(uint8_t *out, const struct frame *f)
     size_t extended = extended_bytes(form);
     out[0] = (uint8_t)((f->fin ? BIT_FIN : 0) | (f->rsv1 ? BIT_RSV1 : 0) | f->opcode);
     out[1] = (uint8_t)((f->masked ? BIT_MASK : 0) | form);
-    for (size_t i = 0; i < extended; i++) {
+    for (size_t i = 0; i < extended; i++)
         out[2 + i] = (uint8_t)(f->len >> 8 * (extended - 1 - i));
-    }
     size_t size = 2 + extended;
     if (f->masked) {
         memcpy(out + size, f->key, 4);

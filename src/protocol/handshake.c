@@ -14,12 +14,12 @@
 void handshake_accept(char out[HANDSHAKE_ACCEPT_LEN + 1], const char key[HANDSHAKE_KEY_LEN])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    uint8_t text[HANDSHAKE_KEY_LEN + sizeof guid - 1];
+    uint8_t text[HANDSHAKE_KEY_LEN + sizeof(guid) - 1];
     uint8_t digest[SHA1_BYTES];
     memcpy(text, key, HANDSHAKE_KEY_LEN);
-    memcpy(text + HANDSHAKE_KEY_LEN, guid, sizeof guid - 1);
-    sha1(digest, text, sizeof text);
-    base64_encode(out, digest, sizeof digest);
+    memcpy(text + HANDSHAKE_KEY_LEN, guid, sizeof(guid) - 1);
+    sha1(digest, text, sizeof(text));
+    base64_encode(out, digest, sizeof(digest));
 }
 
 void handshake_key(char out[HANDSHAKE_KEY_LEN + 1], const uint8_t nonce[HANDSHAKE_NONCE_LEN])
@@ -162,7 +162,7 @@ static bool read_origin(struct origin *out, const char *text, size_t len)
     if (!colon || text + len - colon < 3 || memcmp(colon, "://", 3) != 0)
         return false;
     const char *authority = colon + 3;
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
         if (!http_equal(text, (size_t)(colon - text), schemes[i].name))
             continue;
         out->https = schemes[i].https;
@@ -321,7 +321,7 @@ int handshake_check(struct handshake *out, const struct http_head *head, const c
     };
     const struct request r = {out, head, base, rules, secure};
     *out = (struct handshake){0};
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+    for (size_t i = 0; i < sizeof(checks) / sizeof(*checks); i++) {
         int err = checks[i](&r);
         if (err)
             return err;
@@ -466,7 +466,7 @@ int handshake_client_check(struct handshake_answer *out, const struct http_head 
                                                              check_extensions, check_protocol};
     const struct response r = {out, head, base, offer, key};
     *out = (struct handshake_answer){0};
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+    for (size_t i = 0; i < sizeof(checks) / sizeof(*checks); i++) {
         int err = checks[i](&r);
         if (err)
             return err;

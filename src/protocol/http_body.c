@@ -45,14 +45,6 @@ int http_body_start(struct http_body *b, bool chunked, uint64_t content_length, 
     return 0;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -66,7 +58,7 @@ static bool is_text(char c)
 
 static void size_digit(struct http_body *b, char c)
 {
-    int digit = hex_value(c);
+    int digit = http_hex_value(c);
     if (digit < 0)
         fail(b, BODY_BROKEN, "a chunk's size is not a hexadecimal number");
     else if (b->left > UINT64_MAX >> 4)
@@ -146,7 +138,7 @@ static void step(struct http_body *b, char c)
         size_digit(b, c);
         break;
     case BODY_SIZE:
-        if (hex_value(c) >= 0)
+        if (http_hex_value(c) >= 0)
             size_digit(b, c);
         else
             after_size(b, c);

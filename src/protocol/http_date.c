@@ -198,7 +198,7 @@ time_t http_date_parse(const char *text, size_t len)
 {
     static void (*const forms[])(struct date_reader *,
                                  struct date_parts *) = {read_fixdate, read_rfc850, read_asctime};
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
         struct date_reader r = {text, text + len, true};
         struct date_parts d = {0};
         forms[i](&r, &d);

@@ -85,7 +85,7 @@ static uint32_t method_bit(const char *name, uint32_t len)
         {"PUT", 3, HTTP_PUT},     {"DELETE", 6, HTTP_DELETE}, {"OPTIONS", 7, HTTP_OPTIONS},
         {"PATCH", 5, HTTP_PATCH},
     };
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
         if (len == methods[i].len && memcmp(name, methods[i].name, len) == 0)
             return methods[i].bit;
     return 0;
@@ -345,10 +345,12 @@ int http_head_parse(struct http_head_parser *p, const char *data, size_t len,
     while (p->at < in.end && step(&in))
         ;
     if (p->state == HEAD_DONE) {
+        const char *why;
         head->len = p->at;
-        if (http_meaning_read(p, head, data) == 0)
+        unsigned status = http_meaning_read(head, data, p->response, &why);
+        if (!status)
             return 1;
-        p->state = HEAD_REFUSED;
+        refuse(p, (uint16_t)status, why);
     }
     if (p->state == HEAD_REFUSED)
         return ERR_PROTOCOL;

@@ -1,6 +1,5 @@
 #include "protocol/http_meaning.h"
 
-#include "base/error.h"
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 
@@ -17,11 +16,10 @@ struct head_facts {
     bool expect_other;
 };
 
-static int refuse(struct http_head_parser *p, uint16_t status, const char *why)
+static unsigned refuse(unsigned status, const char *why, const char **out)
 {
-    p->status = status;
-    p->why = why;
-    return ERR_PROTOCOL;
+    *out = why;
+    return status;
 }
 
 struct head_field {
@@ -136,71 +134,71 @@ static const struct {
     {"expect", 6, read_expect},
 };
 
-static int read_fields(struct http_head_parser *p, struct http_head *head, struct head_facts *facts,
-                       const char *data)
+/* Returns why a field is refused with 400, or NULL. */
+static const char *read_fields(struct http_head *head, struct head_facts *facts, const char *data)
 {
     for (uint32_t i = 0; i < head->field_count; i++) {
         const struct http_field *f = &head->fields[i];
-        for (size_t r = 0; r < sizeof readers / sizeof *readers; r++) {
+        for (size_t r = 0; r < sizeof(readers) / sizeof(*readers); r++) {
             if (f->name.len != readers[r].len ||
                 !http_equal(data + f->name.at, f->name.len, readers[r].name))
                 continue;
             struct head_field field = {data + f->value.at, f->value.len, f->value};
             const char *why = readers[r].read(head, facts, field);
             if (why)
-                return refuse(p, 400, why);
+                return why;
         }
     }
-    return 0;
+    return NULL;
 }
 
 /* RFC 9112 §6.1 and §6.3: how the message's end is found. Everything that two readers could
  * understand in two ways is refused, also where the RFC would let it pass. */
-static int check_framing(struct http_head_parser *p, struct http_head *head,
-                         const struct head_facts *facts)
+static unsigned check_framing(struct http_head *head, const struct head_facts *facts,
+                              const char **why)
 {
     if (!facts->transfer_encoding)
         return 0;
     if (head->minor == 0)
-        return refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
+        return refuse(400, "Transfer-Encoding in HTTP/1.0", why);
     if (head->has_length)
-        return refuse(p, 400, "Content-Length together with Transfer-Encoding");
+        return refuse(400, "Content-Length together with Transfer-Encoding", why);
     if (facts->codings == 0)
-        return refuse(p, 400, "Transfer-Encoding is empty");
+        return refuse(400, "Transfer-Encoding is empty", why);
     if (facts->chunked > 1)
-        return refuse(p, 400, "chunked more than once");
+        return refuse(400, "chunked more than once", why);
     if (facts->codings > 1 || facts->chunked == 0)
-        return refuse(p, 501, "a transfer coding other than chunked");
+        return refuse(501, "a transfer coding other than chunked", why);
     head->chunked = true;
     return 0;
 }
 
-static int check_request(struct http_head_parser *p, struct http_head *head,
-                         const struct head_facts *facts)
+static unsigned check_request(struct http_head *head, const struct head_facts *facts,
+                              const char **why)
 {
     bool body = head->chunked || head->content_length > 0;
     if (facts->hosts == 0 && head->minor == 1)
-        return refuse(p, 400, "no Host");
+        return refuse(400, "no Host", why);
     if (facts->upgrade_websocket && body)
-        return refuse(p, 400, "an upgrade to websocket with a body");
+        return refuse(400, "an upgrade to websocket with a body", why);
     if (head->minor == 0) /* expectations are ignored (RFC 9110 §10.1.1) */
         return 0;
     if (facts->expect_other)
-        return refuse(p, 417, "an expectation other than 100-continue");
+        return refuse(417, "an expectation other than 100-continue", why);
     head->expect_continue = facts->expect_continue && body;
     return 0;
 }
 
-int http_meaning_read(struct http_head_parser *p, struct http_head *head, const char *base)
+unsigned http_meaning_read(struct http_head *head, const char *base, bool response,
+                           const char **why)
 {
     struct head_facts facts = {0};
-    int err = read_fields(p, head, &facts, base);
-    if (!err)
-        err = check_framing(p, head, &facts);
-    if (err)
-        return err;
+    *why = read_fields(head, &facts, base);
+    unsigned status = *why ? 400 : check_framing(head, &facts, why);
+    if (status)
+        return status;
     head->keep_alive = !facts.close && (head->minor == 1 || facts.keep_alive);
     head->upgrade_websocket =
         head->minor == 1 && facts.upgrade_websocket && facts.connection_upgrade;
-    return p->response ? 0 : check_request(p, head, &facts);
+    return response ? 0 : check_request(head, &facts, why);
 }

@@ -58,7 +58,7 @@ const char *http_mime_type(const char *path)
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof types / sizeof *types; i++)
+    for (size_t i = 0; dot && i < sizeof(types) / sizeof(*types); i++)
         if (strcasecmp(dot + 1, types[i].ending) == 0)
             return types[i].type;
     return "application/octet-stream";

@@ -159,7 +159,7 @@ static bool is_reserved(const char *name, size_t len)
                                            "sec-websocket-extensions",
                                            "sec-websocket-protocol",
                                            "sec-websocket-version"};
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+    for (size_t i = 0; i < sizeof(reserved) / sizeof(*reserved); i++)
         if (http_equal(name, len, reserved[i]))
             return true;
     return false;

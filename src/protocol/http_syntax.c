@@ -29,6 +29,14 @@ bool http_equal(const char *text, size_t len, const char *lower)
     return lower[len] == '\0';
 }
 
+int http_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -50,7 +58,7 @@ bool http_list_next(const char **text, size_t *len, const char **item, size_t *i
         const char *comma = memchr(*text, ',', *len);
         *item = *text;
         *item_len = comma ? (size_t)(comma - *text) : *len;
-        size_t taken = *item_len + (comma != NULL);
+        size_t taken = *item_len + (comma ? 1 : 0);
         *text += taken;
         *len -= taken;
         http_trim(item, item_len);

@@ -14,6 +14,9 @@ bool http_is_token(const char *text, size_t len);
 /* Equal without regard to ASCII case? lower is lower case and NUL-terminated. */
 bool http_equal(const char *text, size_t len, const char *lower);
 
+/* The value of a hexadecimal digit of either case (HEXDIG, RFC 5234 Appendix B.1), or -1. */
+int http_hex_value(char c);
+
 /* Cut blanks (SP, HTAB) off both ends. */
 void http_trim(const char **text, size_t *len);
 

@@ -26,7 +26,7 @@ static bool read_absolute_form(struct http_head *head, const char *data)
     if (!colon || data + end - colon < 3 || memcmp(colon, "://", 3) != 0)
         return false;
     bool known = false;
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++)
         known |= http_equal(target, (size_t)(colon - target), schemes[i]);
     uint32_t host = (uint32_t)(colon - data) + 3;
     uint32_t at = host;

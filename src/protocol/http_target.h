@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "protocol/http_head.h"
+#include "protocol/http_parts.h"
 
 /* Finds path and query, and the host of an absolute target, in head->target, for head->method and
  * its name. The target's bytes are known to be visible ASCII. false when it is not of a form that the

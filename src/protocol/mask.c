@@ -13,9 +13,8 @@ enum {
 
 void mask_apply_scalar(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
 {
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         data[i] ^= key[(offset + i) % 4];
-    }
 }
 
 static const uint64_t top_bits = 0x8080808080808080;
@@ -32,11 +31,11 @@ static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4], bool 
     memcpy(&pattern, key, 4);
     memcpy((uint8_t *)&pattern + 4, key, 4);
     size_t at = 0;
-    for (; len - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, data + at, sizeof word);
+    for (; len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, data + at, sizeof(word));
         word ^= pattern;
         seen |= word;
-        memcpy(data + at, &word, sizeof word);
+        memcpy(data + at, &word, sizeof(word));
     }
     if (len - at >= 4) {
         uint32_t half;
@@ -57,7 +56,7 @@ static size_t apply_sse2(uint8_t *data, size_t len, const uint8_t key[4], bool *
 {
     __m128i seen = _mm_setzero_si128();
     int word;
-    memcpy(&word, key, sizeof word);
+    memcpy(&word, key, sizeof(word));
     __m128i pattern = _mm_set1_epi32(word);
     size_t at = 0;
     for (; len - at >= 16; at += 16) {
@@ -75,7 +74,7 @@ __attribute__((target("avx2"))) static size_t apply_avx2(uint8_t *data, size_t l
 {
     __m256i seen = _mm256_setzero_si256();
     int word;
-    memcpy(&word, key, sizeof word);
+    memcpy(&word, key, sizeof(word));
     __m256i pattern = _mm256_set1_epi32(word);
     size_t at = 0;
     for (; len - at >= 64; at += 64) {
@@ -141,17 +140,16 @@ static void apply_from_16(uint8_t *data, size_t len, uint32_t key)
 static void apply_short(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
 {
     uint32_t word;
-    memcpy(&word, key, sizeof word);
+    memcpy(&word, key, sizeof(word));
     word = turn(word, offset);
-    if (len >= 16) {
+    if (len >= 16)
         apply_from_16(data, len, word);
-    } else if (len >= 8) {
+    else if (len >= 8)
         apply_8_to_15(data, len, word);
-    } else if (len >= 4) {
+    else if (len >= 4)
         apply_4_to_7(data, len, word);
-    } else {
+    else
         mask_apply_scalar(data, len, key, offset);
-    }
 }
 #endif
 
@@ -167,9 +165,8 @@ enum mask_form mask_form_best(void)
 static bool is_ascii(const uint8_t *data, size_t len)
 {
     uint8_t seen = 0;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++)
         seen |= data[i];
-    }
     return seen < 0x80;
 }
 
@@ -183,17 +180,14 @@ __attribute__((noinline)) bool mask_apply_as(enum mask_form form, uint8_t *data,
     }
     bool ascii = true;
     uint8_t turned[4];
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++)
         turned[i] = key[(offset + i) % 4];
-    }
     size_t done = 0;
 #if defined(__x86_64__)
-    if (form == MASK_AVX2) {
+    if (form == MASK_AVX2)
         done = apply_avx2(data, len, turned, &ascii);
-    }
-    if (form >= MASK_SSE2) {
+    if (form >= MASK_SSE2)
         done += apply_sse2(data + done, len - done, turned, &ascii);
-    }
 #endif
     done += apply_words(data + done, len - done, turned, &ascii);
     mask_apply_scalar(data + done, len - done, turned, 0);

@@ -194,9 +194,9 @@ static const char *check_pattern(const char *pattern, size_t len)
 
 static struct node *new_literal(struct node *n, size_t place, const char *text, size_t len)
 {
-    struct node *child = calloc(1, sizeof *child);
+    struct node *child = calloc(1, sizeof(*child));
     char *copy = malloc(len + 1);
-    struct node **grown = realloc(n->literals, (n->literal_count + 1) * sizeof *grown);
+    struct node **grown = realloc(n->literals, (n->literal_count + 1) * sizeof(*grown));
     if (grown)
         n->literals = grown;
     if (!child || !copy || !grown) {
@@ -207,7 +207,7 @@ static struct node *new_literal(struct node *n, size_t place, const char *text, 
     memcpy(copy, text, len);
     child->text = copy;
     child->len = len;
-    memmove(grown + place + 1, grown + place, (n->literal_count - place) * sizeof *grown);
+    memmove(grown + place + 1, grown + place, (n->literal_count - place) * sizeof(*grown));
     grown[place] = child;
     n->literal_count++;
     return child;
@@ -250,7 +250,7 @@ int router_add(struct router *r, const char *pattern, size_t len, uint32_t metho
             return ERR_INVALID;
         }
     }
-    struct handler *grown = realloc(n->handlers, (n->handler_count + 1) * sizeof *grown);
+    struct handler *grown = realloc(n->handlers, (n->handler_count + 1) * sizeof(*grown));
     if (!grown)
         return ERR_MEMORY;
     n->handlers = grown;
@@ -295,7 +295,7 @@ static void arrive(struct search *s, const struct node *n)
     s->found = true;
     s->out->target = h->target;
     s->out->param_count = s->depth;
-    memcpy(s->out->params, s->params, s->depth * sizeof *s->params);
+    memcpy(s->out->params, s->params, s->depth * sizeof(*s->params));
 }
 
 static const struct node *literal_for(const struct node *n, const char *segment, size_t len)

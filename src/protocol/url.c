@@ -4,22 +4,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "protocol/http_syntax.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte that the escape at in[0..len) means, or -1. */
-static int escape_value(const char *in, size_t len)
+int url_escape(const char *in, size_t len)
 {
     if (len < 3)
         return -1;
-    int high = hex_value(in[1]);
-    int low = hex_value(in[2]);
+    int high = http_hex_value(in[1]);
+    int low = http_hex_value(in[2]);
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
@@ -29,7 +21,7 @@ long url_decode(char *out, const char *in, size_t len, int plus)
     for (size_t i = 0; i < len; i++) {
         char c = in[i];
         if (c == '%') {
-            int value = escape_value(in + i, len - i);
+            int value = url_escape(in + i, len - i);
             if (value < 0)
                 return ERR_INVALID;
             c = (char)value;
@@ -56,7 +48,7 @@ static size_t name_len(const char *text, size_t len)
     size_t i = 0;
     while (i < len && text[i] != ':') {
         if (text[i] == '%') {
-            if (escape_value(text + i, len - i) < 0)
+            if (url_escape(text + i, len - i) < 0)
                 return 0;
             i += 3;
         } else if (name_byte[(uint8_t)text[i]]) {
@@ -75,7 +67,7 @@ static size_t ipv6_len(const char *text, size_t len)
     struct in6_addr ignored;
     const char *end = memchr(text, ']', len);
     size_t inner = end ? (size_t)(end - text) - 1 : 0;
-    if (inner == 0 || inner >= sizeof address || memchr(text, '\0', inner + 1))
+    if (inner == 0 || inner >= sizeof(address) || memchr(text, '\0', inner + 1))
         return 0;
     memcpy(address, text + 1, inner);
     address[inner] = '\0';

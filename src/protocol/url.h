@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The byte that the escape means which text[0..len) begins with ("%41…"), or -1 when it begins with
+ * none. */
+int url_escape(const char *text, size_t len);
+
 /* Decodes %XX (and + to a blank when plus is not 0) from in to out, which may be the same place.
  * Returns the new length, or ERR_INVALID for a broken escape. */
 long url_decode(char *out, const char *in, size_t len, int plus);

@@ -39,29 +39,23 @@ static const struct utf8_step steps[] = {
 
 static enum utf8_state first_byte(uint8_t byte)
 {
-    if (byte < 0x80) {
+    if (byte < 0x80)
         return BETWEEN;
-    }
-    if (byte < 0xc2) { /* a continuation, or C0 and C1, which begin only overlong forms */
+    if (byte < 0xc2) /* a continuation, or C0 and C1, which begin only overlong forms */
         return BAD;
-    }
-    if (byte < 0xe0) {
+    if (byte < 0xe0)
         return ONE_LEFT;
-    }
-    if (byte < 0xf0) {
+    if (byte < 0xf0)
         return byte == 0xe0 ? AFTER_E0 : byte == 0xed ? AFTER_ED : TWO_LEFT;
-    }
-    if (byte < 0xf5) {
+    if (byte < 0xf5)
         return byte == 0xf0 ? AFTER_F0 : byte == 0xf4 ? AFTER_F4 : THREE_LEFT;
-    }
     return BAD;
 }
 
 static enum utf8_state step(enum utf8_state state, uint8_t byte)
 {
-    if (state == BETWEEN) {
+    if (state == BETWEEN)
         return first_byte(byte);
-    }
     const struct utf8_step *s = &steps[state];
     return byte < s->low || byte > s->high ? BAD : s->next;
 }
@@ -71,9 +65,8 @@ int utf8_check_scalar(struct utf8 *u, const uint8_t *data, size_t len)
     enum utf8_state state = u->state;
     for (size_t i = 0; i < len; i++) {
         state = step(state, data[i]);
-        if (state == BAD) {
+        if (state == BAD)
             return ERR_UTF8;
-        }
     }
     u->state = (uint8_t)state;
     return 0;
@@ -89,7 +82,7 @@ bool utf8_complete(const struct utf8 *u)
 static bool is_ascii_8(const uint8_t *data)
 {
     uint64_t word;
-    memcpy(&word, data, sizeof word);
+    memcpy(&word, data, sizeof(word));
     return (word & 0x8080808080808080u) == 0;
 }
 
@@ -103,9 +96,8 @@ static bool valid_words(const uint8_t *data, size_t len)
             continue;
         }
         state = step(state, data[i++]);
-        if (state == BAD) {
+        if (state == BAD)
             return false;
-        }
     }
     return state == BETWEEN;
 }
@@ -227,9 +219,8 @@ __attribute__((target("ssse3"))) static inline bool is_ascii_32(const uint8_t *d
 __attribute__((target("ssse3"))) static size_t skip_ascii_ssse3(const uint8_t *data, size_t at,
                                                                 size_t len)
 {
-    while (len - at >= 32 && is_ascii_32(data + at)) {
+    while (len - at >= 32 && is_ascii_32(data + at))
         at += 32;
-    }
     return at;
 }
 
@@ -307,13 +298,11 @@ __attribute__((target("avx2"))) static size_t skip_ascii_avx2(const uint8_t *dat
     for (; len - at >= 128; at += 128) {
         __m256i a = _mm256_or_si256(load_32(data + at), load_32(data + at + 32));
         __m256i b = _mm256_or_si256(load_32(data + at + 64), load_32(data + at + 96));
-        if (_mm256_movemask_epi8(_mm256_or_si256(a, b)) != 0) {
+        if (_mm256_movemask_epi8(_mm256_or_si256(a, b)) != 0)
             break;
-        }
     }
-    while (len - at >= 64 && is_ascii_64(data + at)) {
+    while (len - at >= 64 && is_ascii_64(data + at))
         at += 64;
-    }
     return at;
 }
 
@@ -349,12 +338,10 @@ __attribute__((target("avx2"))) static bool valid_avx2(const uint8_t *data, size
 enum utf8_form utf8_form_best(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2"))
         return UTF8_AVX2;
-    }
-    if (__builtin_cpu_supports("ssse3")) {
+    if (__builtin_cpu_supports("ssse3"))
         return UTF8_SSSE3;
-    }
 #endif
     return UTF8_WORDS;
 }
@@ -362,12 +349,10 @@ enum utf8_form utf8_form_best(void)
 static bool valid_as(enum utf8_form form, const uint8_t *data, size_t len)
 {
 #if defined(__x86_64__)
-    if (form == UTF8_AVX2) {
+    if (form == UTF8_AVX2)
         return valid_avx2(data, len);
-    }
-    if (form == UTF8_SSSE3) {
+    if (form == UTF8_SSSE3)
         return valid_ssse3(data, len);
-    }
 #endif
     (void)form;
     return valid_words(data, len);
@@ -378,9 +363,8 @@ static size_t cut_character(const uint8_t *data, size_t len)
 {
     for (size_t i = 1; i <= 3 && i <= len; i++) {
         uint8_t byte = data[len - i];
-        if (byte < 0x80) {
+        if (byte < 0x80)
             return 0;
-        }
         if (byte >= 0xc0) {
             size_t whole = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
             return i < whole ? i : 0;
@@ -393,19 +377,15 @@ static size_t cut_character(const uint8_t *data, size_t len)
 __attribute__((noinline)) int utf8_check_as(enum utf8_form form, struct utf8 *u,
                                             const uint8_t *data, size_t len)
 {
-    if (form == UTF8_SCALAR || len == 0) {
+    if (form == UTF8_SCALAR || len == 0)
         return utf8_check_scalar(u, data, len);
-    }
     size_t at = 0;
-    for (; at < len && !utf8_complete(u); at++) {
-        if (utf8_check_scalar(u, data + at, 1) != 0) {
+    for (; at < len && !utf8_complete(u); at++)
+        if (utf8_check_scalar(u, data + at, 1) < 0)
             return ERR_UTF8;
-        }
-    }
     size_t cut = cut_character(data + at, len - at);
-    if (!valid_as(form, data + at, len - at - cut)) {
+    if (!valid_as(form, data + at, len - at - cut))
         return ERR_UTF8;
-    }
     return utf8_check_scalar(u, data + len - cut, cut);
 }
 
@@ -413,9 +393,8 @@ __attribute__((noinline)) int utf8_check_as(enum utf8_form form, struct utf8 *u,
 static bool is_ascii_from_16(const uint8_t *data, size_t len)
 {
     __m128i all = _mm_loadu_si128((const __m128i *)(const void *)(data + len - 16));
-    for (size_t at = 0; at + 16 < len; at += 16) {
+    for (size_t at = 0; at + 16 < len; at += 16)
         all = _mm_or_si128(all, _mm_loadu_si128((const __m128i *)(const void *)(data + at)));
-    }
     return _mm_movemask_epi8(all) == 0;
 }
 #endif
@@ -426,17 +405,15 @@ static bool is_short_ascii(const uint8_t *data, size_t len)
     if (len < 8) {
         uint32_t first;
         uint32_t last;
-        if (len < 4) {
+        if (len < 4)
             return (data[0] | data[len / 2] | data[len - 1]) < 0x80;
-        }
         memcpy(&first, data, 4);
         memcpy(&last, data + len - 4, 4);
         return ((first | last) & 0x80808080u) == 0;
     }
 #if defined(__x86_64__)
-    if (len >= 16) {
+    if (len >= 16)
         return is_ascii_from_16(data, len);
-    }
 #endif
     uint64_t all;
     memcpy(&all, data + len - 8, 8);
@@ -450,8 +427,13 @@ static bool is_short_ascii(const uint8_t *data, size_t len)
 
 int utf8_check(struct utf8 *u, const uint8_t *data, size_t len)
 {
-    if (len == 0 || (len <= SHORT_MAX && utf8_complete(u) && is_short_ascii(data, len))) {
+    if (len == 0 || (len <= SHORT_MAX && utf8_complete(u) && is_short_ascii(data, len)))
         return 0;
-    }
     return utf8_check_as(len < 16 ? UTF8_WORDS : utf8_form_best(), u, data, len);
+}
+
+bool utf8_valid(const uint8_t *data, size_t len)
+{
+    struct utf8 u = {0};
+    return !utf8_check(&u, data, len) && utf8_complete(&u);
 }

@@ -24,3 +24,5 @@ int utf8_check_as(enum utf8_form form, struct utf8 *u, const uint8_t *data, size
 enum utf8_form utf8_form_best(void);
 /* True between two characters: the text may end here. */
 bool utf8_complete(const struct utf8 *u);
+/* Is this a whole text of UTF-8? */
+bool utf8_valid(const uint8_t *data, size_t len);

@@ -40,9 +40,3 @@ struct ws_url {
 int ws_url_parse(struct ws_url *out, const char *text, size_t len, const char **why)
     __attribute__((warn_unused_result));
 void ws_url_deinit(struct ws_url *u);
-
-/* The parts that a specification names, for its specs: an IPv4 address from a host that ends in a
- * number (URL Standard, IPv4 parser): 0 with *out, or ERR_INVALID. */
-int ws_url_ipv4(uint32_t *out, const char *host, size_t len);
-/* The same for what stands in brackets; out: eight pieces. */
-int ws_url_ipv6(uint16_t out[8], const char *text, size_t len);

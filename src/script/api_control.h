@@ -1,16 +1,22 @@
-/* What Lua may ask of servers that run, as script/api.h: for commands such as moonwire status, which
- * lua/moonwire/control.lua is. control_place.h and control_ask.h in engine/control. These wait. */
+/* The functions by which a command such as moonwire status asks the servers that run
+ * (lua/moonwire/commands/control.lua). They wait, and so are not for a server. */
 #pragma once
 
 #include <stddef.h>
 
-/* The paths of this user's control sockets, each with its NUL. Bytes; ERR_TOO_BIG. */
+/* Writes the paths of the control sockets of this user's servers to out, each with its NUL. Returns
+ * the bytes written, or ERR_TOO_BIG. */
 long mw_control_find(char *out, size_t size);
-/* Of other users' servers, for the superuser, to be shown. */
+/* Writes those of other users' servers, which only the superuser sees: they may be shown to people,
+ * but what they say is not to be trusted. */
 long mw_control_find_others(char *out, size_t size);
-/* Sends one request. found: the path is of mw_control_find. A descriptor; or an error, with one line in
- * why, of 256 bytes: ERR_NOT_FOUND when no server is there. */
+/* Connects to the server at path and sends it one request. found: not 0 if the path comes from
+ * mw_control_find, so that a socket that a dead server has left there may be removed. Returns a
+ * descriptor for mw_control_read; or an error with one line in why, which has 256 bytes:
+ * ERR_NOT_FOUND when no server is there. */
 int mw_control_ask(const char *path, const char *request, int found, char *why);
-/* Bytes of the answer, 0 at its end; ERR_AGAIN: none for so many seconds; ERR_IO. */
+/* Reads more of the answer. Returns the bytes read, 0 at the answer's end; ERR_AGAIN: nothing came
+ * in this time; ERR_IO. */
 long mw_control_read(int fd, char *out, size_t size, double seconds);
+/* Closes the descriptor of mw_control_ask. */
 void mw_control_done(int fd);

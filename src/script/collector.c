@@ -1,18 +1,20 @@
+/* The pause of LuaJIT's collector, and the steps for what its own pace does not see. */
 #include "script/collector.h"
 
-/* Found by measuring, with a second cache of 1 MiB: bench/NOTES.md, "Messages that differ". */
+/* Measured on a processor with a second-level cache of 1 MiB: bench/NOTES.md, "Messages that
+ * differ". */
 enum {
     SHORT_BYTES = 512,
     LONG_BYTES = 8 * 1024,
     SHORT_PAUSE = 130,
     MIDDLE_GARBAGE_KIB = 512,
     LONG_GARBAGE_KIB = 2048,
-    SMALL_KIB = 2048, /* a heap of more is LuaJIT's to pace */
+    SMALL_KIB = 2048, /* short messages get SHORT_PAUSE while less than this is held */
     DEFAULT_PAUSE = 200,
-    GRAIN_KIB = 64 /* so that the pause is not another for each batch */
+    GRAIN_KIB = 64 /* held memory is rounded to this, so that the pause seldom changes */
 };
 
-/* The heap without large blocks, which are paid for by their bytes. */
+/* The heap without large blocks, for which steps are made apart. */
 static int small_blocks_kib(const struct collector *c, lua_State *l)
 {
     return lua_gc(l, LUA_GCCOUNT, 0) - (int)(c->large >> 10);
@@ -31,7 +33,7 @@ static void set_pause(struct collector *c, lua_State *l, int pause)
     }
 }
 
-/* Protected: finalisers may run, and raise. */
+/* Called protected, since finalisers may run and raise an error. */
 static int step(lua_State *l)
 {
     const int *kib = lua_touserdata(l, 1);
@@ -39,8 +41,9 @@ static int step(lua_State *l)
     return 0;
 }
 
-/* Goes on as if so much had been allocated in small blocks, at most to the end of the cycle. So a small
- * heap is gone through now and then, and a large one by two bytes for each new one. */
+/* Advances the cycle as if the new large blocks had been allocated in small ones, at most to its
+ * end. So a small heap is gone through now and then, and a large one by two bytes for each new
+ * byte. */
 static int pay_for_large(struct collector *c, lua_State *l)
 {
     bool is_small = (size_t)small_blocks_kib(c, l) <= COLLECTOR_GARBAGE_BYTES >> 10;
@@ -53,7 +56,8 @@ static int pay_for_large(struct collector *c, lua_State *l)
     return lua_cpcall(l, step, &kib);
 }
 
-/* What a cycle leaves: the heap when it last became less, or has become more than garbage can explain. */
+/* Guesses what a cycle leaves: the size of the heap when it last shrank, or when it has grown by
+ * more than garbage can explain. */
 static int held_kib(struct collector *c, lua_State *l)
 {
     int kib = small_blocks_kib(c, l);
@@ -79,8 +83,9 @@ int collector_pace(struct collector *c, lua_State *l, uint32_t bytes)
     return c->large_new > 0 ? pay_for_large(c, l) : 0;
 }
 
-/* By a threshold far away, and not by LUA_GCSTOP: so it is known afterwards whether the app has stopped it
- * meanwhile. (LUA_GCRESTART with -1 sets the threshold by the pause, as at the end of a cycle.) */
+/* Sets a threshold that is far away instead of calling LUA_GCSTOP, so that collector_resume sees
+ * whether the app has stopped the collector meanwhile. LUA_GCRESTART with -1 sets the threshold by
+ * the pause, as the end of a cycle does. */
 void collector_defer(struct collector *c, lua_State *l)
 {
     c->deferred = lua_gc(l, LUA_GCISRUNNING, 0) && c->owed_kib < COLLECTOR_DEFER_KIB;
@@ -99,7 +104,7 @@ void collector_resume(struct collector *c, lua_State *l)
     if (!c->deferred)
         return;
     c->deferred = false;
-    c->large_new = c->before_large_new; /* what came meanwhile is owed with the rest */
+    c->large_new = c->before_large_new; /* large blocks since then are part of owed_kib */
     if (!lua_gc(l, LUA_GCISRUNNING, 0))
         return;
     int grown_kib = lua_gc(l, LUA_GCCOUNT, 0) - c->before_kib;
@@ -110,8 +115,8 @@ void collector_resume(struct collector *c, lua_State *l)
     lua_gc(l, LUA_GCRESTART, 0);
 }
 
-/* LUA_GCSTEP would also pay, in one go, all that is owed for large strings. So one step is brought about as
- * LuaJIT does it itself: the threshold is reached, and the next table looks. */
+/* LUA_GCSTEP would at once make all steps that are due for large strings. So one step is caused in
+ * the way in which LuaJIT causes it: the threshold is reached, and the next new table checks it. */
 bool collector_pay(struct collector *c, lua_State *l)
 {
     if (c->owed_kib > 0 && !lua_gc(l, LUA_GCISRUNNING, 0))

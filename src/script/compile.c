@@ -1,3 +1,4 @@
+/* LuaJIT's compiler to bytecode, in a state of its own that is thrown away. */
 #include "script/compile.h"
 
 #include <lauxlib.h>

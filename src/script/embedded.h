@@ -4,11 +4,11 @@
 #include <stddef.h>
 
 struct embedded_module {
-    const char *name;          /* as require() is given it; NULL ends the table */
-    const unsigned char *code; /* LuaJIT bytecode, with debug information; for luaL_loadbuffer */
+    const char *name;          /* for require; NULL ends the table */
+    const unsigned char *code; /* LuaJIT's bytecode with debug information, for luaL_loadbuffer */
     size_t len;
 };
 
-/* Holds every file of lua/, and "moonwire.cdef.api" and the like, which return the C declarations of
- * src/script/api.h and the like for ffi.cdef. */
+/* Has a module for every file of lua/, and three that return C declarations for ffi.cdef:
+ * "moonwire.cdef.api" those of src/script/api.h, and moonwire.cdef.api_client and .api_control. */
 extern const struct embedded_module embedded_modules[];

@@ -15,7 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "protocol/message.h"
+/* Room in a message's block before its text and behind it. No block has it any more. */
+enum { MESSAGE_HEAD_ROOM = 24, MESSAGE_TAIL_ROOM = 8 };
 
 struct long_string {
     uint8_t *block; /* ours until Lua takes it; or NULL */

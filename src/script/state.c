@@ -1,3 +1,5 @@
+/* The lua_State of a worker: it begins, loads the app at the start and for reloads, and takes
+ * events. */
 #include "script/state.h"
 
 #include <lauxlib.h>
@@ -14,9 +16,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "engine/ground/site.h"
 #include "engine/reload/sources.h"
-#include "engine/site.h"
-#include "engine/worker.h"
+#include "engine/run/handover.h"
+#include "engine/worker/worker.h"
 #include "script/collector.h"
 #include "script/embedded.h"
 #include "script/long_string.h"
@@ -26,21 +29,22 @@ enum function { GO_ON, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIB
 struct script {
     struct worker *worker;
     lua_State *lua;
-    struct pool blocks; /* Lua's */
+    struct pool blocks; /* of Lua's memory */
     struct collector collector;
     struct long_string long_string;
     const struct log *log;
-    int functions[FUNCTIONS]; /* registry: what moonwire.start returned */
-    int with_traceback;       /* registry too: made where a finaliser may raise */
-    lua_State *dispatcher;    /* the coroutine that takes events, kept by the Lua side; or NULL */
+    int functions[FUNCTIONS]; /* in the registry: what moonwire.start returned */
+    int with_traceback;       /* in the registry; made once, since making it may run a finaliser */
+    lua_State *dispatcher;    /* the coroutine that takes events, which Lua keeps alive; or NULL */
     const void *done;         /* the table that it yields when nothing is left to do */
-    uint64_t end_ms;          /* of the code that is loaded now; 0: none */
-    bool ended;               /* it was ended: */
-    char where[128];          /* there, "app.lua:3: " */
+    const struct reload_facts *facts; /* while a commit runs; else NULL */
+    uint64_t end_ms;                  /* when the code that script_prepare loads must have ended */
+    bool ended;                       /* it had not ended in time and was stopped, */
+    char where[128];                  /* at this place: "app.lua:3: " */
 };
 
-/* Lua's memory comes from the C library, not from LuaJIT's own allocator, which maps and unmaps every
- * large string: a page fault for each 4 KiB of each message. Small blocks, which are nearly all, come
+/* Lua's memory comes from the C library, since LuaJIT's own allocator maps and unmaps every large
+ * string: a page fault for each 4 KiB of each message. Small blocks, which nearly all are, come
  * from a pool. */
 static void *allocate(void *script, void *block, size_t old_size, size_t size)
 {
@@ -53,8 +57,8 @@ static void *allocate(void *script, void *block, size_t old_size, size_t size)
     return to;
 }
 
-/* package.preload's function for all modules inside the binary. They have the worker's globals, whoever
- * uses one first: in a coroutine of the app's that may be others. */
+/* The loader in package.preload for all modules inside the binary. It gives each the worker's
+ * globals, for the coroutine that requires a module first may have globals of its own. */
 static int load_embedded(lua_State *l)
 {
     const char *name = luaL_checkstring(l, 1);
@@ -64,7 +68,7 @@ static int load_embedded(lua_State *l)
     if (!m->name)
         return luaL_error(l, "there is no module %s inside moonwire", name);
     char chunk[128];
-    (void)snprintf(chunk, sizeof chunk, "@%s", m->name);
+    (void)snprintf(chunk, sizeof(chunk), "@%s", m->name);
     if (luaL_loadbuffer(l, (const char *)m->code, m->len, chunk) != 0)
         return lua_error(l);
     lua_pushvalue(l, lua_upvalueindex(1));
@@ -74,7 +78,8 @@ static int load_embedded(lua_State *l)
     return 1;
 }
 
-/* package.preload is asked before any file, so that no module on the disk takes the place of ours. */
+/* require looks into package.preload before it looks for files, so that no module on the disk can
+ * take the place of ours. */
 static void preload_embedded(lua_State *l)
 {
     lua_getglobal(l, "package");
@@ -95,9 +100,9 @@ static int with_traceback(lua_State *l)
     return 1;
 }
 
-/* native.load_ahead(path): when the app is loaded again, the digest and the function of a file that was read
- * and compiled for that, or the digest, nil and what is wrong with it. Nothing: it is not known, or is another
- * one by now. */
+/* native.load_ahead(path), for a file that was read and compiled ahead for this reload. Returns its
+ * digest and its function; or the digest, nil and what is wrong with the file; or nothing: the file
+ * was not read ahead, or has changed since. */
 static int load_ahead(lua_State *l)
 {
     const struct worker *w = lua_touserdata(l, lua_upvalueindex(1));
@@ -116,8 +121,8 @@ static int load_ahead(lua_State *l)
     return 3;
 }
 
-/* Protected, with the worker as the argument: leaves moonwire.start's functions, and what dispatchers
- * yield. */
+/* Called protected, with the worker as its argument. Returns the functions that moonwire.start
+ * gives, in the order of enum function, and the table that a dispatcher yields when it is done. */
 static int start(lua_State *l)
 {
     struct script *s;
@@ -146,7 +151,7 @@ static const char *error_of(lua_State *l)
 int script_new(struct script **out, struct worker *w, const struct log *log,
                char why[SCRIPT_WHY_BYTES])
 {
-    struct script *s = calloc(1, sizeof *s);
+    struct script *s = calloc(1, sizeof(*s));
     lua_State *l = s ? lua_newstate(allocate, s) : NULL;
     if (!l) {
         if (s)
@@ -175,61 +180,64 @@ int script_new(struct script **out, struct worker *w, const struct log *log,
     return 0;
 }
 
-struct app {
+/* ---- loading the app ------------------------------------------------------------------------- */
+
+struct loading {
     struct script *script;
     enum function function; /* LOAD, PREPARE or RESTORE */
     const struct script_source *source;
     struct site *site;
     char *why;
     size_t why_len;
-    bool failed; /* by what it returned */
+    bool failed; /* the function has returned what is wrong */
 };
 
-/* Calls the function below so many arguments, which returns nothing, or what is wrong. */
-static void call_for_app(struct app *app, lua_State *l, int args)
+/* Calls the function that lies below this many arguments. It returns nil, or a text that says what
+ * is wrong. */
+static void call_to_load(struct loading *load, lua_State *l, int args)
 {
     lua_call(l, args, 1);
-    app->failed = !lua_isnil(l, -1);
-    if (app->failed)
-        (void)snprintf(app->why, app->why_len, "%s", error_of(l));
+    load->failed = !lua_isnil(l, -1);
+    if (load->failed)
+        (void)snprintf(load->why, load->why_len, "%s", error_of(l));
 }
 
-/* Protected, since building the arguments may run out of memory. */
+/* Called protected, since there may be no memory for the arguments. */
 static int load_app(lua_State *l)
 {
-    struct app *app = lua_touserdata(l, 1);
-    const struct script_source *source = app->source;
-    lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
+    struct loading *load = lua_touserdata(l, 1);
+    const struct script_source *source = load->source;
+    lua_rawgeti(l, LUA_REGISTRYINDEX, load->script->functions[load->function]);
     lua_pushstring(l, source->path);
     lua_createtable(l, source->argc, 1);
     for (int i = 0; i < source->argc; i++) {
         lua_pushstring(l, source->argv[i]);
         lua_rawseti(l, -2, i + 1);
     }
-    lua_pushlightuserdata(l, app->site);
+    lua_pushlightuserdata(l, load->site);
     lua_pushstring(l, source->code); /* nil for NULL */
-    call_for_app(app, l, 4);
+    call_to_load(load, l, 4);
     return 0;
 }
 
-static int call_load(struct app *app, lua_CFunction load)
+static int call_protected(struct loading *load, lua_CFunction function)
 {
-    lua_State *l = app->script->lua;
-    int status = lua_cpcall(l, load, app);
+    lua_State *l = load->script->lua;
+    int status = lua_cpcall(l, function, load);
     if (status != 0)
-        (void)snprintf(app->why, app->why_len, "%s", error_of(l));
+        (void)snprintf(load->why, load->why_len, "%s", error_of(l));
     lua_settop(l, 0);
-    return status != 0 || app->failed ? ERR_INVALID : 0;
+    return status != 0 || load->failed ? ERR_INVALID : 0;
 }
 
 int script_load(struct script *s, const struct script_source *source, struct site *site, char *why,
                 size_t why_len)
 {
-    struct app app = {s, LOAD, source, site, why, why_len, false};
-    return call_load(&app, load_app);
+    struct loading load = {s, LOAD, source, site, why, why_len, false};
+    return call_protected(&load, load_app);
 }
 
-/* ---- calls ----------------------------------------------------------------------------------- */
+/* ---- reloads --------------------------------------------------------------------------------- */
 
 static void call(struct script *s, enum function which, const char *what)
 {
@@ -241,11 +249,10 @@ static void call(struct script *s, enum function which, const char *what)
     lua_settop(l, 0);
 }
 
-/* ---- loading again --------------------------------------------------------------------------- */
-
 enum { LOOK_EVERY = 10000 }; /* instructions */
 
-/* Once the time is over every instruction raises, so that no pcall of the app goes on. */
+/* Once the time is over, every instruction raises an error, so that the app's code ends even if it
+ * calls pcall. */
 static void look_at_time(lua_State *l, lua_Debug *at)
 {
     void *script;
@@ -256,7 +263,7 @@ static void look_at_time(lua_State *l, lua_Debug *at)
         return;
     if (!s->ended) {
         luaL_where(l, 0);
-        (void)snprintf(s->where, sizeof s->where, "%s", lua_tostring(l, -1));
+        (void)snprintf(s->where, sizeof(s->where), "%s", lua_tostring(l, -1));
         s->ended = true;
         lua_sethook(l, look_at_time, LUA_MASKCOUNT, 1);
     }
@@ -264,18 +271,18 @@ static void look_at_time(lua_State *l, lua_Debug *at)
     lua_error(l);
 }
 
-/* Compiled code does not look at hooks, so the app's is not compiled meanwhile. */
+/* Machine code does not call debug hooks, so LuaJIT's compiler is off while the app is loaded. */
 int script_prepare(struct script *s, const struct script_source *source, struct site *site,
                    uint32_t seconds, char *why, size_t why_len)
 {
     lua_State *l = s->lua;
-    struct app app = {s, PREPARE, source, site, why, why_len, false};
+    struct loading load = {s, PREPARE, source, site, why, why_len, false};
     s->ended = false;
     s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_sethook(l, look_at_time, LUA_MASKCOUNT, LOOK_EVERY);
     collector_defer(&s->collector, l);
-    int status = call_load(&app, load_app);
+    int err = call_protected(&load, load_app);
     collector_resume(&s->collector, l);
     lua_sethook(l, NULL, 0, 0);
     luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
@@ -283,34 +290,42 @@ int script_prepare(struct script *s, const struct script_source *source, struct 
         (void)snprintf(why, why_len,
                        "%sthe top level had not ended after %u seconds (limits.reload_seconds)",
                        s->where, seconds);
-        status = ERR_LIMIT;
+        err = ERR_LIMIT;
     }
-    if (status < 0) /* at once: hooks of the app that serves go on */
+    if (err) /* abandoned at once, since the hooks of the app that serves go on */
         script_abandon(s);
-    return status;
+    return err;
 }
 
 static int restore_app(lua_State *l)
 {
-    struct app *app = lua_touserdata(l, 1);
-    lua_rawgeti(l, LUA_REGISTRYINDEX, app->script->functions[app->function]);
-    lua_pushlightuserdata(l, app->site);
-    call_for_app(app, l, 1);
+    struct loading *load = lua_touserdata(l, 1);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, load->script->functions[load->function]);
+    lua_pushlightuserdata(l, load->site);
+    call_to_load(load, l, 1);
     return 0;
 }
 
 int script_restore(struct script *s, struct site *site, char *why, size_t why_len)
 {
-    struct app app = {s, RESTORE, NULL, site, why, why_len, false};
-    int status = call_load(&app, restore_app);
-    if (status < 0)
+    struct loading load = {s, RESTORE, NULL, site, why, why_len, false};
+    int err = call_protected(&load, restore_app);
+    if (err)
         script_abandon(s);
-    return status;
+    return err;
 }
 
-void script_commit(void *script)
+void script_commit(void *script, const struct reload_facts *facts)
 {
+    struct script *s = script;
+    s->facts = facts;
     call(script, COMMIT, "the commit");
+    s->facts = NULL;
+}
+
+const struct reload_facts *script_facts(const void *script)
+{
+    return ((const struct script *)script)->facts;
 }
 
 void script_abandon(void *script)
@@ -318,7 +333,7 @@ void script_abandon(void *script)
     call(script, ABANDON, "abandoning a generation");
 }
 
-/* Protected. */
+/* Called protected. */
 static int pay_slice(lua_State *l)
 {
     struct script *s = lua_touserdata(l, 1);
@@ -327,8 +342,9 @@ static int pay_slice(lua_State *l)
     return 0;
 }
 
-/* One that raises is over. The others that would, at once: they are due, and where they are not called here
- * they are wherever Lua next asks for memory, which is in somebody's hook. */
+/* The most finalisers that may raise an error in one slice. Each has run when it raises. The next
+ * ones are due as well: if they did not run here, they would run where Lua asks for memory next,
+ * which is in some hook. */
 enum { FINALISERS_MAX = 1000 };
 
 bool script_tidy(void *script)
@@ -346,8 +362,8 @@ bool script_tidy(void *script)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* Resumes the dispatcher from here and not from Lua: coroutine.resume is not compiled. True: the batch
- * is done, and no more is to do. */
+/* Resumes the dispatcher. C does this, since LuaJIT does not compile coroutine.resume. Returns true
+ * when the batch is done and nothing else is left to do. */
 static bool took_all(struct script *s, int *status)
 {
     lua_State *co = s->dispatcher;
@@ -358,8 +374,9 @@ static bool took_all(struct script *s, int *status)
     return true;
 }
 
-/* Tells Lua what the dispatcher has yielded or raised, if there was one. Leaves in s->dispatcher the one
- * that takes events from now on. True: some of this batch are left for it. */
+/* Hands what the dispatcher has yielded or raised to Lua, if there is a dispatcher, and leaves in
+ * s->dispatcher the one that takes events from now on. Returns true when events of this batch are
+ * left for it. */
 static bool go_on(struct script *s, int status)
 {
     lua_State *l = s->lua;
@@ -370,11 +387,11 @@ static bool go_on(struct script *s, int status)
     if (co) {
         args = 2;
         lua_pushboolean(l, status == LUA_YIELD);
-        if (lua_gettop(co) == 0) /* a bare yield, of nothing */
+        if (lua_gettop(co) == 0) /* it has yielded no value */
             lua_pushnil(co);
         lua_xmove(co, l, 1);
     }
-    s->dispatcher = NULL; /* should this fail */
+    s->dispatcher = NULL; /* stays so if the call fails */
     if (lua_pcall(l, args, 2, 1) != 0)
         log_write(s->log, LOG_ERROR, "the dispatcher failed: %s", error_of(l));
     else

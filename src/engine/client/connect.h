@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct mw_connect {
+struct connect_options {
     const char *url; /* absolute; ws, wss, http or https */
     size_t url_len;
     const char *protocols; /* subprotocols that are offered, "a, b": distinct tokens; or empty */

@@ -1,3 +1,4 @@
+/* Attempts to connect to the addresses of a host, one after another and side by side. */
 #include "engine/client/dial.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 /* RFC 8305 §5, "Connection Attempt Delay". */
 static const double attempt_delay_seconds = 0.25;
 
-/* RFC 8305 §4: the family of the first address first, then in turn. */
+/* RFC 8305 §4: the family of the first address first, then alternating. */
 static void interleave(struct dial *d, const struct resolver_answer *to)
 {
     uint8_t first = to->addresses[0].family;
@@ -35,10 +36,10 @@ static int connect_to(const struct address *a)
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
     if (a->family == AF_INET) {
         memcpy(&v4.sin_addr, a->bytes, 4);
-        return tcp_connect((const struct sockaddr *)&v4, sizeof v4);
+        return tcp_connect((const struct sockaddr *)&v4, sizeof(v4));
     }
     memcpy(&v6.sin6_addr, a->bytes, 16);
-    return tcp_connect((const struct sockaddr *)&v6, sizeof v6);
+    return tcp_connect((const struct sockaddr *)&v6, sizeof(v6));
 }
 
 static void end_attempt(struct dial *d, struct dial_attempt *a)
@@ -48,7 +49,7 @@ static void end_attempt(struct dial *d, struct dial_attempt *a)
         close(a->fd);
         a->fd = -1;
     }
-    turn_leave(&a->turn);
+    connect_place_leave(&a->place);
 }
 
 static void end_all_but(struct dial *d, const struct dial_attempt *winner)
@@ -85,21 +86,21 @@ static void succeed(struct dial *d, struct dial_attempt *a)
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents);
-static void on_turn(struct turn *t);
+static void on_place(struct connect_place *t);
 
 static const struct address *address_of(const struct dial_attempt *a)
 {
     return &a->dial->addresses[a - a->dial->attempts];
 }
 
-/* Its turn has come, if it takes turns. */
+/* The place is held, if it takes one. */
 static int connect_now(struct dial_attempt *a)
 {
     struct dial *d = a->dial;
     int fd = connect_to(address_of(a));
     if (fd < 0) {
         d->error = errno;
-        turn_leave(&a->turn);
+        connect_place_leave(&a->place);
         return fd;
     }
     a->fd = fd;
@@ -108,14 +109,14 @@ static int connect_now(struct dial_attempt *a)
     return 0;
 }
 
-/* 0: it is under way, or waits for its turn. */
+/* 0: it is under way, or waits for its place. */
 static int begin(struct dial_attempt *a)
 {
     struct dial *d = a->dial;
     if (!d->desk)
         return connect_now(a);
-    a->turn.called = on_turn;
-    int status = turn_take(&a->turn, d->desk, address_of(a), d->waiting_max);
+    a->place.called = on_place;
+    int status = connect_place_take(&a->place, d->desk, address_of(a), d->waiting_max);
     if (status > 0)
         return connect_now(a);
     if (status < 0) {
@@ -154,10 +155,10 @@ static void failed(struct dial *d)
         go_on(d);
 }
 
-static void on_turn(struct turn *t)
+static void on_place(struct connect_place *t)
 {
     struct dial_attempt *a =
-        (struct dial_attempt *)(void *)((char *)t - offsetof(struct dial_attempt, turn));
+        (struct dial_attempt *)(void *)((char *)t - offsetof(struct dial_attempt, place));
     if (connect_now(a) < 0)
         failed(a->dial);
 }

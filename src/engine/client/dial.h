@@ -1,46 +1,48 @@
-/* From the addresses of a host to one connected socket (RFC 8305, in its simple form): families in
- * turn, the next attempt after a quarter of a second or as soon as one has failed, the first that
- * succeeds wins and the others are closed. Each waits for its turn at its address (turns.h); what
- * waits is not waited for: another address is tried meanwhile, as beside one that is silent. */
+/* Connects to one of the addresses of a host (RFC 8305, in its simple form). Families alternate.
+ * The next attempt begins a quarter of a second after the last one, or as soon as one has failed;
+ * the first that succeeds wins, and the others are closed. Each attempt waits for its place at its
+ * address (connect_queue.h), and other addresses are tried meanwhile. */
 #pragma once
 
 #include <ev.h>
 #include <stdint.h>
 
+#include "engine/client/connect_queue.h"
 #include "engine/client/resolver.h"
-#include "engine/client/turns.h"
 #include "transport/tcp.h"
 
 struct dial_attempt {
     ev_io io;
     struct dial *dial;
-    struct turn turn;
-    int fd; /* -1: waits for its turn, or is over */
+    struct connect_place place;
+    int fd; /* -1: it waits for its place, or is over */
 };
 
 struct dial {
     struct ev_loop *loop;
-    /* Called once, from the loop or from dial_start, when it is over: the connected socket, which is
-     * the callee's, and its peer; or -1 with errno of the last attempt that failed. The dial may be
-     * freed in it. */
+    /* Called once, from the loop or from dial_start, when it is over: with the connected socket,
+     * which the callee owns, and its peer; or with -1, and errno of the last attempt that failed.
+     * It may free the dial. */
     void (*done)(struct dial *d, int fd, const struct address *peer);
-    void *data;             /* the owner's */
-    struct turn_desk *desk; /* NULL: nobody's turn is waited for */
-    uint32_t waiting_max;   /* turns */
-    bool crowded;           /* so many waited that it could not */
+    void *data;                /* the owner's */
+    struct connect_desk *desk; /* NULL: it waits for no place */
+    uint32_t waiting_max;      /* places, in all queues */
+    bool crowded;              /* so many waited that it could not */
     ev_timer next;
     uint32_t count;
     uint32_t begun;
-    uint32_t open; /* attempts that are under way or wait */
+    uint32_t open; /* attempts that are under way or wait for their turn */
     int error;     /* errno of the last failure */
     struct address addresses[RESOLVER_ADDRESSES_MAX];
     struct dial_attempt attempts[RESOLVER_ADDRESSES_MAX];
 };
 
-/* done, data, desk and waiting_max are set before; at least one address. */
+/* Starts to connect to one of the addresses, of which there is at least one. The caller has set
+ * done, data, desk and waiting_max. */
 void dial_start(struct dial *d, struct ev_loop *loop, const struct resolver_answer *to);
-/* Closes what is under way; done is not called any more. For one that is over it ends the turn, which
- * lasts until the WebSocket is open or has failed. */
+/* Closes the attempts that are under way; done is not called any more. When the dial is over
+ * already, it gives up the place at the address, which is held until the WebSocket is open or has
+ * failed. */
 void dial_stop(struct dial *d);
-/* Does it do nothing but wait for its turn? */
+/* Does it do nothing but wait for its place? */
 bool dial_waits(const struct dial *d);

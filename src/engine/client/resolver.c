@@ -1,3 +1,4 @@
+/* Names to addresses: known ones at once, the others by getaddrinfo in threads. */
 #include "engine/client/resolver.h"
 
 #include <arpa/inet.h>
@@ -9,23 +10,29 @@
 #include <strings.h>
 
 #include "base/error.h"
-#include "engine/mailbox.h"
+#include "engine/ground/mailbox.h"
 
 struct question {
     struct question *next;
-    struct mailbox *to;
-    double asker;
-    uint16_t port;
+    struct resolver_question asked; /* its name is the one below */
     char name[];
 };
 
-/* getaddrinfo cannot be interrupted: threads are detached, and the last one that leaves frees it. */
+/* The answer, on its way to the worker that asked. */
+struct answer_letter {
+    struct letter letter;
+    resolver_reader *read;
+    struct resolver_answer answer;
+};
+
+/* getaddrinfo cannot be interrupted, so the threads are detached, and the last that ends frees
+ * this. */
 struct resolver {
     pthread_mutex_t lock;
     pthread_cond_t wanted;
     struct question *head;
     struct question *tail;
-    uint32_t waiting; /* questions */
+    uint32_t waiting; /* questions that no thread has taken */
     uint32_t threads;
     uint32_t idle;
     bool closed;
@@ -114,7 +121,7 @@ static void destroy(struct resolver *r)
     free(r);
 }
 
-/* Locked: waits for a question; NULL at the end. */
+/* Waits for a question, with the lock held. NULL when the resolver is closed. */
 static struct question *next_question(struct resolver *r)
 {
     r->idle++;
@@ -131,20 +138,37 @@ static struct question *next_question(struct resolver *r)
     return q;
 }
 
-/* Without memory the asker's deadline tells it. */
-static struct letter *answer(const struct question *q)
+static void read_answer(struct worker *w, struct letter *l)
 {
-    struct letter *l = letter_new(LETTER_RESOLVED, NULL, 0);
-    struct resolver_answer *a = l ? calloc(1, sizeof *a) : NULL;
-    if (!a) {
-        if (l)
-            letter_free(l);
+    const struct answer_letter *a = (const struct answer_letter *)l;
+    a->read(w, &a->answer);
+}
+
+static void drop_answer(struct letter *l)
+{
+    free((struct answer_letter *)l);
+}
+
+static struct answer_letter *answer_letter_new(resolver_reader *read)
+{
+    struct answer_letter *a = calloc(1, sizeof(*a));
+    if (!a)
         return NULL;
-    }
-    a->asker = q->asker;
-    look_up(a, q->name, q->port);
-    l->answer = a;
-    return l;
+    a->letter.read = read_answer;
+    a->letter.drop = drop_answer;
+    a->read = read;
+    return a;
+}
+
+int resolver_answer_later(const struct resolver_answer *known, struct mailbox *to,
+                          resolver_reader *read)
+{
+    struct answer_letter *a = answer_letter_new(read);
+    if (!a)
+        return ERR_MEMORY;
+    a->answer = *known;
+    mailbox_post(to, &a->letter);
+    return 0;
 }
 
 static void *thread_body(void *arg)
@@ -154,12 +178,17 @@ static void *thread_body(void *arg)
     pthread_mutex_lock(&r->lock);
     while ((q = next_question(r))) {
         pthread_mutex_unlock(&r->lock);
-        struct letter *l = answer(q);
+        /* Without memory the asker's deadline tells it. */
+        struct answer_letter *a = answer_letter_new(q->asked.read);
+        if (a) {
+            a->answer.asker = q->asked.asker;
+            look_up(&a->answer, q->name, q->asked.port);
+        }
         pthread_mutex_lock(&r->lock);
-        if (l && !r->closed) /* the mailbox is there while the resolver is open */
-            mailbox_post(q->to, l);
-        else if (l)
-            letter_free(l);
+        if (a && !r->closed) /* the mailbox is there while the resolver is open */
+            mailbox_post(q->asked.to, &a->letter);
+        else if (a)
+            drop_answer(&a->letter);
         free(q);
     }
     bool last = --r->threads == 0;
@@ -169,7 +198,7 @@ static void *thread_body(void *arg)
     return NULL;
 }
 
-/* Locked. */
+/* The lock is held. */
 static bool begin_thread(struct resolver *r)
 {
     pthread_t thread;
@@ -211,7 +240,7 @@ void resolver_free(struct resolver *r)
         destroy(r);
 }
 
-/* Locked. Takes the question. */
+/* Queues the question, which it owns from now on. The lock is held. */
 static int enqueue(struct resolver *r, struct question *q)
 {
     bool more = r->waiting >= r->idle && r->threads < RESOLVER_THREADS_MAX;
@@ -229,19 +258,16 @@ static int enqueue(struct resolver *r, struct question *q)
     return 0;
 }
 
-int resolver_ask(struct resolver *r, const char *name, uint16_t port, struct mailbox *to,
-                 double asker)
+int resolver_ask(struct resolver *r, const struct resolver_question *question)
 {
-    size_t size = strlen(name) + 1;
-    struct question *q = calloc(1, sizeof *q + size);
+    size_t size = strlen(question->name) + 1;
+    struct question *q = calloc(1, sizeof(*q) + size);
     if (!q)
         return ERR_MEMORY;
-    q->to = to;
-    q->asker = asker;
-    q->port = port;
-    memcpy(q->name, name, size);
+    q->asked = *question;
+    memcpy(q->name, question->name, size);
     pthread_mutex_lock(&r->lock);
-    int status = enqueue(r, q);
+    int err = enqueue(r, q);
     pthread_mutex_unlock(&r->lock);
-    return status;
+    return err;
 }

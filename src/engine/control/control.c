@@ -166,11 +166,6 @@ static void round_ended(struct control_rounds *r, uint32_t round)
         control_rounds_begin(r);
 }
 
-void control_describe(struct worker *w)
-{
-    control_rounds_answer(&w->server->control->rounds, w);
-}
-
 /* ---- reloads --------------------------------------------------------------------------------- */
 
 /* request: reload_request or reload_rollback. */
@@ -183,7 +178,8 @@ static void ask_attempt(struct control_session *session, bool back,
         return;
     }
     session->state = RELOADING;
-    set_deadline(session, 4 * server_limits(s).reload_seconds + CONTROL_RELOAD_SECONDS);
+    set_deadline(session,
+                 4 * admission_limits(&s->admission).reload_seconds + CONTROL_RELOAD_SECONDS);
     session->back = back;
     session->ticket = request(s->reload, cause);
 }

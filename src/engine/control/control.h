@@ -6,7 +6,7 @@
  * is made and until that is read. Only the server's own user and the superuser are answered. */
 #pragma once
 
-#include "engine/server.h"
+#include "engine/server/server.h"
 
 enum {
     /* At once. A further one replaces the oldest whose peer keeps us waiting, or else waits. */
@@ -18,7 +18,6 @@ enum {
 };
 
 struct control;
-struct worker;
 
 struct control_options {
     const char *path;    /* of the socket; NULL: where control_place says */
@@ -37,7 +36,3 @@ void control_start(struct control *c);
 void control_close(struct control *c);
 /* After reload_deinit, since the reload tells c of its ends. c may be NULL. */
 void control_free(struct control *c);
-
-/* Reads LETTER_DESCRIBE, in the worker's thread: w->describe(script, out) appends what the worker
- * knows of its generations to out, as JSON, and returns 0, or an error when it cannot. */
-void control_describe(struct worker *w);

@@ -5,9 +5,56 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "engine/server/server.h"
+#include "engine/worker/worker.h"
 
+struct describe_letter {
+    struct letter letter;
+    struct control_rounds *rounds;
+};
+
+/* In the thread of the worker that is asked. */
+static void read_describe(struct worker *w, struct letter *l)
+{
+    struct control_rounds *r = ((struct describe_letter *)l)->rounds;
+    struct control_answer *a = &r->locked.answers[w->index];
+    pthread_mutex_lock(&r->lock);
+    uint32_t round = r->round;
+    a->posted = false;
+    pthread_mutex_unlock(&r->lock);
+
+    struct buffer out = {0};
+    int err = w->ops->describe(w->script, &out);
+
+    pthread_mutex_lock(&r->lock);
+    bool last = false;
+    if (!err && round == r->round && !a->given) { /* otherwise it comes too late */
+        a->given = true;
+        a->generations = out;
+        out = (struct buffer){0};
+        last = --r->locked.missing == 0;
+    }
+    pthread_mutex_unlock(&r->lock);
+    buffer_deinit(&out);
+    if (last)
+        ev_async_send(r->server->loop, &r->wake);
+}
+
+static void drop_describe(struct letter *l)
+{
+    free((struct describe_letter *)l);
+}
+
+/* NULL: out of memory. */
+static struct letter *describe_letter(struct control_rounds *r)
+{
+    struct describe_letter *l = calloc(1, sizeof(*l));
+    if (!l)
+        return NULL;
+    *l = (struct describe_letter){.letter = {.read = read_describe, .drop = drop_describe},
+                                  .rounds = r};
+    return &l->letter;
+}
 void control_rounds_begin(struct control_rounds *r)
 {
     struct server *s = r->server;
@@ -20,7 +67,7 @@ void control_rounds_begin(struct control_rounds *r)
         struct control_answer *a = &r->locked.answers[i];
         a->given = false;
         buffer_deinit(&a->generations);
-        struct letter *l = a->posted ? NULL : letter_new(LETTER_DESCRIBE, NULL, 0);
+        struct letter *l = a->posted ? NULL : describe_letter(r);
         a->posted = a->posted || l;
         if (l)
             mailbox_post(&s->workers[i].mailbox, l);
@@ -36,31 +83,6 @@ static void end(struct control_rounds *r)
     ev_timer_stop(r->server->loop, &r->late);
     r->running = false;
     r->ended(r, r->round);
-}
-
-void control_rounds_answer(struct control_rounds *r, struct worker *w)
-{
-    struct control_answer *a = &r->locked.answers[w->index];
-    pthread_mutex_lock(&r->lock);
-    uint32_t round = r->round;
-    a->posted = false;
-    pthread_mutex_unlock(&r->lock);
-
-    struct buffer out = {0};
-    int err = w->describe(w->script, &out);
-
-    pthread_mutex_lock(&r->lock);
-    bool last = false;
-    if (!err && round == r->round && !a->given) { /* otherwise it comes too late */
-        a->given = true;
-        a->generations = out;
-        out = (struct buffer){0};
-        last = --r->locked.missing == 0;
-    }
-    pthread_mutex_unlock(&r->lock);
-    buffer_deinit(&out);
-    if (last)
-        ev_async_send(w->server->loop, &r->wake);
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *wake, int revents)

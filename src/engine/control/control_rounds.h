@@ -2,7 +2,7 @@
  * answer from each. One round runs at a time. A worker whose hook does not return does not answer,
  * so a round ends without it after CONTROL_ROUND_SECONDS.
  *
- * The main thread's, but for control_rounds_answer. */
+ * The main thread's. */
 #pragma once
 
 #include <ev.h>
@@ -13,7 +13,6 @@
 #include "base/buffer.h"
 
 struct server;
-struct worker;
 
 enum { CONTROL_ROUND_SECONDS = 1 };
 
@@ -46,7 +45,3 @@ int control_rounds_init(struct control_rounds *r, struct server *s,
 void control_rounds_deinit(struct control_rounds *r);
 /* Begins a round. None may be running. */
 void control_rounds_begin(struct control_rounds *r);
-
-/* In the thread of the worker that was asked: w->describe(script, out) appends what it knows of its
- * generations to out, as JSON, and returns 0, or an error when it cannot. */
-void control_rounds_answer(struct control_rounds *r, struct worker *w);

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/json_out.h"
-#include "engine/server.h"
-#include "engine/worker.h"
+#include "engine/server/server.h"
+#include "engine/worker/worker.h"
 
 int control_status_refusal(struct buffer *out, const char *text)
 {

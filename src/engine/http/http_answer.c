@@ -1,11 +1,12 @@
+/* Heads, bodies and refusals, and the states of a session after them. */
 #include "engine/http/http_answer.h"
 
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 
-/* A peer that takes an answer more slowly is given up. */
+/* The connection of a peer that takes an answer more slowly is killed. */
 enum { BYTES_PER_SECOND = 1024 };
 
 static void set_deadline(struct worker *w, struct conn *c)
@@ -20,8 +21,8 @@ static void linger(struct worker *w, struct conn *c)
     conn_linger(w, c);
 }
 
-/* Unread bytes would make the system reset the connection, and the peer might lose the answer (RFC
- * 9112 §9.6). */
+/* Input goes on to be read, for a socket that is closed with unread bytes is reset, and the peer
+ * might lose the answer (RFC 9112 §9.6). */
 void http_answer_last(struct worker *w, struct conn *c)
 {
     struct http_session *s = c->http;
@@ -111,8 +112,8 @@ int http_answer_head(struct worker *w, struct conn *c, struct http_response *r)
     return http_answer_scratch(w, c);
 }
 
-/* After these the input may not be where a next request begins, or its sender cannot be trusted to
- * mean what it says (RFC 9112 §9.3, §11.2). */
+/* After such a status the input may not stand where the next request begins, or its sender cannot
+ * be trusted to mean what it says (RFC 9112 §9.3, §11.2). */
 static bool ends_connection(unsigned status)
 {
     switch (status) {
@@ -141,16 +142,15 @@ static void note_refusal(struct worker *w, struct conn *c, unsigned status, cons
     }
     bool handshake = s->have_head && (s->head.upgrade_websocket || status == 426);
     count(&w->counters, handshake ? COUNT_REFUSED_HANDSHAKES : COUNT_REFUSED_REQUESTS, 1);
-    if (w->log->level <= LOG_DEBUG)
-        worker_log_peer(w, LOG_DEBUG, c, "%s refused with %u: %s",
-                        handshake ? "handshake" : "request", status, why);
+    worker_log_peer(w, LOG_DEBUG, &c->peer, "%s refused with %u: %s",
+                    handshake ? "handshake" : "request", status, why);
 }
 
 void http_answer_refuse(struct worker *w, struct conn *c, unsigned status, const char *why,
                         const char *headers)
 {
     struct http_session *s = c->http;
-    s->state = HTTP_BODY_WANTED; /* not idle: a flush must not take the session away */
+    s->state = HTTP_BODY_WANTED; /* not idle, so that a flush does not release the session */
     if (s->body_unread || ends_connection(status))
         s->close = true;
     note_refusal(w, c, status, why);

@@ -1,14 +1,13 @@
+/* The role of a connection that speaks HTTP/1.1: requests in, answers out. */
 #include "engine/http/http_conn.h"
 
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/batch.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_route.h"
 #include "engine/http/http_upgrade.h"
 #include "engine/http/static_files.h"
-#include "engine/worker.h"
 #include "protocol/http_syntax.h"
 
 /* With more output waiting, no further request is begun. */
@@ -19,20 +18,25 @@ enum { GONE_SECONDS = 1 };
 
 /* ---- requests ---- */
 
+/* An event of the request that is read or answered; NULL when out of memory. */
+static struct event *request_event(struct worker *w, struct conn *c, enum event_kind kind)
+{
+    struct event *e = conn_event(w, c, kind);
+    if (e) {
+        e->route = (int32_t)c->http->match.target;
+        e->serial = c->http->serial;
+    }
+    return e;
+}
+
 static void to_script(struct worker *w, struct conn *c, enum event_kind kind)
 {
-    struct http_session *s = c->http;
-    struct event *e = batch_add(&w->batch);
-    if (!e) {
+    if (!request_event(w, c, kind)) {
         http_answer_refuse(w, c, 503, "out of memory", NULL);
         return;
     }
-    s->state = HTTP_ANSWERING;
+    c->http->state = HTTP_ANSWERING;
     conn_deadline(w, c, c->peer_ended ? GONE_SECONDS : 0); /* the script may wait */
-    e->kind = (uint8_t)kind;
-    e->conn = conn_handle(w, c);
-    e->route = (int32_t)s->match.target;
-    e->serial = s->serial;
 }
 
 /* Head and body are whole. */
@@ -82,8 +86,9 @@ static void begin_body(struct worker *w, struct conn *c, const struct http_curso
     conn_deadline(w, c, limits->request_seconds);
     /* RFC 9110 §10.1.1: not needed when the client did not wait. */
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (s->head.expect_continue && cur->len == 0)
-        (void)http_answer_queue(w, c, go_on, sizeof(go_on) - 1);
+    if (s->head.expect_continue && cur->len == 0 &&
+        http_answer_queue(w, c, go_on, sizeof(go_on) - 1) < 0)
+        return; /* the connection is dead: the caller looks */
 }
 
 static void head_whole(struct worker *w, struct conn *c, struct http_cursor *cur)
@@ -180,7 +185,7 @@ static void run(struct worker *w, struct conn *c, struct http_cursor *cur)
     }
 }
 
-void http_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
+static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 {
     struct http_session *s = http_session_get(w, c);
     if (!s) {
@@ -194,7 +199,7 @@ void http_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len
         http_session_hold_back(w, c, cur.data, cur.len);
 }
 
-void http_conn_resume(struct worker *w, struct conn *c)
+static void on_resume(struct worker *w, struct conn *c)
 {
     if (!http_session_live(c))
         return;
@@ -210,7 +215,7 @@ void http_conn_resume(struct worker *w, struct conn *c)
         http_answer_last(w, c);
 }
 
-void http_conn_eof(struct worker *w, struct conn *c)
+static void on_eof(struct worker *w, struct conn *c)
 {
     struct http_session *s = c->http;
     if (!s) {
@@ -236,7 +241,7 @@ static void still_there(struct worker *w, struct conn *c)
         conn_deadline(w, c, GONE_SECONDS);
 }
 
-void http_conn_expired(struct worker *w, struct conn *c)
+static void on_expired(struct worker *w, struct conn *c)
 {
     struct http_session *s = c->http;
     bool begun = s && s->state == HTTP_HEAD_WANTED && s->in.len > 0;
@@ -260,10 +265,41 @@ void http_conn_expired(struct worker *w, struct conn *c)
         conn_linger(w, c); /* nothing to say to who said nothing (RFC 9112 §9.5) */
 }
 
-void http_conn_drained(struct worker *w, struct conn *c)
+/* The next pipelined request may be read, an idle connection gives its session back, and one whose
+ * last answer this was lingers. */
+static void on_emptied(struct worker *w, struct conn *c, bool was_refused)
 {
+    (void)was_refused;
     http_answer_taken(w, c);
 }
+
+static void on_drain(struct worker *w, struct conn *c)
+{
+    if (c->http && c->http->state == HTTP_ANSWERING)
+        c->http->close = true; /* the answer is still given */
+    else if (!c->http && c->out.queued == 0)
+        conn_kill(w, c); /* idle: nobody waits for anything */
+    else
+        conn_linger(w, c);
+}
+
+/* The script is told of a request that it has not answered. */
+static void on_ended(struct worker *w, struct conn *c)
+{
+    if (c->http && c->http->state == HTTP_ANSWERING)
+        (void)request_event(w, c, EVENT_ABORT);
+}
+
+const struct conn_role http_conn_role = {
+    .input = on_input,
+    .eof = on_eof,
+    .expired = on_expired,
+    .emptied = on_emptied,
+    .resume = on_resume,
+    .drain = on_drain,
+    .ended = on_ended,
+    .free = http_session_release,
+};
 
 /* ---- the script's answers ---- */
 
@@ -283,8 +319,7 @@ static bool names_type(const char *headers, size_t len)
     return false;
 }
 
-/* The session, if it waits for the script's answer to this request. */
-static struct http_session *waiting(struct conn *c, uint32_t serial)
+struct http_session *http_conn_waiting(const struct conn *c, uint32_t serial)
 {
     struct http_session *s = http_session_live(c) ? c->http : NULL;
     return s && s->state == HTTP_ANSWERING && s->serial == serial ? s : NULL;
@@ -293,7 +328,7 @@ static struct http_session *waiting(struct conn *c, uint32_t serial)
 int http_conn_respond(struct worker *w, struct conn *c, uint32_t serial, uint32_t status,
                       const char *headers, size_t headers_len, const char *body, size_t body_len)
 {
-    struct http_session *s = waiting(c, serial);
+    struct http_session *s = http_conn_waiting(c, serial);
     if (!s)
         return ERR_CLOSED;
     if (status < 200 || status > 599)
@@ -325,7 +360,7 @@ int http_conn_respond(struct worker *w, struct conn *c, uint32_t serial, uint32_
 int http_conn_accept(struct worker *w, struct conn *c, uint32_t serial, const char *protocol,
                      size_t protocol_len, const char *headers, size_t headers_len)
 {
-    if (!waiting(c, serial))
+    if (!http_conn_waiting(c, serial))
         return ERR_CLOSED;
     return http_upgrade_accept(w, c, protocol, protocol_len, headers, headers_len);
 }

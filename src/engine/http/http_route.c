@@ -1,3 +1,4 @@
+/* Routes by method and path, with 404, 405, 426, 501 and OPTIONS where none takes the request. */
 #include "engine/http/http_route.h"
 
 #include <string.h>
@@ -5,7 +6,7 @@
 #include "base/error.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_upgrade.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 
 enum { ALLOW_BYTES = 96 };
 
@@ -36,7 +37,7 @@ static const char *allow(char out[ALLOW_BYTES], uint32_t methods)
     return out;
 }
 
-/* RFC 9110 §9.3.7: what may be asked of this path, or of the server. */
+/* RFC 9110 §9.3.7: tells which methods this path takes, or the server. */
 static void answer_options(struct worker *w, struct conn *c, uint32_t methods)
 {
     struct http_session *s = c->http;

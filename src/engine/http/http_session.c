@@ -1,13 +1,14 @@
+/* The pool of HTTP sessions, and the input that a session holds back. */
 #include "engine/http/http_session.h"
 
 #include <stdlib.h>
 
-#include "engine/conn.h"
-#include "engine/worker.h"
+#include "engine/conn/conn.h"
+#include "engine/worker/worker.h"
 
 enum {
-    POOL_MAX = 64,         /* sessions that a worker keeps for later */
-    KEEP_BYTES = 32 * 1024 /* larger buffers are not kept with them */
+    POOL_MAX = 64,         /* most sessions in a worker's pool */
+    KEEP_BYTES = 32 * 1024 /* larger buffers are freed when a session goes there */
 };
 
 void http_session_trim(struct buffer *b)
@@ -88,15 +89,12 @@ size_t http_session_held(const struct http_session *s)
     return s->held.len - s->held_at;
 }
 
-/* What TLS has read ahead makes no socket readable. */
 void http_session_read_on(struct worker *w, struct conn *c)
 {
     if (!c->http_full)
         return;
     c->http_full = false;
-    conn_watch(w, c);
-    if (transport_pending(&c->transport))
-        ev_feed_event(w->loop, &c->io, EV_READ);
+    conn_read_on(w, c);
 }
 
 void http_session_hold_back(struct worker *w, struct conn *c, const void *data, size_t len)

@@ -1,5 +1,5 @@
-/* What a connection needs while it speaks HTTP: the request that is read or answered, and the input
- * that came behind it. An idle connection has none. */
+/* The session of a connection that speaks HTTP: the request that is read or answered, and the input
+ * that came behind it. An idle connection has no session. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "engine/event.h"
+#include "engine/ground/event.h"
 #include "protocol/handshake.h"
 #include "protocol/http_body.h"
 #include "protocol/http_head.h"
@@ -17,44 +17,44 @@ struct worker;
 struct conn;
 
 enum http_state {
-    HTTP_HEAD_WANTED, /* reading a head */
-    HTTP_BODY_WANTED, /* reading a body, or answering without the script */
-    HTTP_ANSWERING,   /* the script has it (request or upgrade); input is held back */
-    HTTP_ENDED        /* the last answer of this connection is queued; input is dropped */
+    HTTP_HEAD_WANTED, /* a head is read */
+    HTTP_BODY_WANTED, /* a body is read, or the server answers by itself */
+    HTTP_ANSWERING,   /* the script has the request or upgrade; input is held back */
+    HTTP_ENDED        /* the connection's last answer is queued; input is dropped */
 };
 
-/* Taken from the worker's pool when bytes of a request arrive, given back when its answer was taken
- * by the system and nothing is left over. */
+/* Comes from the worker's pool when bytes of a request arrive, and goes back when the system has
+ * taken the answer and no input is left over. */
 struct http_session {
     struct http_session *next_free;
-    struct buffer in;   /* the head, kept until the answer: spans are offsets from in.data */
+    struct buffer in;   /* the head, until it is answered; spans are offsets from in.data */
     struct buffer body; /* of the request that is read or answered */
-    struct buffer held; /* input that came behind it, */
-    size_t held_at;     /* used up to here */
+    struct buffer held; /* input that came behind the request */
+    size_t held_at;     /* bytes of it that are used up */
     struct http_head_parser parser;
     struct http_head head;
     struct http_body body_reader;
     struct router_match match;  /* params are offsets from in.data too */
     struct handshake handshake; /* while an upgrade waits for the script */
-    struct request view;        /* for the script, made when it asks */
-    size_t unsent;              /* output that waited when the deadline was set */
-    uint32_t serial;            /* names this request of the connection; never 0 */
+    struct request view;        /* of the request, made when the script asks for it */
+    size_t unsent;              /* bytes of output that waited when the deadline was set */
+    uint32_t serial;            /* names the request among the connection's; never 0 */
     uint8_t state;              /* enum http_state */
-    bool have_head;             /* head is whole: this request's */
-    bool body_unread;           /* it has a body that was not read to its end */
-    bool upgrading;
-    bool close; /* no keep-alive after this answer */
+    bool have_head;             /* head is whole, and this request's */
+    bool body_unread;           /* the request has a body that was not read to its end */
+    bool upgrading;             /* an upgrade waits for the script */
+    bool close;                 /* the connection ends after this answer */
 };
 
-/* Input that is being used up: borrowed bytes of the socket, or those that were held back. */
+/* Input that is being used up: borrowed bytes of the socket, or bytes that were held back. */
 struct http_cursor {
     const char *data;
     size_t len;
 };
 
-/* The connection's session, a fresh one where it has none. NULL: out of memory. */
+/* The connection's session, a fresh one where it has none. NULL when out of memory. */
 struct http_session *http_session_get(struct worker *w, struct conn *c);
-/* Back to the pool; the connection may have none. */
+/* Gives the session back to the pool. The connection may have none. */
 void http_session_release(struct worker *w, struct conn *c);
 /* Frees the sessions in the pool. */
 void http_session_pool_deinit(struct worker *w);
@@ -63,11 +63,12 @@ void http_session_trim(struct buffer *b);
 
 /* Does the connection still speak HTTP? Anything that queues output may have killed it. */
 bool http_session_live(const struct conn *c);
-/* Bytes held back, and those bytes. */
+/* The number of bytes that are held back, and these bytes, which the session owns. */
 size_t http_session_held(const struct http_session *s);
 struct http_cursor http_session_input(const struct http_session *s);
-/* Keeps input for later. What comes beyond the size of a head is left to TCP: the connection is not
- * read until http_session_read_on. Kills the connection when out of memory. */
+/* Holds a copy of input back for later. When this is as much as a head may be, the rest is left to
+ * TCP: the connection is not read until http_session_read_on. Kills the connection when out of
+ * memory. */
 void http_session_hold_back(struct worker *w, struct conn *c, const void *data, size_t len);
-/* Input is wanted again. */
+/* Reads the connection again. */
 void http_session_read_on(struct worker *w, struct conn *c);

@@ -1,20 +1,19 @@
+/* Checks the handshake, answers with 101, and hands the connection over to WebSocket. */
 #include "engine/http/http_upgrade.h"
 
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/ground/site_succession.h"
 #include "engine/http/http_answer.h"
-#include "engine/reload/handover.h"
-#include "engine/site_succession.h"
-#include "engine/worker.h"
-#include "engine/ws_conn.h"
-#include "protocol/close_code.h"
+#include "engine/worker/worker.h"
+#include "engine/ws/ws_conn.h"
 
 const char http_upgrade_wanted[] =
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
 
-/* What came behind the handshake. The reader works in place and the events of the batch point into
- * it, so the batch gets a copy of its own. */
+/* Reads the bytes that came behind the handshake. The reader works in place, and the batch's events
+ * point into its input: so the batch owns these bytes from now on. */
 static void input_to_websocket(struct worker *w, struct conn *c, struct buffer *rest)
 {
     if (rest->len == 0) {
@@ -75,7 +74,7 @@ static int start_websocket(struct worker *w, struct conn *c, const char *protoco
         return ERR_MEMORY;
     }
     if (gone)
-        (void)ws_conn_close(w, c, CLOSE_SERVICE_RESTART, handover_gone, strlen(handover_gone));
+        ws_conn_close_gone(w, c);
     http_session_release(w, c);
     http_session_read_on(w, c);
     input_to_websocket(w, c, &rest);

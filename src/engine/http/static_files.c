@@ -1,3 +1,4 @@
+/* Opens the file that a path names, checks the request's conditions and range, and answers. */
 #include "engine/http/static_files.h"
 
 #include <errno.h>
@@ -11,10 +12,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/ground/site.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_route.h"
-#include "engine/site.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 #include "protocol/http_date.h"
 #include "protocol/http_etag.h"
 #include "protocol/http_mime.h"
@@ -24,27 +25,27 @@
 
 enum {
     PATH_BYTES = 4096,
-    SMALL_BYTES = 16 * 1024, /* such bodies are copied into the output */
-    OPEN_TRIES = 4,          /* openat2 asks to try again when a rename races with it */
+    SMALL_BYTES = 16 * 1024, /* bodies up to this size are copied into the output */
+    OPEN_TRIES = 4,          /* openat2 fails with EAGAIN when a rename races with it */
     ETAG_BYTES = 64,
     FIELDS_BYTES = 512
 };
 
 static const char index_name[] = "index.html";
-/* What pages end with in watch mode. */
+/* Ends every page in watch mode. */
 static const char overlay_tag[] = "<script src=\"" SITE_OVERLAY_SCRIPT "\"></script>\n";
 
-/* A file that is about to be answered with. */
+/* A file that is open to be answered with. */
 struct file {
     int fd;
     uint64_t size;
     time_t modified; /* never in the future (RFC 9110 §8.8.2.1) */
     char etag[ETAG_BYTES];
     const char *type;
-    bool tagged; /* the tag of the dev overlay follows */
+    bool tagged; /* the tag of the dev overlay follows its bytes */
 };
 
-/* ---- paths ---- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
 /* Hidden files are not served, so neither are "." and "..". .well-known is public (RFC 8615). */
 static bool segment_served(const char *segment, size_t len)
@@ -55,8 +56,9 @@ static bool segment_served(const char *segment, size_t len)
     return len == sizeof(well_known) - 1 && memcmp(segment, well_known, len) == 0;
 }
 
-/* Decodes rest into a path relative to the folder, each segment by itself: an escaped slash must
- * not become one. A slash at the end stays. 0, or ERR_NOT_FOUND: no file has this name. */
+/* Decodes rest into a path relative to the folder. Each segment is decoded by itself, so that an
+ * escaped slash does not become a separator. A slash at the end stays. 0, or ERR_NOT_FOUND: no file
+ * can have this name. */
 static int decode_path(char out[PATH_BYTES], const char *rest, size_t len)
 {
     if (len + sizeof("./") + sizeof(index_name) > PATH_BYTES)
@@ -81,8 +83,8 @@ static int decode_path(char out[PATH_BYTES], const char *rest, size_t len)
     return 0;
 }
 
-/* Opens what the path names inside the folder; links may not lead out of it. Without O_NONBLOCK a
- * FIFO would stop the loop. The descriptor or -1 with errno. */
+/* Opens the file inside the folder that the path names; links may not lead out of the folder.
+ * Without O_NONBLOCK a FIFO would stop the loop. Returns the descriptor, or -1 with errno. */
 static int open_beneath(int folder, const char *path)
 {
     struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
@@ -96,7 +98,7 @@ static int open_beneath(int folder, const char *path)
     return (int)fd;
 }
 
-/* ---- answers without a file ---- */
+/* ---- answers without a file ------------------------------------------------------------------ */
 
 static void not_found(struct worker *w, struct conn *c)
 {
@@ -115,13 +117,13 @@ static void refuse_errno(struct worker *w, struct conn *c, const char *path)
     case ENFILE:
     case ENOMEM:
     case EAGAIN:
-        worker_log_peer(w, LOG_WARN, c, "static file %s: %s", path, strerror(error));
+        worker_log_peer(w, LOG_WARN, &c->peer, "static file %s: %s", path, strerror(error));
         http_answer_refuse(w, c, 503, "too busy to open the file", NULL);
         return;
     case EIO:
     case ENOSYS:
     case EINVAL:
-        worker_log_peer(w, LOG_ERROR, c, "static file %s: %s", path, strerror(error));
+        worker_log_peer(w, LOG_ERROR, &c->peer, "static file %s: %s", path, strerror(error));
         http_answer_refuse(w, c, 500, "the file cannot be read", NULL);
         return;
     default: /* ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV (a way out), ENXIO (a socket) */
@@ -129,7 +131,7 @@ static void refuse_errno(struct worker *w, struct conn *c, const char *path)
     }
 }
 
-/* A folder's page is below it, so that its relative links lead where they should. */
+/* The address of a folder's page ends with a slash, so that the relative links on it lead below. */
 static void redirect_to_folder(struct worker *w, struct conn *c)
 {
     const struct http_head *h = &c->http->head;
@@ -145,9 +147,9 @@ static void redirect_to_folder(struct worker *w, struct conn *c)
     buffer_deinit(&line);
 }
 
-/* ---- conditions ---- */
+/* ---- conditions ------------------------------------------------------------------------------ */
 
-/* May be several lines; they are one list (RFC 9110 §5.3). */
+/* Does a list of tags have the file's? Several lines of the field are one list (RFC 9110 §5.3). */
 static bool any_tag(const struct http_session *s, const char *name, const char *etag, bool strong)
 {
     const char *base = (const char *)s->in.data;
@@ -162,7 +164,7 @@ static bool any_tag(const struct http_session *s, const char *name, const char *
                 return true;
             continue;
         }
-        const char *item; /* our tags hold no comma, so neither does a member that is equal */
+        const char *item; /* a member that equals our tag has no comma, for that has none */
         size_t item_len;
         while (http_list_next(&list, &len, &item, &item_len)) {
             if ((item_len == 1 && *item == '*') ||
@@ -188,7 +190,8 @@ static time_t date_field(const struct http_session *s, const char *name)
     return f ? http_date_parse(base + f->value.at, f->value.len) : -1;
 }
 
-/* RFC 9110 §13.2.2, in its order. 0: go on, or the status to answer with. */
+/* Checks the conditions in the order of RFC 9110 §13.2.2. Returns the status to answer with, or 0
+ * when they all hold. */
 static unsigned check_conditions(const struct http_session *s, const struct file *f)
 {
     if (has(s, "if-match")) {
@@ -205,7 +208,8 @@ static unsigned check_conditions(const struct http_session *s, const struct file
     return since >= 0 && f->modified <= since ? 304 : 0;
 }
 
-/* §13.1.5: the tag, or the very date of a file that did not change in the second it was sent. */
+/* §13.1.5: does If-Range name the file's tag, or exactly its date? The date counts only when the
+ * file is some seconds old, since it is the same for two versions of one second. */
 static bool range_is_current(const struct http_session *s, const struct file *f, time_t now)
 {
     const char *base = (const char *)s->in.data;
@@ -221,7 +225,7 @@ static bool range_is_current(const struct http_session *s, const struct file *f,
     return http_date_parse(value, field->value.len) == f->modified && now > f->modified + 1;
 }
 
-/* §14.2. The status, 200, 206 or 416, with the bytes to send. */
+/* §14.2: returns the status, which is 200, 206 or 416; with 206 it sets the bytes to send. */
 static unsigned choose_range(const struct http_session *s, const struct file *f, time_t now,
                              uint64_t *first, uint64_t *last)
 {
@@ -233,10 +237,10 @@ static unsigned choose_range(const struct http_session *s, const struct file *f,
     return status > 0 ? 206 : status < 0 ? 416 : 200;
 }
 
-/* ---- answers with a file ---- */
+/* ---- answers with a file --------------------------------------------------------------------- */
 
-/* Cache-Control lets caches keep the file but ask each time whether it changed: an edit shows at
- * once, for the price of a 304. */
+/* Cache-Control lets caches keep the file, and makes them ask each time whether it has changed: an
+ * edit shows at once, for the price of a 304. */
 static size_t validator_fields(char out[FIELDS_BYTES], const struct file *f)
 {
     char date[30];
@@ -255,7 +259,7 @@ static void answer_not_modified(struct worker *w, struct conn *c, const struct f
         http_answer_done(w, c);
 }
 
-/* Queues head and body: len bytes of the file, from at. Takes over f->fd. */
+/* Queues the head and a body of len bytes of the file from `at` on. Owns f->fd from now on. */
 static void send_part(struct worker *w, struct conn *c, struct file *f, struct http_response *r,
                       uint64_t at, size_t len)
 {
@@ -267,8 +271,8 @@ static void send_part(struct worker *w, struct conn *c, struct file *f, struct h
     if (copied) {
         ssize_t n = len > 0 ? pread(f->fd, small, len, (off_t)at) : 0;
         close(f->fd);
-        if (n !=
-            (ssize_t)len) { /* cut short since fstat, or not readable: before the head is out */
+        /* It was cut short since fstat, or cannot be read; no head is queued yet. */
+        if (n != (ssize_t)len) {
             http_answer_refuse(w, c, 500, "the file changed while it was read", NULL);
             return;
         }
@@ -323,7 +327,7 @@ static void answer_file(struct worker *w, struct conn *c, struct file *f)
     send_part(w, c, f, &r, first, (size_t)part);
 }
 
-/* A regular file is open. Takes over fd. */
+/* Answers with a regular file. Owns fd from now on. */
 static void serve_open(struct worker *w, struct conn *c, int fd, const struct stat *st,
                        const char *path)
 {

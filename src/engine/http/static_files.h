@@ -1,11 +1,13 @@
-/* mw.static: files of a folder (RFC 9110 §8.8, §13, §14). */
+/* Serves the files of a folder, with validators, conditions and ranges (RFC 9110 §8.8, §13,
+ * §14). */
 #pragma once
 
 #include <stddef.h>
 
-#include "engine/conn.h"
+#include "engine/conn/conn.h"
 
-/* Answers the request in c->http from the folder (an O_PATH descriptor); rest is the path below the
- * prefix, still encoded. Files are opened with openat2 RESOLVE_BENEATH, so neither ".." nor links
- * lead out. */
+/* Answers the request in c->http from the folder, which is an O_PATH descriptor. rest[0..len) is
+ * the path below the route's prefix, still encoded. Files are opened with openat2 and
+ * RESOLVE_BENEATH, so that neither ".." nor links lead out of the folder. May kill the
+ * connection. */
 void static_files_serve(struct worker *w, struct conn *c, int folder, const char *rest, size_t len);

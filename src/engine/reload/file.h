@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/buffer.h"
-#include "engine/site.h"
+#include "engine/ground/site.h"
 
 /* How the system tells one state of a file from another. Two writes within a tick of its clock (4
  * ms) that leave the length as it was look the same; only digests tell them apart. */

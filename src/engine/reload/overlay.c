@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json_out.h"
-#include "engine/server.h"
-#include "engine/topics.h"
-#include "engine/worker.h"
-#include "engine/ws_conn.h"
+#include "engine/server/server.h"
+#include "engine/worker/worker.h"
+#include "engine/ws/topics.h"
+#include "engine/ws/ws_conn.h"
 
 /* No app uses this name by chance. */
 static const char topic[] = "\0moonwire/overlay";
@@ -46,10 +46,9 @@ static void post(struct overlay *o, struct shared *message)
 {
     struct server *s = o->server;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        struct letter *l = letter_new(LETTER_PUBLISH, topic, TOPIC_LEN);
+        struct letter *l = topics_letter(topic, TOPIC_LEN, message, false);
         if (l == NULL)
             return; /* pages that connect later are told */
-        l->message = shared_ref(message);
         mailbox_post(&s->workers[i].mailbox, l);
     }
 }
@@ -138,7 +137,8 @@ void overlay_join(struct worker *w, struct conn *c)
     if (!o || topics_subscribe(w, c, topic, TOPIC_LEN) < 0)
         return;
     pthread_mutex_lock(&o->lock);
-    (void)ws_conn_send(w, c, o->state.data, o->state.len, false);
+    if (ws_conn_send(w, c, o->state.data, o->state.len, false) < 0)
+        log_write(w->log, LOG_DEBUG, "overlay: a page is gone before it was told the state");
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -171,8 +171,11 @@ void overlay_fault(struct worker *w, const char *text, size_t len)
     json_out_text(&j, "fault", text, len < OVERLAY_FAULT_BYTES ? len : OVERLAY_FAULT_BYTES);
     json_out_integer(&j, "more", left);
     json_out_object_end(&j);
-    if (!j.err)
-        (void)topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
+    int err = j.err;
+    if (!err)
+        err = topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
+    if (err)
+        log_write(w->log, LOG_ERROR, "out of memory: pages are not told of a fault");
     buffer_deinit(&out);
 }
 

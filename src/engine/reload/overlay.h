@@ -1,8 +1,8 @@
-/* The dev overlay, in watch mode: pages of mw.static end with a script (lua/moonwire/overlay.js),
- * which opens a WebSocket and is told there how the last reload ended, which hooks fail, and when a
- * file in a folder of mw.static changes.
+/* The dev overlay, in watch mode: pages of mw.static end with a script
+ * (lua/moonwire/app/overlay.js), which opens a WebSocket and is told there how the last reload
+ * ended, which hooks fail, and when a file in a folder of mw.static changes.
  *
- * The script and the WebSocket are routes like others (lua/moonwire/overlay.lua), in every
+ * The script and the WebSocket are routes like others (lua/moonwire/app/overlay.lua), in every
  * generation that has mw.static, so the connections survive a reload. They are told one state, as
  * JSON:
  *   {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null}

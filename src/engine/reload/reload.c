@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "engine/worker.h"
+#include "engine/worker/worker.h"
 
 /* Between the end of one attempt and the next: a storm of causes is a few reloads a second. */
 enum { PAUSE_US = 20000 };

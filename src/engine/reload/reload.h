@@ -32,7 +32,7 @@
 #include "engine/reload/reload_files.h"
 #include "engine/reload/reload_requests.h"
 #include "engine/reload/reload_round.h"
-#include "engine/server.h"
+#include "engine/server/server.h"
 
 /* How an attempt ended. */
 struct reload_end {
@@ -86,16 +86,3 @@ uint32_t reload_rollback(struct reload *r, const char *cause);
 void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len);
 /* The app that serves is made of this file too. */
 void reload_late_file(struct reload *r, const char *path, const char *digest);
-
-/* ---- in a worker's thread (reload_worker.c): what the letters of these names do ----
- *   w->prepare(w, next, why, len) fills next, up to site_commit. 0, or an error with a text in why.
- *   w->restore(w, next, why, len) does so with what served before.
- *   w->commit(script): what was prepared serves; w->site is its site.
- *   w->abandon(script) forgets what was prepared, if anything was, wholly or by half.
- *   w->tidy(script) does a slice (engine/reload/pauses.h) of the work that loading the app has
- *     left. Returns true while there is more. */
-
-void reload_prepare(struct worker *w, uint32_t number);
-void reload_restore(struct worker *w, uint32_t number);
-void reload_commit(struct worker *w, uint32_t generation);
-void reload_abandon(struct worker *w);

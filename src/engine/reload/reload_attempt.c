@@ -6,8 +6,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "engine/site_succession.h"
-#include "engine/worker.h"
+#include "engine/ground/site_succession.h"
+#include "engine/reload/reload_worker.h"
+#include "engine/worker/worker.h"
 
 enum {
     REREADS_MAX = 100, /* for an app that changes its own files whenever it is loaded */
@@ -19,21 +20,20 @@ static const double overdue_seconds = 1;
 /* ---- letters ------------------------------------------------------------------------------- */
 
 /* To all workers or, without memory, to none: false. */
-static bool post_all(struct reload_attempt *a, enum letter_kind kind, uint32_t number)
+static bool post_all(struct reload_attempt *a, reload_letter_maker *make, uint32_t number)
 {
     struct server *s = a->server;
     struct letter *first = NULL;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        struct letter *l = letter_new(kind, NULL, 0);
+        struct letter *l = make(a->round, number);
         if (l) {
-            l->number = number;
             l->next = first;
             first = l;
             continue;
         }
         while ((l = first)) {
             first = l->next;
-            letter_free(l);
+            l->drop(l);
         }
         return false;
     }
@@ -61,7 +61,8 @@ static void end(struct reload_attempt *a)
 void reload_attempt_abandon(struct reload_attempt *a)
 {
     reload_round_end(a->round);
-    (void)post_all(a, LETTER_ABANDON, 0); /* without memory, the next attempt begins with that */
+    (void)post_all(a, reload_abandon_letter,
+                   0); /* without memory, the next attempt begins with that */
     end(a);
 }
 
@@ -94,7 +95,8 @@ static void expect_end(struct reload_attempt *a)
 {
     struct ev_loop *loop = a->server->loop;
     ev_timer_stop(loop, &a->overdue);
-    ev_timer_set(&a->overdue, server_limits(a->server).reload_seconds + overdue_seconds, 0);
+    ev_timer_set(&a->overdue,
+                 admission_limits(&a->server->admission).reload_seconds + overdue_seconds, 0);
     ev_now_update(loop);
     ev_timer_start(loop, &a->overdue);
 }
@@ -102,7 +104,8 @@ static void expect_end(struct reload_attempt *a)
 static void ask_workers(struct reload_attempt *a)
 {
     a->phase = RELOAD_PREPARING;
-    if (post_all(a, a->kind == RELOAD_BACK ? LETTER_RESTORE : LETTER_PREPARE, a->number))
+    if (post_all(a, a->kind == RELOAD_BACK ? reload_restore_letter : reload_prepare_letter,
+                 a->number))
         expect_end(a);
     else
         fail(a, error_text(ERR_MEMORY));
@@ -230,15 +233,6 @@ static int judge(struct reload_attempt *a, char why[RELOAD_WHY_BYTES])
 
 /* ---- the commit ------------------------------------------------------------------------------ */
 
-/* Under the lock of the requests. */
-static void tell_facts(struct reload_attempt *a)
-{
-    struct reload_facts *facts = &a->round->facts;
-    facts->back = a->kind == RELOAD_BACK;
-    facts->failed_probation = a->requests->locked.probation.failed;
-    snprintf(facts->why, sizeof(facts->why), "%s", facts->back ? a->rollback_why : "");
-}
-
 static void number_code(struct reload_attempt *a)
 {
     if (a->kind == RELOAD_BACK) {
@@ -256,11 +250,14 @@ static void number_code(struct reload_attempt *a)
 static bool post_commit(struct reload_attempt *a)
 {
     struct reload_requests *q = a->requests;
-    const struct limits limits = server_limits(a->server);
+    const struct limits limits = admission_limits(&a->server->admission);
     reload_round_again(a->round);
     pthread_mutex_lock(&q->lock);
-    tell_facts(a);
-    bool posted = post_all(a, LETTER_COMMIT, q->generation + 1);
+    a->round->facts = (struct reload_facts){
+        .taken_back = a->kind == RELOAD_BACK ? a->rollback_why : NULL,
+        .failed_probation = q->locked.probation.failed,
+    };
+    bool posted = post_all(a, reload_commit_letter, q->generation + 1);
     if (posted)
         reload_requests_take_over(q, a->kind == RELOAD_BACK, &limits);
     pthread_mutex_unlock(&q->lock);
@@ -276,7 +273,7 @@ static void commit(struct reload_attempt *a)
         reload_files_serve(a->files, site, !a->options.fixed_listeners);
     else
         reload_files_taken_back(a->files, site, !a->options.fixed_listeners);
-    server_set_limits(s, &site->limits);
+    admission_set_limits(&s->admission, &site->limits);
     if (!post_commit(a)) {
         server_abandon_listeners(&a->listeners);
         fail(a, error_text(ERR_MEMORY));

@@ -10,7 +10,7 @@
 #include "engine/reload/reload_files.h"
 #include "engine/reload/reload_requests.h"
 #include "engine/reload/reload_round.h"
-#include "engine/server.h"
+#include "engine/server/server_listen.h"
 
 struct reload_options {
     const char *app;      /* its name, for people */

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "engine/ground/site.h"
 #include "engine/reload/sources.h"
 #include "engine/reload/watch.h"
-#include "engine/site.h"
 
 struct reload_files {
     bool watching;

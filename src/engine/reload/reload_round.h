@@ -8,16 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/reload/pauses.h"
+#include "engine/ground/site.h"
 #include "engine/reload/reload_requests.h"
 #include "engine/reload/sources.h"
-#include "engine/site.h"
+#include "engine/run/pauses.h"
 
 /* What a commit tells the script. */
 struct reload_facts {
-    bool back;             /* it is a rollback: what served before serves again */
+    const char *taken_back; /* a rollback: why it was wanted; NULL: new code was loaded */
     bool failed_probation; /* what serves until now has failed its probation: never go back to it */
-    char why[RELOAD_WHY_BYTES + RELOAD_TRACE_BYTES]; /* back: why it was wanted */
 };
 
 struct reload_answer {
@@ -35,7 +34,7 @@ struct reload_round {
     uint32_t workers;
     /* By worker. Each writes its own; the main thread reads them when none is missing. */
     struct reload_answer *answers;
-    /* The main thread writes them before it posts the letters that commit. */
+    /* They stay as they are while workers commit. */
     struct reload_facts facts;
     /* Of this attempt or an earlier one, or NULL. The main thread changes it, under the lock, and
      * reads it without. */

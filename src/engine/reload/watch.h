@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "engine/ground/site.h"
 #include "engine/reload/signs.h"
-#include "engine/site.h"
 
 struct watch_folder {
     char *path;

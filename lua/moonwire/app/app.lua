@@ -1,0 +1,243 @@
+-- Loads an app's file and puts it to work.
+--
+-- The file's code is a task: it may wait. What it declares until it first waits, or ends, is handed
+-- to the site; so a server's app is loaded in one go.
+
+local api = require "moonwire.app.api"
+local dispatch = require "moonwire.dispatch.dispatch"
+local environment = require "moonwire.app.environment"
+local failure = require "moonwire.base.failure"
+local generation = require "moonwire.reload.generation"
+local lazy = require "moonwire.base.lazy"
+local log = require "moonwire.base.log"
+local native = require "moonwire.base.native"
+local task = require "moonwire.waiting.task"
+local wait = require "moonwire.waiting.wait"
+
+local json_text = lazy.use "moonwire.base.json_text"
+local versions = lazy.use "moonwire.reload.versions"
+
+local ffi = require "ffi"
+
+local C, worker = native.C, native.worker
+
+local M = {}
+
+local main -- the task of the app's file
+local main_path
+local serves, loading = false, false
+local LINES_MAX = 2 ^ 31 -- of a file
+local standard_input -- what was read from it
+
+-- The first line is for the terminal; the rest is logged at debug level.
+local function one_line(text, rest)
+    local first, more = text:match "^([^\n]*)\n?(.*)$"
+    if more ~= "" or rest then
+        log.debug(text .. (rest or ""))
+    end
+    return (first:gsub(":$", ""))
+end
+
+-- nil, or what is wrong with the file.
+local function unreadable(path)
+    local file, problem = io.open(path, "rb")
+    if not file then
+        return problem .. ": give the name of your app's Lua file"
+    end
+    local readable = file:read(0) or file:seek "end" == 0
+    file:close()
+    if not readable then
+        return path .. ": this is not a file; give the name of your app's Lua file"
+    end
+end
+
+local function compile(app, path, code)
+    local chunk, problem
+    if code then
+        chunk, problem = loadstring(code, "=(command line)")
+    elseif path == "-" then
+        standard_input = standard_input or io.read "*a" -- it can be read once
+        chunk, problem = loadstring(standard_input, "=stdin")
+    else
+        problem = unreadable(path)
+        if not problem then
+            return environment.compile(app.env, app, path)
+        end
+        app:found_file(path, nil)
+    end
+    if chunk then
+        setfenv(chunk, app.env)
+    end
+    return chunk, problem
+end
+
+-- An error without a place says at least which app it is.
+local function placed(text, path)
+    if text:find "^[^\n]-:%d+:" then
+        return text
+    end
+    return path .. ": " .. text
+end
+
+-- One line and the traceback of what the task raised.
+local function problem_of(done)
+    return one_line(placed(done.problem.text, main_path), done.problem.trace)
+end
+
+-- The app's file failed: after it had waited, a server goes on, and a script ends.
+local function main_ended(done)
+    if done.ok or loading then
+        return
+    elseif serves then
+        failure.report(main_path, done.problem)
+    else
+        io.stdout:flush()
+        io.stderr:write("moonwire: ", problem_of(done):gsub("%c", " "), "\n")
+        C.mw_exit(worker, 1)
+    end
+end
+
+-- A generation whose site is known, and the code of its file; or the generation and a problem.
+local function begin(path, arguments, site, code)
+    local app = generation.new(path, api.new)
+    app.site = ffi.cast("struct site *", site)
+    arguments[0] = path
+    app.env.arg = arguments
+    local chunk, problem = compile(app, path, code)
+    return app, chunk, problem and one_line(problem)
+end
+
+local function first_run(app, chunk, path, arguments)
+    main_path = path
+    main = task.new(path, chunk, #arguments, unpack(arguments))
+    task.watch(main, main_ended)
+    loading = true
+    dispatch.run_task(main)
+    loading = false
+    if main.done and not main.ok then
+        return problem_of(main)
+    elseif task.exiting then
+        return
+    end
+    local problem = app:declare(app.site)
+    if problem then
+        return one_line(problem)
+    end
+    serves = app.serves
+    app:start()
+end
+
+--- Runs the top level of the app at path and hands what it declared to the site.
+-- @param path the file; "-" is standard input
+-- @param arguments list: what follows the file on the command line
+-- @param site struct site * as lightuserdata
+-- @param code optional: runs this text, not a file; path is what it is called then
+-- @return nothing, or one line that says what failed, with file and line
+function M.load(path, arguments, site, code)
+    os.exit = task.exit -- luacheck: ignore 122
+    local app, chunk, problem = begin(path, arguments, site, code)
+    problem = problem or first_run(app, chunk, path, arguments)
+    if problem then
+        app:abandon()
+    end
+    return problem
+end
+
+-- ---- loading it again -----------------------------------------------------------------------
+
+local prepared
+
+local function run_again(app, chunk, path, arguments)
+    local ok, caught = xpcall(chunk, failure.catch, unpack(arguments))
+    if not ok then
+        local problem = failure.opened(caught)
+        return one_line(placed(problem.text, path), problem.trace)
+    end
+    local problem = app:declare(app.site)
+    local file = #app.plan == 0 and app.files[1]
+    if not problem and file and not generation.lines_of(file, 1, LINES_MAX):find "%S" then
+        problem = path .. ": the file is empty"
+    end
+    return problem and one_line(problem)
+end
+
+-- The lines around a problem that begins with file and line, or "".
+local function excerpt(app, problem)
+    local path, at = problem:match "^(.-):(%d+): "
+    at = tonumber(at)
+    local file = path and at < LINES_MAX and app.file_at[path]
+    local first = file and math.max(at - 1, 1)
+    local lines = file and generation.lines_of(file, first, at + 2 - first)
+    if not lines then
+        return ""
+    end
+    local out, number = {}, first - 1
+    for line in (lines .. "\n"):gmatch "([^\n]*)\n" do
+        number = number + 1
+        if line ~= "" or number == at then
+            out[#out + 1] = ("\n%s %4d | %s"):format(number == at and ">" or " ", number,
+                line:sub(1, 160))
+        end
+    end
+    return table.concat(out)
+end
+
+--- The same for a site that may take the place of the one that serves, with no effect until commit.
+-- @return nothing, or what failed, in one line, and an excerpt of the source
+function M.prepare(path, arguments, site, code)
+    wait.hold_back()
+    local chunk, problem
+    prepared, chunk, problem = begin(path, arguments, site, code)
+    problem = problem or run_again(prepared, chunk, path, arguments)
+    wait.loaded_again()
+    return problem and problem .. excerpt(prepared, problem)
+end
+
+--- The generation that has served before may take the place of the one that serves; its code does
+-- not run for that.
+-- @return nothing, or one line that says what failed
+function M.restore(site)
+    prepared = generation.earlier()
+    return prepared:declare_again(ffi.cast("struct site *", site))
+end
+
+--- What was prepared serves from now on.
+function M.commit()
+    local app = prepared
+    prepared = nil
+    wait.let_go(true)
+    app:start()
+end
+
+--- It does not. Allowed also when nothing was prepared.
+function M.abandon()
+    wait.let_go(false)
+    if prepared then
+        prepared:abandon()
+    end
+    prepared = nil
+end
+
+-- ---- telling -------------------------------------------------------------------------------
+
+--- What mw.versions() returns, as JSON.
+function M.describe()
+    return json_text.encode(versions.versions())
+end
+
+-- ---- scripts --------------------------------------------------------------------------------
+
+--- The script has no connections and timers left: nothing can happen any more. How many tasks still
+-- wait for something that can (none: they wait for each other).
+-- @return a number
+function M.pending()
+    if main and not main.done and not task.exiting then
+        io.stdout:flush()
+        io.stderr:write("moonwire: ", main_path,
+            ": it waits for something that cannot come any more\n")
+        C.mw_exit(worker, 1)
+    end
+    return 0
+end
+
+return M

@@ -1,0 +1,179 @@
+-- The globals of one generation of an app, with a require of its own. What the app sets stays in
+-- its generation, and its modules are read again by the next one; moonwire's and the C modules,
+-- which package.loaded has, are shared by all.
+
+local native = require "moonwire.base.native"
+
+local M = {}
+
+local loading = {} -- in the place of a module whose file runs
+
+local function read(path)
+    local file = io.open(path, "rb")
+    local text = file and file:read "*a"
+    if file then
+        file:close()
+    end
+    return text
+end
+
+local function parse(generation, path)
+    local text = read(path)
+    generation:found_file(path, text)
+    if not text then
+        return nil, ("cannot read %s"):format(path)
+    end
+    return loadstring(text, "@" .. path)
+end
+
+-- A file's code, with the environment's globals; nil and a text. When the app is loaded again it
+-- was most often parsed before, beside the event loop (src/engine/reload/sources.h).
+local function compile(env, generation, path)
+    local digest, chunk, problem = native.load_ahead(path)
+    if digest then
+        generation:found_ahead(path, digest)
+    else
+        chunk, problem = parse(generation, path)
+    end
+    if chunk then
+        setfenv(chunk, env)
+    end
+    return chunk, problem
+end
+
+M.compile = compile
+
+-- Where the module may be once somebody writes it.
+local function look_out(env, generation, name)
+    local file = name:gsub("%.", "/")
+    local folder = generation.folder .. "/"
+    for template in env.package.path:gmatch "[^;]+" do
+        if template:sub(1, #folder) == folder then
+            generation:found_file((template:gsub("%?", (file:gsub("%%", "%%%%")))), nil)
+        end
+    end
+end
+
+-- A C module, by the one require that all share.
+local function require_shared(env, generation, name)
+    local path, cpath = package.path, package.cpath
+    package.path, package.cpath = "", env.package.cpath
+    local ok, result = pcall(require, name)
+    package.path, package.cpath = path, cpath
+    if ok then
+        return result
+    end
+    if type(result) == "string" and result:find("module '" .. name .. "' not found", 1, true) then
+        look_out(env, generation, name)
+        local _, tried = package.searchpath(name, env.package.path)
+        result = ("module '%s' not found:%s"):format(name, tried or "")
+    end
+    error(result, 2)
+end
+
+local function run_module(env, name, chunk)
+    local loaded = env.package.loaded
+    loaded[name] = loading
+    local ok, result = xpcall(function()
+        return chunk(name)
+    end, function(problem)
+        return { problem = problem }
+    end)
+    if not ok then
+        loaded[name] = nil
+        error(type(result) == "table" and result.problem or result, 0)
+    end
+    if result ~= nil then
+        loaded[name] = result
+    elseif loaded[name] == loading then
+        loaded[name] = true
+    end
+    return loaded[name]
+end
+
+local function make_require(env, generation)
+    return function(name)
+        if type(name) ~= "string" then
+            error(("require: expected a module's name, got %s"):format(type(name)), 2)
+        end
+        local known = env.package.loaded[name]
+        if known == loading then
+            error(("require: the module '%s' requires itself"):format(name), 2)
+        elseif name == "moonwire" then
+            return generation.api
+        elseif known ~= nil then
+            return known
+        elseif package.preload[name] then
+            return require(name) -- a module of moonwire's that nobody has used yet
+        end
+        local chunk = env.package.preload[name]
+        if not chunk then
+            local path = package.searchpath(name, env.package.path)
+            if not path then
+                return require_shared(env, generation, name)
+            end
+            local problem
+            chunk, problem = compile(env, generation, path)
+            if not chunk then
+                error(problem, 0)
+            end
+        end
+        return run_module(env, name, chunk)
+    end
+end
+
+-- Code that is made at run time belongs to the generation that makes it.
+local function add_loaders(env, generation)
+    local function owned(chunk, problem)
+        if chunk then
+            setfenv(chunk, env)
+        end
+        return chunk, problem
+    end
+
+    function env.loadstring(text, name)
+        return owned(loadstring(text, name))
+    end
+    function env.load(chunk, name, mode, ...)
+        if select("#", ...) > 0 then
+            return load(chunk, name, mode, ...)
+        end
+        return owned(load(chunk, name, mode))
+    end
+    function env.loadfile(path, mode, ...)
+        if path == nil or select("#", ...) > 0 then
+            return loadfile(path, mode, ...)
+        end
+        return compile(env, generation, path)
+    end
+    function env.dofile(path)
+        local chunk, problem = env.loadfile(path)
+        if not chunk then
+            error(problem, 0)
+        end
+        return chunk()
+    end
+end
+
+--- The globals for a generation. It must have found_file(path, text), found_ahead(path,
+-- digest), folder and api.
+function M.new(generation)
+    local env = {}
+    for name, value in pairs(_G) do
+        env[name] = value
+    end
+    env._G = env
+    local templates = ("%s/?.lua;%s/?/init.lua;%s"):format(generation.folder, generation.folder,
+        package.path)
+    env.package = setmetatable({
+        path = templates,
+        cpath = package.cpath,
+        loaded = setmetatable({}, { __index = package.loaded }),
+        preload = {},
+    }, { __index = package })
+    env.require = make_require(env, generation)
+    add_loaders(env, generation)
+    return setmetatable(env, { __index = _G })
+end
+
+return M

@@ -1,0 +1,242 @@
+-- Routes: what mw.ws and mw.get make. The app holds a proxy whose assignments are checked; the
+-- dispatcher reads the record behind it, whose hooks are plain fields.
+
+local connection = require "moonwire.connection.connection"
+local lazy = require "moonwire.base.lazy"
+
+local suggest = lazy.use "moonwire.base.suggest"
+local units = lazy.use "moonwire.base.units"
+
+local M = {}
+
+local hooks = { "on_upgrade", "on_open", "on_message", "on_close", "on_error", "on_drain",
+    "on_reload" }
+local options = { "protocols", "origins", "compress", "limits", "binaryType", "reload" }
+
+local is_hook, is_option, all_names = {}, {}, {}
+for _, name in ipairs(hooks) do
+    is_hook[name] = true
+    all_names[#all_names + 1] = name
+end
+for _, name in ipairs(options) do
+    is_option[name] = true
+    all_names[#all_names + 1] = name
+end
+
+-- ---- options --------------------------------------------------------------------------------
+
+-- "x" or { "x", "y" } to a list of strings.
+local function strings(value, name)
+    if type(value) == "string" then
+        return { value }
+    end
+    local copy = {}
+    for i, item in ipairs(type(value) == "table" and value or { false }) do
+        if type(item) ~= "string" then
+            return nil, ("%s is a string or a list of strings, got %s"):format(name,
+                type(value) == "table" and "a list with a " .. type(item) or type(value))
+        end
+        copy[i] = item
+    end
+    return copy
+end
+
+-- { name = number } from what people write: sizes for …_bytes, durations for …_seconds, booleans
+-- as 1 and 0. Names are checked by C when the site is declared.
+local function numbers(value, name)
+    if type(value) ~= "table" then
+        return nil, ("%s is a table, { name = value }, got %s"):format(name, type(value))
+    end
+    local out = {}
+    for key, item in pairs(value) do
+        local number, problem = item, nil
+        if type(key) ~= "string" then
+            return nil, ("%s is a table of names and values, got the key %s"):format(name,
+                tostring(key))
+        elseif key:find "_bytes$" then
+            number, problem = units.bytes(item)
+        elseif key:find "_seconds$" then
+            number, problem = units.duration(item)
+        elseif type(item) == "boolean" then
+            number = item and 1 or 0
+        elseif type(item) ~= "number" then
+            number, problem = nil, ("expected a number, got %s"):format(type(item))
+        end
+        if not number then
+            return nil, ("%s.%s: %s"):format(name, key, problem)
+        end
+        out[key] = number
+    end
+    return out
+end
+
+M.numbers = numbers
+
+local readers = {
+    protocols = function(value)
+        return strings(value, "protocols")
+    end,
+    origins = function(value)
+        return strings(value, "origins")
+    end,
+    compress = function(value)
+        if type(value) == "boolean" then
+            return value and { enabled = 1 } or {}
+        end
+        if type(value) ~= "table" then
+            return nil, ("compress is true, false or a table of options, got %s"):format(
+                type(value))
+        end
+        local out, problem = numbers(value, "compress")
+        if out then
+            out.enabled = out.enabled or 1
+        end
+        return out, problem
+    end,
+    limits = function(value)
+        return numbers(value, "limits")
+    end,
+    binaryType = function(value)
+        local ok, problem = pcall(connection.check_binary_type, value, -1)
+        return ok and value or nil, problem
+    end,
+    reload = function(value)
+        if value ~= "lazy" and value ~= "eager" then
+            return nil, ('reload is "lazy" (on_reload comes before a connection\'s next event) or '
+                .. '"eager" (it comes at once), got %s'):format(tostring(value))
+        end
+        return value
+    end,
+}
+
+local function read_option(record, name, value)
+    local read, problem = readers[name](value)
+    if read == nil then
+        return problem
+    end
+    record[name] = read
+end
+
+-- ---- shapes ---------------------------------------------------------------------------------
+
+-- The names of ":name" and "*name" in a route's pattern, in order.
+local function param_names(pattern)
+    local out = {}
+    for name in pattern:gmatch "/[:*]([^/]+)" do
+        out[#out + 1] = name
+    end
+    return out
+end
+
+-- What a route is in all generations, for the connections on it: it does not keep any of them.
+local shapes = setmetatable({}, { __mode = "v" })
+
+-- The same for patterns that fit the same paths, whatever their parameters are called.
+local function shape_of(pattern)
+    local key = pattern:gsub("/:[^/]*", "/:"):gsub("/%*[^/]*", "/*")
+    local shape = shapes[key]
+    if not shape then
+        shape = {
+            param_names = param_names(pattern),
+            record = nil, -- of the generation that serves, or of the last that had it
+        }
+        shapes[key] = shape
+    end
+    return shape
+end
+
+-- ---- the proxy ------------------------------------------------------------------------------
+
+local function set_hook(record, name, fn)
+    if fn ~= nil and type(fn) ~= "function" then
+        return ("%s is a function(%s), got %s"):format(name,
+            name == "on_upgrade" and "req" or "ws, …", type(fn))
+    end
+    record[name] = fn
+    if name == "on_upgrade" and record.upgrade_changed then
+        record.upgrade_changed(record)
+    end
+end
+
+-- A problem, or nil.
+local function set(record, name, value)
+    if is_hook[name] then
+        return set_hook(record, name, value)
+    end
+    return ("%s is not a hook of a route%s"):format(tostring(name), suggest.text(name, hooks))
+end
+
+local function proxy_of(record)
+    return setmetatable({}, {
+        __index = function(_, name)
+            if is_hook[name] then
+                return record[name]
+            end
+            return name == "path" and record.pattern or nil
+        end,
+        __newindex = function(_, name, value)
+            local problem = set(record, name, value)
+            if problem then
+                error(problem, 2)
+            end
+        end,
+        __tostring = function()
+            return ("route %s"):format(record.pattern)
+        end,
+    })
+end
+
+local function check_pattern(pattern, level)
+    if type(pattern) ~= "string" or pattern:sub(1, 1) ~= "/" then
+        error(("a route's path is a string that begins with /, got %s"):format(
+            type(pattern) == "string" and ("%q"):format(pattern) or type(pattern)), level + 1)
+    end
+end
+
+-- A WebSocket route: its record and its proxy. Raises at the level of the caller's caller.
+function M.websocket(pattern, settings)
+    check_pattern(pattern, 3)
+    local record = {
+        kind = "websocket",
+        pattern = pattern,
+        shape = shape_of(pattern),
+        param_names = param_names(pattern),
+        binaryType = "string",
+    }
+    if settings ~= nil and type(settings) ~= "table" then
+        error(("mw.ws: hooks and options are a table, { on_message = … }, got %s"):format(
+            type(settings)), 3)
+    end
+    for name, value in pairs(settings or {}) do
+        local problem
+        if is_option[name] then
+            problem = read_option(record, name, value)
+        elseif is_hook[name] then
+            problem = set_hook(record, name, value)
+        else
+            problem = ("%s is not a hook or an option of a route%s"):format(tostring(name),
+                suggest.text(name, all_names))
+        end
+        if problem then
+            error("mw.ws: " .. problem, 3)
+        end
+    end
+    return record, proxy_of(record)
+end
+
+-- An HTTP route's record.
+function M.http(name, pattern, handler)
+    check_pattern(pattern, 3)
+    if type(handler) ~= "function" then
+        error(("mw.%s: the handler is a function(req), got %s"):format(name, type(handler)), 3)
+    end
+    return {
+        kind = "http",
+        pattern = pattern,
+        param_names = param_names(pattern),
+        title = ("the handler of %s %s"):format(name:upper(), pattern),
+        handler = handler,
+    }
+end
+
+return M

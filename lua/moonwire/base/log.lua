@@ -1,0 +1,41 @@
+-- mw.log: lines in the server's log.
+
+local lazy = require "moonwire.base.lazy"
+local native = require "moonwire.base.native"
+
+local json_text = lazy.use "moonwire.base.json_text"
+
+local C, worker = native.C, native.worker
+
+--- Writes a line: `mw.log.debug`, `mw.log.info`, `mw.log.warn`, `mw.log.error`.
+-- @param text what happened; other values than strings go through tostring
+-- @param fields optional table of what belongs to it, { name = value }: strings, numbers, booleans;
+--   other values go through tostring. They are written after the text, sorted by name.
+-- @usage mw.log.info("joined", { room = "lobby", users = 3 })
+local M = {}
+
+local levels = { debug = 0, info = 1, warn = 2, error = 3 }
+
+-- JSON members without the braces.
+local function members(fields)
+    local out = {}
+    for name, value in pairs(fields) do
+        out[#out + 1] = json_text.quoted(tostring(name)) .. ":" .. json_text.scalar(value)
+    end
+    table.sort(out)
+    return table.concat(out, ",")
+end
+
+for name, level in pairs(levels) do
+    M[name] = function(text, fields)
+        if fields ~= nil and type(fields) ~= "table" then
+            error(("mw.log.%s: the fields are a table, { name = value }, got %s"):format(name,
+                type(fields)), 2)
+        end
+        text = tostring(text)
+        local extra = fields and members(fields) or ""
+        C.mw_log(worker, level, text, #text, extra, #extra)
+    end
+end
+
+return M

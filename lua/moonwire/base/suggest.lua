@@ -1,0 +1,48 @@
+-- "did you mean": the nearest of a list of names.
+
+local M = require("moonwire.base.lazy").module(...)
+
+-- Edit distance (optimal string alignment: insert, remove, replace, swap two neighbours).
+local function distance(a, b)
+    local before, last = {}, {}
+    for j = 0, #b do
+        last[j] = j
+    end
+    for i = 1, #a do
+        local row = { [0] = i }
+        for j = 1, #b do
+            local cost = a:byte(i) == b:byte(j) and 0 or 1
+            local best = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
+            if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+                best = math.min(best, before[j - 2] + 1)
+            end
+            row[j] = best
+        end
+        before, last = last, row
+    end
+    return last[#b]
+end
+
+-- The name in the list that is nearest to the given one, or nil when none is near: a third of its
+-- letters may differ. Case does not count.
+function M.nearest(name, list)
+    local found, least = nil, math.max(1, math.floor(#name / 3)) + 1
+    for _, candidate in ipairs(list) do
+        local d = distance(name:lower(), candidate:lower())
+        if d < least then
+            found, least = candidate, d
+        end
+    end
+    return found
+end
+
+-- '; did you mean "x"?' or, when nothing is near, '; there is a, b, c'.
+function M.text(name, list)
+    local near = M.nearest(tostring(name), list)
+    if near then
+        return "; did you mean " .. near .. "?"
+    end
+    return "; there is " .. table.concat(list, ", ")
+end
+
+return M

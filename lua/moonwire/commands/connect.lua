@@ -1,0 +1,220 @@
+-- moonwire connect URL: sends the lines of standard input, prints the messages.
+
+local concurrent = require "moonwire.waiting.concurrent"
+local inspect = require "moonwire.commands.inspect"
+local prompt = require "moonwire.commands.prompt"
+local task = require "moonwire.waiting.task"
+local timer = require "moonwire.waiting.timer"
+local units = require "moonwire.base.units"
+local websocket = require "moonwire.websocket"
+
+local M = {}
+
+local HEX_BYTES = 512 -- of a binary message are shown
+
+local help = [[
+moonwire connect - a WebSocket at the command line
+
+  moonwire connect URL [options]
+
+Sends each line of standard input as a message and prints the messages that come.
+Binary ones are shown as a hex dump. Ctrl-D closes. URL: ws, wss, http or https.
+
+  --protocol NAME      offer this subprotocol; may be repeated
+  --header NAME:VALUE  send this header; may be repeated
+  --origin ORIGIN      the same for Origin
+  --compress           offer permessage-deflate
+  --ca FILE            PEM file of the authorities to trust, not the system's
+  --cert FILE          PEM file of a client certificate
+  --key FILE           PEM file of its key, if that is not in it
+  --insecure           do not verify the server's certificate
+  --timeout DURATION   for connecting and for the handshake (default 10s)
+  --wait DURATION      when the input ends that is not a terminal: close when no message
+                       has come for so long (default 1s)
+  --help               this text
+]]
+
+local function usage(text)
+    io.stderr:write("moonwire: connect: ", text, "; see moonwire connect --help\n")
+    task.exit(2)
+end
+
+local takes = { protocol = true, header = true, origin = true, ca = true, cert = true, key = true,
+    timeout = true, wait = true }
+local flags = { compress = true, insecure = true, help = true }
+
+-- { url =, protocols = {}, headers = {}, name = value }
+local function parse(arguments)
+    local out = { protocols = {}, headers = {} }
+    local at = 1
+    while arguments[at] do
+        local text = arguments[at]
+        local name, value = text:match "^%-%-([%w-]+)=?(.*)$"
+        if name and takes[name] then
+            if not text:find "=" then
+                at = at + 1
+                value = arguments[at] or usage(("--%s wants a value"):format(name))
+            end
+            if name == "protocol" then
+                table.insert(out.protocols, value)
+            elseif name == "header" then
+                local field, content = value:match "^([^:]+):%s*(.-)%s*$"
+                if not field then
+                    usage(("--header %s: write NAME:VALUE"):format(value))
+                end
+                out.headers[field] = out.headers[field] or {}
+                table.insert(out.headers[field], content)
+            else
+                out[name] = value
+            end
+        elseif name and flags[name] then
+            out[name] = true
+        elseif text:find "^%-." then
+            usage(("unknown option %s"):format(text))
+        elseif out.url then
+            usage(("%s: one URL only"):format(text))
+        else
+            out.url = text
+        end
+        at = at + 1
+    end
+    return out
+end
+
+local function open(options)
+    if options.origin then
+        options.headers.Origin = options.origin
+    end
+    -- Without the place in our code that raises it.
+    local ok, ws = pcall(websocket.new, options.url, options.protocols, {
+        headers = options.headers,
+        compress = options.compress,
+        ca_file = options.ca, cert = options.cert, key = options.key,
+        insecure = options.insecure,
+        connect_timeout = options.timeout, handshake_timeout = options.timeout,
+    })
+    if not ok then
+        usage((ws:gsub("^[^:]*:%d+: ", "")))
+    end
+    if options.insecure and ws.url:find "^wss:" then
+        io.stderr:write("moonwire: the server's certificate is not verified\n")
+    end
+    return ws
+end
+
+local function describe(ws)
+    local text = "connected"
+    if ws.protocol ~= "" then
+        text = text .. ", subprotocol " .. ws.protocol
+    end
+    if ws.extensions ~= "" then
+        text = text .. ", " .. ws.extensions
+    end
+    return text
+end
+
+-- A slow server: waits until the system has taken what was sent.
+local function drained(ws)
+    concurrent.await(function(resume)
+        ws:addEventListener("drain", resume, { once = true })
+        ws:addEventListener("close", resume, { once = true })
+    end)
+end
+
+-- Sends lines until the input ends or the connection does.
+local function send_lines(ws, terminal)
+    while true do
+        local line = terminal:read "> "
+        if not line then
+            return
+        end
+        local ok, sent, queued = pcall(ws.send, ws, line)
+        if not ok then
+            io.stderr:write("not sent: this line is not UTF-8\n")
+        elseif not sent then
+            return
+        elseif queued == "queued" then
+            drained(ws)
+        end
+    end
+end
+
+local function show_message(terminal, data, is_binary, interactive)
+    if is_binary then
+        terminal:print(("%sbinary, %d bytes%s%s"):format(interactive and "< " or "", #data,
+            #data > 0 and "\n" or "", inspect.hex(data, HEX_BYTES)))
+    elseif interactive then
+        terminal:print("< " .. inspect.harmless(data))
+    else
+        terminal:print(data)
+    end
+end
+
+-- The input has ended. What answers it may still be on its way.
+local function close_after_silence(ws, silence)
+    local last
+    ws:addEventListener("message", function()
+        last = true
+    end)
+    repeat
+        last = false
+        timer.sleep(silence)
+    until not last
+    ws:close(1000)
+end
+
+-- Waits for the close event: its code and reason.
+local function talk(ws, terminal, interactive, silence)
+    local sender = concurrent.spawn(function()
+        send_lines(ws, terminal)
+        if interactive then
+            ws:close(1000)
+        else
+            close_after_silence(ws, silence)
+        end
+    end)
+    local code, reason = concurrent.await(function(resume)
+        ws.onclose = function(event)
+            resume(event.code, event.reason)
+        end
+    end)
+    sender:cancel()
+    return code, reason
+end
+
+function M.run(...)
+    local options = parse { ... }
+    if options.help then
+        io.write(help)
+        return
+    elseif not options.url then
+        usage "which URL?"
+    end
+    local silence, problem = units.duration(options.wait or "1s")
+    if not silence then
+        usage("--wait: " .. problem)
+    end
+    local interactive = inspect.is_terminal(0) and inspect.is_terminal(1)
+    local terminal = prompt.new()
+    local ws = open(options)
+    ws.onmessage = function(event)
+        show_message(terminal, event.data, event.is_binary, interactive)
+    end
+    local ok, why = ws:opened()
+    if not ok then
+        io.stderr:write("moonwire: ", options.url, ": ", why, "\n")
+        task.exit(1)
+    end
+    if interactive then
+        terminal:print(describe(ws))
+    end
+    local code, reason = talk(ws, terminal, interactive, silence)
+    terminal:close()
+    local fine = code == 1000 or code == 1005
+    if interactive or not fine then
+        io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
+    end
+    task.exit(fine and 0 or 1)
+end
+
+return M

@@ -1,0 +1,211 @@
+-- Waiting. Hooks, handlers, tasks and the app's file run in coroutines; one that waits is parked in
+-- its own and woken later.
+--
+--   local wait = require "moonwire.waiting.wait"
+--   local w = wait.begin "mw.sleep"     -- before asking for something; keep w where the answer
+--                                       -- will find it
+--   w.release = function(w) … end       -- optional: called once when the wait is over, however
+--   return wait.park(w)                 -- what wait.wake(w, …) is given
+--
+-- A wait that is cancelled raises in the code that waits. dispatch.lua and C (src/script/state.c)
+-- resume the coroutines.
+
+local native = require "moonwire.base.native"
+
+local C, worker = native.C, native.worker
+local batch = C.mw_batch(worker)
+
+local M = {}
+
+M.CONNECTION_CLOSED = "cancelled: the connection is closed"
+M.TASK_CANCELLED = "cancelled: the task was cancelled"
+
+local current          -- the coroutine that was resumed: it runs, or nothing of the app's does
+local asked = false    -- the yield is park's, until somebody has looked
+local parked = {}      -- coroutine → its wait, while it waits
+-- Coroutines that were cancelled while they did not wait: their next wait raises.
+local doomed = setmetatable({}, { __mode = "k" })
+
+local ready = {} -- what is to be resumed: waits that are over, tasks that begin; in order
+local first, last = 1, 0
+local kicked = false -- a timer will cause a batch
+
+-- ---- for what waits -------------------------------------------------------------------------
+
+-- A wait of the running hook. Raises where nothing can wait, at the given level of the caller.
+-- name: the function that wants to wait. level: 2, its caller, unless given.
+function M.begin(name, level)
+    local co = coroutine.running()
+    level = (level or 2) + 1
+    if M.loading_again then
+        error(("%s waits, and the top level of an app that is loaded again cannot; write "
+            .. "mw.spawn(function() … end) around it"):format(name), level)
+    end
+    if not co or not current then
+        error(("%s waits, which is possible in hooks, handlers, timers, tasks and the app's file")
+            :format(name), level)
+    elseif co ~= current then
+        error(("%s cannot wait inside a coroutine of your own; call it in the hook itself, or "
+            .. "write mw.spawn instead of coroutine.wrap"):format(name), level)
+    elseif not coroutine.isyieldable() then
+        error(("%s cannot wait here: a function of C is in between, such as require, table.sort "
+            .. "or string.gsub"):format(name), level)
+    end
+    return { co = co, over = false, cancelled = false, release = false, n = 0 }
+end
+
+-- Waits until somebody wakes w; it may be over already.
+function M.park(w)
+    local co = w.co
+    if doomed[co] then
+        w.over, w.cancelled = true, doomed[co]
+        doomed[co] = nil
+    end
+    if not w.over then
+        parked[co] = w
+        asked = true
+        coroutine.yield()
+    end
+    if w.release then
+        w:release()
+    end
+    if w.cancelled then
+        error(w.cancelled, 0)
+    end
+    return unpack(w, 1, w.n)
+end
+
+-- The code that runs now never goes on; false where that cannot be.
+function M.stop()
+    if coroutine.running() ~= current or not coroutine.isyieldable() then
+        return false
+    end
+    while true do
+        asked = true
+        coroutine.yield()
+    end
+end
+
+-- While an app is loaded that may take the place of the one that runs: nothing waits, and tasks
+-- begin when it does take it.
+M.loading_again = false
+local held_back = {}
+
+function M.hold_back()
+    M.loading_again, held_back = true, {}
+end
+
+-- It is loaded: what runs from now on may wait.
+function M.loaded_again()
+    M.loading_again = false
+end
+
+-- begin: the tasks are to run; otherwise they are forgotten.
+function M.let_go(begin)
+    local tasks = held_back
+    M.loading_again, held_back = false, {}
+    for i = 1, begin and #tasks or 0 do
+        M.queue(tasks[i])
+    end
+end
+
+-- What is ready is looked at in a turn of the loop that comes at once.
+function M.kick()
+    kicked = kicked or C.mw_timer_start(worker, 0, 0) >= 0
+end
+
+-- Puts something with a coroutine, or a task that has none yet, behind what is to be resumed.
+function M.queue(entry)
+    if M.loading_again then
+        held_back[#held_back + 1] = entry
+        return
+    end
+    last = last + 1
+    ready[last] = entry
+    if batch.events == nil then
+        M.kick() -- no batch will end and look: an app is being loaded
+    end
+end
+
+local function finish(w)
+    w.over = true
+    if parked[w.co] == w then
+        parked[w.co] = nil
+        M.queue(w)
+    end
+end
+
+-- Ends a wait: park returns the values, after the hook that runs now. false when it was over.
+function M.wake(w, ...)
+    if w.over then
+        return false
+    end
+    w.n = select("#", ...)
+    for i = 1, w.n do
+        w[i] = (select(i, ...))
+    end
+    finish(w)
+    return true
+end
+
+-- What co waits for now, or else will wait for next, raises the text.
+function M.cancel(co, text)
+    local w = parked[co]
+    if w then
+        w.cancelled = text
+        finish(w)
+    else
+        doomed[co] = text
+    end
+end
+
+-- What ran in co is done: a cancellation that nothing met is void.
+function M.forget(co)
+    doomed[co] = nil
+end
+
+-- ---- for dispatch.lua -----------------------------------------------------------------------
+
+-- Is anything to be resumed? Compiled with each event that ends a batch.
+function M.any_ready()
+    return first <= last
+end
+
+function M.next_ready()
+    if first > last then
+        return nil
+    end
+    local entry = ready[first]
+    ready[first] = nil
+    first = first + 1
+    return entry
+end
+
+-- It was looked at what is ready, by whom ever.
+function M.looked()
+    kicked = false
+end
+
+-- C resumes co from now on, with each batch.
+function M.set_current(co)
+    current = co
+end
+
+-- What has just yielded: does it wait for a wake?
+function M.was_asked()
+    local was = asked
+    asked = false
+    return was
+end
+
+-- Runs co until it yields or ends. true and what it yielded, or false and the error; then whether
+-- it waits for a wake.
+function M.resume(co, value)
+    local before = current
+    current = co
+    local ok, result = coroutine.resume(co, value)
+    current = before
+    return ok, result, M.was_asked()
+end
+
+return M

@@ -1,0 +1,87 @@
+/* The table of peers that are connected, and the limits that it is held against. */
+#include "engine/ground/admission.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* Family and bytes lie side by side and are all that makes a peer (transport/tcp.h). */
+enum { PEER_KEY_BYTES = 17 };
+_Static_assert(offsetof(struct address, bytes) == 1, "the key of a peer has no gap");
+
+void admission_init(struct admission *a)
+{
+    *a = (struct admission){.limits = limits_default};
+    pthread_mutex_init(&a->lock, NULL);
+    map_init(&a->by_address);
+}
+
+void admission_deinit(struct admission *a)
+{
+    map_deinit(&a->by_address);
+    pthread_mutex_destroy(&a->lock);
+}
+
+void admission_set_limits(struct admission *a, const struct limits *limits)
+{
+    pthread_mutex_lock(&a->lock);
+    a->limits = *limits;
+    pthread_mutex_unlock(&a->lock);
+}
+
+struct limits admission_limits(struct admission *a)
+{
+    pthread_mutex_lock(&a->lock);
+    struct limits limits = a->limits;
+    pthread_mutex_unlock(&a->lock);
+    return limits;
+}
+
+/* Local sockets have no address that tells one peer from another. */
+static bool has_address(const struct address *peer)
+{
+    return peer->family == AF_INET || peer->family == AF_INET6;
+}
+
+static uintptr_t count_of(const struct admission *a, const struct address *peer)
+{
+    return has_address(peer) ? (uintptr_t)map_get(&a->by_address, peer, PEER_KEY_BYTES) : 0;
+}
+
+static const char *admit_locked(struct admission *a, const struct address *peer)
+{
+    const struct limits *limits = &a->limits;
+    if (a->connections >= limits->connections)
+        return "connections";
+    if (has_address(peer)) {
+        uintptr_t others = count_of(a, peer);
+        if (limits->connections_per_address && others >= limits->connections_per_address)
+            return "connections_per_address";
+        /* Without memory to count it a connection would not get far either. */
+        if (map_put(&a->by_address, peer, PEER_KEY_BYTES, (void *)(others + 1)))
+            return "connections_per_address";
+    }
+    a->connections++;
+    return NULL;
+}
+
+const char *admission_admit(struct admission *a, const struct address *peer)
+{
+    pthread_mutex_lock(&a->lock);
+    const char *refused = admit_locked(a, peer);
+    pthread_mutex_unlock(&a->lock);
+    return refused;
+}
+
+void admission_release(struct admission *a, const struct address *peer)
+{
+    pthread_mutex_lock(&a->lock);
+    assert(a->connections > 0);
+    a->connections--;
+    uintptr_t others = count_of(a, peer);
+    /* To overwrite a value takes no memory, so it cannot fail. */
+    if (others <= 1 || map_put(&a->by_address, peer, PEER_KEY_BYTES, (void *)(others - 1)))
+        (void)map_remove(&a->by_address, peer, PEER_KEY_BYTES);
+    pthread_mutex_unlock(&a->lock);
+}

@@ -1,0 +1,118 @@
+/* With one worker the worker accepts by itself; with several the main thread does, and deals
+ * connections out by letters. */
+#include "engine/server/accept.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/conn/conn.h"
+#include "engine/server/server.h"
+
+/* In the worker's thread: an admitted socket becomes a connection, or is closed and released. */
+static void adopt(struct worker *w, struct listener *l, int fd, const struct address *peer)
+{
+    struct tls_context *context = listener_tls(l);
+    struct tls_session *tls = context ? tls_accept(context, fd, &w->tls_ciphers) : NULL;
+    tls_context_unref(context);
+    if (context && !tls) {
+        close(fd);
+        admission_release(w->admission, peer);
+    } else if (conn_open(w, fd, peer, tls)) { /* it has closed and released it */
+        log_write(l->log, LOG_ERROR, "%s: a connection was dropped: out of memory or slots",
+                  l->address);
+    }
+}
+
+/* ---- dealing --------------------------------------------------------------------------------- */
+
+/* An accepted socket on its way to its worker. */
+struct dealt {
+    struct letter letter;
+    struct server *server;
+    struct listener *listener; /* a reference */
+    struct address peer;
+    int fd; /* -1: the worker has it */
+};
+
+static void read_dealt(struct worker *w, struct letter *l)
+{
+    struct dealt *d = (struct dealt *)l;
+    adopt(w, d->listener, d->fd, &d->peer);
+    d->fd = -1;
+    /* It counts among the worker's own from here. */
+    atomic_fetch_sub_explicit(&d->server->dealt[w->index], 1, memory_order_relaxed);
+}
+
+static void drop_dealt(struct letter *l)
+{
+    struct dealt *d = (struct dealt *)l;
+    if (d->fd >= 0)
+        close(d->fd);
+    listener_unref(d->listener);
+    free(d);
+}
+
+/* The next worker in turn among those that have the fewest connections. */
+static struct worker *least_busy(struct server *s)
+{
+    uint32_t best = 0;
+    uint32_t fewest = UINT32_MAX;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        uint32_t at = (s->next_worker + i) % s->worker_count;
+        uint32_t has = atomic_load_explicit(&s->workers[at].conn_count, memory_order_relaxed) +
+                       atomic_load_explicit(&s->dealt[at], memory_order_relaxed);
+        if (has < fewest) {
+            fewest = has;
+            best = at;
+        }
+    }
+    s->next_worker = (best + 1) % s->worker_count;
+    return &s->workers[best];
+}
+
+static void deal(struct listener *l, struct server *s, int fd, const struct address *peer)
+{
+    struct dealt *d = calloc(1, sizeof(*d));
+    if (!d) {
+        close(fd);
+        admission_release(&s->admission, peer);
+        return;
+    }
+    d->letter.read = read_dealt;
+    d->letter.drop = drop_dealt;
+    d->server = s;
+    d->listener = listener_ref(l);
+    d->peer = *peer;
+    d->fd = fd;
+    struct worker *w = least_busy(s);
+    atomic_fetch_add_explicit(&s->dealt[w->index], 1, memory_order_relaxed);
+    mailbox_post(&w->mailbox, &d->letter);
+}
+
+static void refuse(struct listener *l, struct server *s, int fd, const struct address *peer,
+                   const char *limit)
+{
+    close(fd);
+    count_shared(&s->counters, COUNT_REFUSED_CONNECTIONS, 1);
+    if (listener_may_warn(l)) {
+        char from[ADDRESS_TEXT_BYTES];
+        log_write(&s->log, LOG_WARN, "connection from %s refused: over limits.%s",
+                  address_format(peer, from), limit);
+    }
+}
+
+void accept_peer(struct listener *l, int fd, const struct address *peer)
+{
+    struct server *s = l->owner;
+    if (atomic_load_explicit(&s->draining, memory_order_relaxed)) {
+        close(fd);
+        return;
+    }
+    const char *over = admission_admit(&s->admission, peer);
+    if (over)
+        refuse(l, s, fd, peer, over);
+    else if (s->worker_count > 1)
+        deal(l, s, fd, peer);
+    else
+        adopt(&s->workers[0], l, fd, peer);
+}
