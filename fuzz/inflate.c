@@ -1,6 +1,6 @@
 /* Inflating. The oracles: the output never passes max_len and memory follows it; input in pieces
- * gives what the whole input gives, and so does inflater_message; what the deflaters made comes back,
- * message after message.
+ * gives what the whole input gives, and so does inflater_message; what the deflaters made comes
+ * back, message after message.
  *
  * Input: settings, the size of a piece, two bytes of max_len, and then the data: DEFLATE as it is,
  * or (ROUND_TRIP) messages to compress, each after a byte with its length. */
