@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "protocol/close_code.h"
+#include "protocol/deflate.h"
 #include "protocol/frame.h"
 #include "protocol/mask.h"
 #include "protocol/message.h"
