@@ -35,7 +35,7 @@ static int inflate_pieces(struct inflater *i, const uint8_t *data, size_t len, s
     return 0;
 }
 
-/* The same at once, which leaves the data as it was. */
+/* Inflates data at once, which leaves it as it was. */
 static int inflate_at_once(struct inflater *i, const uint8_t *data, size_t len, size_t max_len,
                            struct buffer *out)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a sanitizer each block is the C library's, so that it sees each misuse. */
+/* Under a sanitizer each block is the C library's, so that it sees each misuse. */
 #if defined(__SANITIZE_ADDRESS__)
 #define POOL_OFF 1
 #elif defined(__has_feature)

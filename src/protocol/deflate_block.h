@@ -1,4 +1,4 @@
-/* Where a DEFLATE block ends, in bits (RFC 1951). A compressor that cannot flush needs it: a
+/* The end of a DEFLATE block, in bits (RFC 1951). A compressor that cannot flush needs it: a
  * message must go on with an empty block where its own ended (RFC 7692 §7.2.1), which may be within
  * a byte. So does a decompressor that says in which byte a block ended, but not at which bit. */
 #pragma once

@@ -18,7 +18,7 @@ struct deflate_params {
     uint8_t client_max_window_bits;
 };
 
-/* What a route or a client wants. */
+/* The wishes of a route or a client. */
 struct deflate_options {
     bool enabled;
     bool server_no_context_takeover;

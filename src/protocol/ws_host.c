@@ -186,7 +186,7 @@ static int parse_ipv6(uint16_t out[8], const char *text, size_t len)
     return 0;
 }
 
-/* Where the first of the longest runs of two or more zero pieces begins; 8 for none. */
+/* The place of the first of the longest runs of two or more zero pieces; 8 for none. */
 static unsigned zero_run(const uint16_t pieces[8], unsigned *run_len)
 {
     unsigned best = 8;
