@@ -1,6 +1,6 @@
-/* Opening handshakes. The oracles: what the server answers is a head that our own parser reads; what
- * our client asks, our server grants, and our client takes the answer with the same agreement; any
- * offer that the server accepts holds only windows that zlib can make.
+/* Opening handshakes. The oracles: what the server answers is a head that our own parser reads;
+ * what our client asks, our server grants, and our client takes the answer with the same agreement;
+ * any offer that the server accepts holds only windows that zlib can make.
  *
  * Input: a mode, two bytes of settings for each side, and then a request, a response or a list of
  * extensions. */

@@ -1,6 +1,6 @@
-/* HTTP heads. The oracles: a head that comes in pieces gives what the whole one gives, with the same
- * head, refusal and text; every span of an accepted head lies inside it; no accepted head holds a
- * bare CR or LF.
+/* HTTP heads. The oracles: a head that comes in pieces gives what the whole one gives, with the
+ * same head, refusal and text; every span of an accepted head lies inside it; no accepted head
+ * holds a bare CR or LF.
  *
  * Input: settings, the size of a piece, a limit of bytes (0: a large one), and then the head. */
 #include <assert.h>

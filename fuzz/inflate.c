@@ -1,6 +1,6 @@
 /* Inflating. The oracles: the output never passes max_len and memory follows it; input in pieces
- * gives what the whole input gives, and so does inflater_message; what the deflaters made comes back,
- * message after message.
+ * gives what the whole input gives, and so does inflater_message; what the deflaters made comes
+ * back, message after message.
  *
  * Input: settings, the size of a piece, two bytes of max_len, and then the data: DEFLATE as it is,
  * or (ROUND_TRIP) messages to compress, each after a byte with its length. */
@@ -35,7 +35,7 @@ static int inflate_pieces(struct inflater *i, const uint8_t *data, size_t len, s
     return 0;
 }
 
-/* The same at once, which leaves the data as it was. */
+/* Inflates data at once, which leaves it as it was. */
 static int inflate_at_once(struct inflater *i, const uint8_t *data, size_t len, size_t max_len,
                            struct buffer *out)
 {

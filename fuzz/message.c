@@ -1,16 +1,18 @@
-/* Frames and messages. The oracle: input that comes whole gives the same messages and the same error
- * as input that comes in pieces, in both roles, with compression and without, and while another
- * reader borrows the same inflater.
+/* Frames and messages. The oracle: input that comes whole gives the same messages and the same
+ * error as input that comes in pieces, in both roles, with compression and without, and while
+ * another reader borrows the same inflater.
  *
  * Input: one byte of settings, one of limits, one for the number of cuts, the cuts, and then either
- * the bytes of the wire or (BUILT) steps that make frames which are mostly right, so that the fuzzer
- * need not find masks and DEFLATE by chance. */
+ * the bytes of the wire or (BUILT) steps that make frames which are mostly right, so that the
+ * fuzzer need not find masks and DEFLATE by chance. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "protocol/close_code.h"
+#include "protocol/deflate.h"
 #include "protocol/frame.h"
 #include "protocol/mask.h"
 #include "protocol/message.h"

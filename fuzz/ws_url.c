@@ -1,5 +1,6 @@
 /* URLs of WebSockets. The oracles: what was serialized is printable ASCII, its parts lie inside it
- * and make it up, and it is the same when it is parsed again; a refusal says why and leaves nothing. */
+ * and make it up, and it is the same when it is parsed again; a refusal says why and leaves
+ * nothing. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

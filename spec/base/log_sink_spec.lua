@@ -100,7 +100,7 @@ describe("a sink of log lines", function()
                 end
                 local text = table.concat(expected)
                 assert.equal(text, read_until(expected[500]))
-                assert.equal(0, C.log_sink_flush(sink, 60000))
+                assert.is_true(C.log_sink_flush(sink, 60000))
                 assert.is_true(put "last\n")
                 assert.equal("last\n", read_until "last\n")
                 assert.equal(0, C.log_sink_dropped(sink))
@@ -140,7 +140,7 @@ describe("a sink of log lines", function()
 
             it("waits no longer for a reader than it is told", function()
                 fill()
-                assert.equal(C.ERR_AGAIN, C.log_sink_flush(sink, 1))
+                assert.is_false(C.log_sink_flush(sink, 1))
                 C.log_sink_free(sink)
                 sink = nil
             end)

@@ -295,6 +295,18 @@ describe("message", function()
             end
         end)
 
+        it("or else returns it in a block of its own, which is the caller's", function()
+            for _, list in ipairs {
+                { { TEXT, "Hel", fin = false }, { CONTINUATION, "lo" } },
+                { { TEXT, compress "Hello", rsv1 = true } },
+            } do
+                local m = read_one(encode_all(list, true), deflate)
+                assert.is_true(m.block ~= nil and m.data == m.block)
+                assert.are.equal("Hello", ffi.string(m.data, m.len))
+                ffi.C.free(m.block)
+            end
+        end)
+
         it("leaves the bytes of the next frame as they came", function()
             local bytes = encode({ TEXT, "Hello" }, true)
             local _, data = read_one(bytes .. bytes)

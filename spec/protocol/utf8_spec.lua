@@ -296,4 +296,12 @@ describe("utf8", function()
         assert.are.equal(0, C.utf8_check(state, core.copy "\195", 1))
         assert.are.equal(C.ERR_UTF8, C.utf8_check(state, core.copy "abcdefghijkl", 12))
     end)
+
+    it("§8.1 knows a text that is whole", function()
+        for text, whole in pairs {
+            [""] = true, ["h\195\169llo"] = true, ["h\195"] = false, ["\169"] = false,
+        } do
+            assert.are.equal(whole, C.utf8_valid(core.copy(text), #text), dump(text))
+        end
+    end)
 end)

@@ -1,3 +1,4 @@
+/* Grows arrays. */
 #include "base/array.h"
 
 #include <assert.h>

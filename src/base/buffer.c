@@ -1,3 +1,4 @@
+/* Grows runs of bytes, by half at least, so that appending costs the same however long they get. */
 #include "base/buffer.h"
 
 #include <assert.h>

@@ -13,14 +13,17 @@ struct buffer {
 /* Frees what the buffer owns and makes it empty again. */
 void buffer_deinit(struct buffer *b);
 
-/* Makes room for at least extra more bytes, growing by half at least. 0 or ERR_MEMORY. */
+/* Makes room for `extra` more bytes or more; what is allocated grows by half at least. 0 or
+ * ERR_MEMORY. */
 int buffer_reserve(struct buffer *b, size_t extra) __attribute__((warn_unused_result));
 
-/* Appends len bytes. 0 or ERR_MEMORY (the buffer is then unchanged). */
+/* Appends len bytes; data may be NULL when len is 0. 0, or ERR_MEMORY: the buffer is then
+ * unchanged. */
 int buffer_append(struct buffer *b, const void *data, size_t len)
     __attribute__((warn_unused_result));
 
-/* Appends printf-formatted text, without the final NUL. 0 or ERR_MEMORY. */
+/* Appends text as printf formats it, without the NUL. 0, or ERR_MEMORY: the buffer is then
+ * unchanged. */
 int buffer_printf(struct buffer *b, const char *format, ...)
     __attribute__((warn_unused_result, format(printf, 2, 3)));
 

@@ -1,3 +1,4 @@
+/* Holds the texts of the error codes. */
 #include "base/error.h"
 
 const char *error_text(int code)

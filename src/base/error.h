@@ -1,5 +1,5 @@
-/* The one enum of failures. A function that can fail returns one of these (all negative), or a
- * count or 0 on success. */
+/* The one enum of errors. A function that can fail returns one of these, which are all negative, or
+ * 0 or a count on success. */
 #pragma once
 
 enum error {
@@ -15,5 +15,5 @@ enum error {
     ERR_NOT_FOUND = -10 /* no such thing */
 };
 
-/* A short English text for a code ("out of memory"); never NULL. */
+/* A short static English text for a code ("out of memory"); never NULL. */
 const char *error_text(int code);

@@ -1,3 +1,5 @@
+/* Walks bytes character by character, and escapes those that may not stand in a line or a JSON
+ * text. */
 #include "base/escape.h"
 
 #include "base/error.h"
@@ -13,7 +15,7 @@ size_t escape_character(const uint8_t *text, size_t len)
                                                    : 0;
     if (need == 0 || need > len)
         return 0;
-    /* Not minimal, a surrogate, or past U+10FFFF: the second byte shows it. */
+    /* The second byte shows what is not minimal, a surrogate, or past U+10FFFF. */
     uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
     uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
     if (text[1] < low || text[1] > high)
@@ -53,7 +55,7 @@ int escape_json(struct buffer *out, const char *text, size_t len)
 int escape_invalid(struct buffer *out, const char *bytes, size_t len)
 {
     const uint8_t *text = (const uint8_t *)bytes;
-    size_t from = 0; /* of what is copied as it is */
+    size_t from = 0; /* where the bytes that are copied unchanged begin */
     int err = 0;
     for (size_t at = 0; at < len && !err;) {
         size_t n = escape_character(text + at, len - at);

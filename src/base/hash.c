@@ -1,3 +1,5 @@
+/* Computes SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; one
+ * compression and three finalization rounds). */
 #include "base/hash.h"
 
 #include <string.h>
@@ -8,14 +10,14 @@
 uint64_t hash_seed(void)
 {
     uint64_t seed;
-    /* getrandom fails only on kernels without it; an address and a time are then the best there is. */
+    /* getrandom fails only on kernels without it. An address and a time are the best there is
+     * then. */
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         seed = (uint64_t)(uintptr_t)&seed ^ clock_monotonic_ms() << 32;
     return seed;
 }
 
-/* SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; one compression and
- * three finalization rounds): without the seed nobody can choose keys that collide. */
+/* The state: four words. */
 struct sip {
     uint64_t v0, v1, v2, v3;
 };
@@ -48,7 +50,7 @@ static void sip_word(struct sip *s, uint64_t word)
 
 uint32_t hash_bytes(uint64_t seed, const void *data, size_t len)
 {
-    /* One word of seed is enough to keep; the second half of the 128-bit key is made from it. */
+    /* Maps keep one word of seed, from which the second half of the 128-bit key is made. */
     uint64_t second = rotate(seed * 0x9e3779b97f4a7c15, 29);
     struct sip s = {seed ^ 0x736f6d6570736575, second ^ 0x646f72616e646f6d,
                     seed ^ 0x6c7967656e657261, second ^ 0x7465646279746573};

@@ -1,4 +1,5 @@
-/* A hash of bytes whose collisions nobody can choose who does not know the seed (SipHash-1-3). */
+/* A hash of bytes (SipHash-1-3): nobody who does not know the seed can choose bytes that
+ * collide. */
 #pragma once
 
 #include <stddef.h>
@@ -6,4 +7,6 @@
 
 /* A random seed. */
 uint64_t hash_seed(void);
+
+/* The hash of data[0..len). */
 uint32_t hash_bytes(uint64_t seed, const void *data, size_t len);

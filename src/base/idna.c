@@ -1,3 +1,4 @@
+/* Loads libidn2 and calls it. */
 #include "base/idna.h"
 
 #include <dlfcn.h>
@@ -6,7 +7,7 @@
 
 #include "base/error.h"
 
-/* By the name that its ABI has had since 2.0; where the system's linker looks. */
+/* The name that its ABI has had since 2.0, found where the system's linker looks. */
 static const char library_name[] = "libidn2.so.0";
 
 static int convert(void *library, struct buffer *out, const char *name)
@@ -24,7 +25,8 @@ static int convert(void *library, struct buffer *out, const char *name)
 
 int idna_to_ascii(struct buffer *out, const char *name)
 {
-    /* It stays; later calls find it by its name, in a microsecond. So nothing is kept here. */
+    /* Nothing is kept here: the library stays, and later calls find it by its name in a
+     * microsecond. */
     void *library = dlopen(library_name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!library)
         return ERR_NOT_FOUND;

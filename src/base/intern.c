@@ -1,3 +1,4 @@
+/* Keeps counted strings in a hash table with a list for each bucket. */
 #include "base/intern.h"
 
 #include <assert.h>
@@ -41,7 +42,7 @@ static void put(struct intern *t, struct interned *s)
     *bucket = s;
 }
 
-/* As many buckets as strings at least, so that a bucket has one or two. */
+/* Keeps at least as many buckets as strings, so that most hold one or two. */
 static int grow(struct intern *t)
 {
     uint32_t cap = t->cap ? t->cap * 2 : INTERN_CAP_MIN;

@@ -1,5 +1,5 @@
-/* Byte strings of which equal ones are kept once, counted. A random seed for each table, so that a
- * peer who chooses strings cannot choose collisions. */
+/* A table of byte strings. Equal ones are kept once, and counted. Each table has a random seed, so
+ * that a peer who chooses strings cannot choose collisions. */
 #pragma once
 
 #include <stddef.h>
@@ -15,11 +15,13 @@ struct intern {
 };
 
 void intern_init(struct intern *t);
-/* Every string was given back. */
+
+/* Frees the table. Every string must have been given back. */
 void intern_deinit(struct intern *t);
 
-/* A copy of data, aligned for pointers, which stays until as many intern_give as intern_take were
- * called with it: maybe one that is there already. NULL: out of memory. */
+/* Returns a copy of data, aligned for pointers: the one that the table has already, or a new one.
+ * It stays until it is given back as often as it was taken. NULL when out of memory. */
 const void *intern_take(struct intern *t, const void *data, size_t len)
     __attribute__((warn_unused_result));
-void intern_give(struct intern *t, const void *copy); /* NULL is allowed */
+
+void intern_give(struct intern *t, const void *copy); /* copy may be NULL */

@@ -1,3 +1,4 @@
+/* Composes the lines of the log, and hands them to the sink. */
 #include "base/log.h"
 
 #include <errno.h>
@@ -112,7 +113,8 @@ static int compose(struct buffer *line, const struct log *log, enum log_level le
                      : text_line(line, level, text, len, fields, fields_len);
 }
 
-/* The rest of a line that was cut short (a signal) follows; what cannot be written is dropped. */
+/* Writes a line, also when a signal cuts a write short. A rest that cannot be written is
+ * dropped. */
 static void write_whole(int fd, const uint8_t *data, size_t len)
 {
     while (len > 0) {
@@ -126,7 +128,8 @@ static void write_whole(int fd, const uint8_t *data, size_t len)
     }
 }
 
-/* What was dropped, and the line behind it: both are taken, or none. */
+/* Puts a line that tells how many were dropped, and this line behind it: the sink takes both or
+ * neither. */
 static void put_after_dropped(const struct log *log, const struct buffer *line, uint64_t dropped)
 {
     struct buffer both = {0};
@@ -190,12 +193,12 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
 
 void log_end(const struct log *log)
 {
-    if (!log->sink || log_sink_flush(log->sink, LOG_END_MS))
+    if (!log->sink || !log_sink_flush(log->sink, LOG_END_MS))
         return;
     uint64_t dropped = log_sink_claim(log->sink);
     if (dropped == 0)
         return;
     const struct buffer none = {0};
     put_after_dropped(log, &none, dropped);
-    (void)log_sink_flush(log->sink, LOG_END_MS);
+    log_sink_flush(log->sink, LOG_END_MS);
 }

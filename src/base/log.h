@@ -14,28 +14,28 @@ struct log {
     int fd;
     enum log_level level; /* lines below it are not written */
     bool json;
-    struct log_sink *sink; /* for fd; NULL: who logs waits for who reads */
+    struct log_sink *sink; /* for fd; without one (NULL) a line waits until it is read */
 };
 
-/* One line, of any length; dropped if memory, the file descriptor or the sink refuse it. The next one that
- * the sink takes comes with a line before it that says how many were. Control characters and
- * bytes that are not UTF-8 are escaped (JSON: the latter become U+FFFD), so that no peer can forge
- * a line or drive a terminal; only newlines are kept in text form, what follows them indented, for
- * tracebacks. */
+/* Writes one line, of any length. It is dropped if memory, the file descriptor or the sink refuses
+ * it; before the next one that the sink takes, a line tells how many were dropped. Control
+ * characters and bytes that are not UTF-8 are escaped (in JSON the latter become U+FFFD), so that
+ * no peer can forge a line or drive a terminal. For tracebacks the text form keeps newlines, and
+ * indents the lines behind them. */
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Is a line of this level written? */
+/* True when a line of this level is written. */
 bool log_wants(const struct log *log, enum log_level level);
 
-/* One line of len bytes with fields: a JSON object without its braces ("\"room\":\"a\""), empty for
- * none. In text form the fields follow the text as they are. */
+/* Writes one line of len bytes. `fields` is a JSON object without its braces ("\"room\":\"a\""), or
+ * empty; in text form it follows the text unchanged. */
 void log_text(const struct log *log, enum log_level level, const char *text, size_t len,
               const char *fields, size_t fields_len);
 
-/* At the end of the process: waits until what is queued is read, LOG_END_MS at most, and says what was
- * dropped. */
+/* At the end of the process: waits until the queued lines are written, LOG_END_MS at most, and
+ * tells how many were dropped. */
 void log_end(const struct log *log);
 
-/* "debug" … "error", "off" to a level. 0 or ERR_INVALID. */
-int log_level_parse(const char *name, enum log_level *out);
+/* Reads a level's name: "debug", "info", "warn", "error" or "off". 0 or ERR_INVALID. */
+int log_level_parse(const char *name, enum log_level *out) __attribute__((warn_unused_result));

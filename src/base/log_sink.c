@@ -1,3 +1,4 @@
+/* Writes lines at once where the descriptor takes them, and else from a thread. */
 #include "base/log_sink.h"
 
 #include <errno.h>
@@ -16,39 +17,41 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/error.h"
 
-enum { LOOK_MS = 50 }; /* the thread looks so often whether it shall end */
+enum { LOOK_MS = 50 }; /* how often the thread looks whether it shall end */
 
-/* How a write is kept from waiting. */
+/* The ways to keep a write from waiting. */
 enum way {
-    BY_FILE, /* it does not wait for a reader: a file, or a descriptor of our own without blocking */
+    BY_FILE,   /* nothing is needed: for a file, and for a non-blocking descriptor of our own */
     BY_SOCKET, /* MSG_DONTWAIT */
-    BY_POLL    /* poll(2) before: what is writable takes PIPE_BUF bytes (pipe(7)), unless another
-                * process that shares it comes first */
+    /* poll(2) first: a descriptor that is writable takes PIPE_BUF bytes (pipe(7)), unless another
+     * process that shares it comes first. */
+    BY_POLL
 };
 
 struct log_sink {
     int fd;
-    bool own; /* fd is one of our own, to be closed */
+    bool own; /* fd is our own, and must be closed */
     enum way way;
     pthread_mutex_t lock;
     pthread_cond_t emptied; /* nothing is queued any more */
     /* Under the lock: */
-    struct buffer queue; /* behind what the thread has taken */
-    size_t queued;       /* bytes of both */
-    uint64_t lines;      /* of both */
+    struct buffer queue; /* lines behind those that the thread has taken */
+    size_t queued;       /* bytes in the queue and of the lines that the thread has taken */
+    uint64_t lines;      /* in the queue */
     pthread_t thread;
     bool running;  /* the thread writes, or looks for more */
     bool joinable; /* it was started, and has not been joined */
     bool ending;
     _Atomic uint64_t dropped;
-    _Atomic uint64_t claimed; /* of them */
+    _Atomic uint64_t claimed; /* how many of them */
 };
 
 /* ---- writing ---- */
 
-/* Another open file description of the same pipe or terminal, which can be without blocking while that
+/* Opens the same pipe or terminal again: this open file description can be non-blocking while that
  * of the other processes is not. */
 static int open_again(int fd)
 {
@@ -80,7 +83,7 @@ static bool is_writable(int fd, int timeout_ms)
     return poll(&one, 1, timeout_ms) > 0;
 }
 
-/* As write(2), but never waits: then it is -1 with EAGAIN. */
+/* Does what write(2) does, but never waits: it fails with EAGAIN instead. */
 static ssize_t write_now(const struct log_sink *s, const uint8_t *data, size_t len)
 {
     ssize_t n;
@@ -97,7 +100,7 @@ static ssize_t write_now(const struct log_sink *s, const uint8_t *data, size_t l
     return n;
 }
 
-/* How much of it the descriptor took; *failed: it takes nothing any more, now or later. */
+/* Returns how many bytes the descriptor took. *failed says that it will never take more. */
 static size_t write_some(const struct log_sink *s, const uint8_t *data, size_t len, bool *failed)
 {
     size_t done = 0;
@@ -120,7 +123,7 @@ static void count_dropped(struct log_sink *s, uint64_t lines)
     atomic_fetch_add(&s->dropped, lines);
 }
 
-/* Writes data until it is done, or the thread shall end. false: it cannot be written. */
+/* Writes data until it is done or the thread shall end. False when not all was written. */
 static bool write_patiently(struct log_sink *s, const uint8_t *data, size_t len)
 {
     bool failed = false, ending = false;
@@ -137,7 +140,7 @@ static bool write_patiently(struct log_sink *s, const uint8_t *data, size_t len)
     return len == 0;
 }
 
-/* All that is queued now, and how many lines that is. Under the lock. */
+/* Takes the whole queue, and returns how many lines it holds. Under the lock. */
 static uint64_t take(struct log_sink *s, struct buffer *out)
 {
     uint64_t lines = s->lines;
@@ -169,14 +172,14 @@ static void *write_queued(void *argument)
     return NULL;
 }
 
-/* Signals are the main thread's. When the system gives no thread, the next line tries again. Under the
- * lock. */
+/* Starts the thread, without signals, which are the main thread's. When the system gives none, the
+ * next line tries again. Under the lock. */
 static void start_thread(struct log_sink *s)
 {
     sigset_t all, before;
     if (s->running)
         return;
-    if (s->joinable) /* it has nothing to do any more but to return */
+    if (s->joinable) /* all that it still does is return */
         pthread_join(s->thread, NULL);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -186,7 +189,7 @@ static void start_thread(struct log_sink *s)
 
 /* ---- lines ---- */
 
-/* A line, or what is left of it. Under the lock. */
+/* Queues a line or the rest of one. Under the lock. */
 static bool queue_line(struct log_sink *s, const uint8_t *data, size_t len)
 {
     if (s->queued > 0 && s->queued + len > LOG_QUEUED_BYTES)
@@ -251,22 +254,16 @@ int log_sink_new(struct log_sink **out, int fd)
     return 0;
 }
 
-int log_sink_flush(struct log_sink *s, unsigned ms)
+bool log_sink_flush(struct log_sink *s, unsigned ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    uint64_t until_ms = clock_monotonic_ms() + ms;
+    struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
     pthread_mutex_lock(&s->lock);
     while (s->running && pthread_cond_timedwait(&s->emptied, &s->lock, &until) == 0)
         ;
-    int result = s->running ? ERR_AGAIN : 0;
+    bool done = !s->running;
     pthread_mutex_unlock(&s->lock);
-    return result;
+    return done;
 }
 
 void log_sink_free(struct log_sink *s)

@@ -1,3 +1,4 @@
+/* A hash table that probes one entry after the other. */
 #include "base/map.h"
 
 #include <assert.h>
@@ -22,7 +23,7 @@ void map_deinit(struct map *m)
     *m = (struct map){.seed = m->seed};
 }
 
-/* The entry of that key, or the free one where it would go. The table is never full. */
+/* The entry of a key, or the free one where it would go. The table is never full. */
 static struct map_entry *find(const struct map *m, uint32_t hash, const void *key, size_t len)
 {
     for (size_t i = hash;; i++) {
@@ -91,14 +92,14 @@ int map_put(struct map *m, const void *key, size_t len, void *value)
     return 0;
 }
 
-/* Fills the hole at i with later entries of the same run, so that no probe ends too soon. (No marks
- * of deletion: they would slow a table that lives long.) */
+/* Fills the hole at i with later entries of the same run, so that no probe ends too soon. Marks of
+ * deletion instead would slow a table that lives long. */
 static void close_hole(struct map *m, size_t i)
 {
     size_t mask = m->cap - 1;
     for (size_t next = (i + 1) & mask; m->entries[next].key; next = (next + 1) & mask) {
         size_t home = m->entries[next].hash & mask;
-        /* It may move to i only if its home is not between the hole and where it is. */
+        /* An entry may move to i only if its home is not between the hole and its place. */
         if (((next - home) & mask) < ((next - i) & mask))
             continue;
         m->entries[i] = m->entries[next];

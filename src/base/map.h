@@ -1,5 +1,5 @@
-/* A hash map from byte strings to pointers: open addressing, keys copied, a random seed for each
- * map so that a peer who chooses keys cannot choose collisions. */
+/* A hash map from byte strings, which it copies, to pointers. Each map has a random seed, so that a
+ * peer who chooses keys cannot choose collisions. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct map_entry {
-    char *key; /* NULL: free */
+    char *key; /* with a NUL behind it; NULL in a free entry */
     uint32_t key_len;
     uint32_t hash;
     void *value;
@@ -25,10 +25,10 @@ void map_init(struct map *m);
 void map_deinit(struct map *m);
 /* The value, or NULL. */
 void *map_get(const struct map *m, const void *key, size_t len);
-/* Sets the value (not NULL). 0 or ERR_MEMORY. */
+/* Sets the value, which is not NULL. 0 or ERR_MEMORY. */
 int map_put(struct map *m, const void *key, size_t len, void *value)
     __attribute__((warn_unused_result));
 /* Removes the key and returns its value, or NULL. */
 void *map_remove(struct map *m, const void *key, size_t len);
-/* Iteration: start with *at = 0; false at the end. The map must not change meanwhile. */
+/* Iterates: begin with *at = 0. False at the end. The map must not change meanwhile. */
 bool map_next(const struct map *m, size_t *at, struct map_entry *out);

@@ -1,10 +1,11 @@
+/* Cuts chunks into blocks, and keeps freed ones in a list for each size. */
 #include "base/pool.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A sanitizer sees what is wrong with each block only when each is the C library's. */
+/* Under a sanitizer each block is the C library's, so that it sees each misuse. */
 #if defined(__SANITIZE_ADDRESS__)
 #define POOL_OFF 1
 #elif defined(__has_feature)
@@ -52,7 +53,7 @@ static void give(struct pool *p, void *block, size_t class)
     p->free[class] = b;
 }
 
-/* What is left of the chunk before becomes a block. */
+/* The rest of the chunk before becomes a block. */
 static bool add_chunk(struct pool *p)
 {
     struct pool_chunk *c = malloc(sizeof(*c));
@@ -82,7 +83,7 @@ static void *take(struct pool *p, size_t class)
     return block;
 }
 
-/* From small to small, or between small and large. */
+/* Moves a block between two small sizes, or between small and large. */
 static void *move(struct pool *p, void *block, size_t old_size, size_t size)
 {
     void *to = is_small(size) ? take(p, class_of(size)) : malloc(size);

@@ -1,3 +1,4 @@
+/* Counts the references to runs of bytes. */
 #include "base/shared.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@ struct shared *shared_new(size_t len)
 
 struct shared *shared_ref(struct shared *s)
 {
-    /* Relaxed: who can call this holds a reference already, so the block cannot go meanwhile. */
+    /* Relaxed: the caller holds a reference already, so the block cannot go meanwhile. */
     uint32_t before = atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
     assert(before > 0);
     (void)before;
@@ -28,7 +29,7 @@ void shared_unref(struct shared *s)
 {
     if (!s)
         return;
-    /* Release: our reads end before another thread frees. Acquire: theirs ended before we do. */
+    /* Release: our reads end before another thread frees. Acquire: theirs ended before we free. */
     uint32_t before = atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel);
     assert(before > 0);
     if (before == 1)

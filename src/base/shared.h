@@ -1,5 +1,5 @@
-/* An immutable run of bytes with a reference count, for what many connections or workers send.
- * The count is atomic; the bytes may be written only before the first shared_ref. */
+/* A run of bytes with a count of references, for messages that many connections or workers send.
+ * The count is atomic. The bytes may be written only before the first shared_ref. */
 #pragma once
 
 #include <stdatomic.h>
@@ -12,8 +12,9 @@ struct shared {
     uint8_t data[];
 };
 
-/* A block of len bytes, not filled, with one reference. NULL when out of memory. */
+/* A block of len bytes, which are not cleared, with one reference. NULL when out of memory. */
 struct shared *shared_new(size_t len);
+/* Takes one more reference, and returns s. */
 struct shared *shared_ref(struct shared *s);
-/* Gives one reference back; the last frees the block. NULL is allowed. */
+/* Gives one reference back; the last one frees the block. s may be NULL. */
 void shared_unref(struct shared *s);

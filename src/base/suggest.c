@@ -1,3 +1,4 @@
+/* Counts the edits between two names. */
 #include "base/suggest.h"
 
 #include <string.h>
@@ -8,8 +9,8 @@ static unsigned smallest(unsigned a, unsigned b, unsigned c)
     return ab < c ? ab : c;
 }
 
-/* After i rounds, row[j] is the distance between the first i bytes of name and the first j of known;
- * one row of the table of Wagner and Fischer is kept. */
+/* Keeps one row of the table of Wagner and Fischer: after i rounds, row[j] is the distance between
+ * the first i bytes of name and the first j of known. */
 unsigned suggest_edits(const char *name, size_t len, const char *known)
 {
     unsigned row[SUGGEST_NAME_BYTES];

@@ -1,3 +1,4 @@
+/* Encodes Base64. */
 #include "protocol/base64.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

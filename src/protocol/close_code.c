@@ -1,3 +1,4 @@
+/* Reads and writes the payload of a Close frame. */
 #include "protocol/close_code.h"
 
 #include <string.h>

@@ -22,18 +22,23 @@ enum close_code {
     CLOSE_BAD_GATEWAY = 1014
 };
 
-enum { CLOSE_REASON_MAX = 123 };
+enum { CLOSE_REASON_MAX = 123 }; /* bytes: 125 of a control frame without the code (§5.5) */
 
-/* May stand in a Close frame that we receive: 1000–1003, 1007–1014, 3000–4999 (§7.4.2 and IANA). */
+/* True for a code that may stand in a Close frame which we receive: 1000–1003, 1007–1014, 3000–4999
+ * (§7.4.2, and IANA's WebSocket Close Code Number Registry). */
 bool close_code_valid(unsigned code);
 
-/* Read a Close payload: sets *code (CLOSE_NO_STATUS when empty); the reason is payload+2.
- * 0, ERR_PROTOCOL (one byte, bad code) or ERR_UTF8 (reason). */
-int close_decode(const uint8_t *payload, size_t len, uint16_t *code);
+/* Reads a Close payload (§5.5.1). Returns 0 with *code, which is CLOSE_NO_STATUS when the payload
+ * is empty (else the reason begins at payload + 2), ERR_PROTOCOL for a payload of one byte or a
+ * code that is not valid, or ERR_UTF8 for the reason. */
+int close_decode(const uint8_t *payload, size_t len, uint16_t *code)
+    __attribute__((warn_unused_result));
 
-/* Write a Close payload, the reason cut to 123 bytes at a character's start. code
- * CLOSE_NO_STATUS gives an empty payload. Returns its length (0..125). */
+/* Writes a Close payload. A reason of more than CLOSE_REASON_MAX bytes is cut where a character
+ * begins. The code CLOSE_NO_STATUS gives an empty payload. Returns the payload's length
+ * (0..125). */
 size_t close_encode(uint8_t out[125], uint16_t code, const char *reason, size_t reason_len);
 
-/* The code to send for a reader's error (1002, 1007, 1009, 1011). */
+/* The code to send for an error of message_read: 1002 for ERR_PROTOCOL, 1007 for ERR_UTF8, 1009 for
+ * ERR_TOO_BIG, else 1011. */
 uint16_t close_code_for(int error);

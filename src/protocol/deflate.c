@@ -1,3 +1,4 @@
+/* Compresses and inflates messages with zlib, and short ones without context with libdeflate. */
 #include "protocol/deflate.h"
 
 #include <assert.h>
@@ -13,19 +14,20 @@
 #include "protocol/deflate_block.h"
 
 enum {
-    ZLIB_BITS_MIN = 9,    /* zlib's raw DEFLATE knows no smaller window */
-    PIECE_MAX = 1 << 30,  /* zlib counts in unsigned int */
-    OUTPUT_MIN = 512,     /* room asked for at a time */
-    OUTPUT_MAX = 1 << 18, /* the same; buffer_reserve grows faster where it pays */
-    STATE_BYTES = 8192,   /* zlib's own structures, about */
-    WHOLE_MAX = 4096,     /* for libdeflate */
-    WHOLE_FASTEST_MAX = 32768,
-    WHOLE_GROWTH = 6,     /* room for what comes out of each byte; with less, zlib does it */
-    DYNAMIC_NOT_LAST = 4, /* the first three bits of a block (RFC 1951 §3.2.3) */
-    BETWEEN_BLOCKS = 128  /* z_stream.data_type: at a block's end and at a byte boundary */
+    ZLIB_BITS_MIN = 9,        /* zlib's raw DEFLATE knows no smaller window */
+    PIECE_MAX = 1 << 30,      /* zlib counts in unsigned int */
+    OUTPUT_MIN = 512,         /* least and most room to ask for at a time; */
+    OUTPUT_MAX = 1 << 18,     /* buffer_reserve grows faster where it pays */
+    STATE_BYTES = 8192,       /* about what zlib's own structures take */
+    WHOLE_MAX = 4096,         /* the longest message for libdeflate; */
+    WHOLE_FAST_MAX = 1 << 15, /* at its fastest level */
+    WHOLE_GROWTH = 6,         /* bytes of room for each one; what needs more goes to zlib */
+    DYNAMIC_NOT_LAST = 4,     /* the first three bits of a block (RFC 1951 §3.2.3) */
+    BETWEEN_BLOCKS = 128      /* z_stream.data_type: at a block's end and at a byte boundary */
 };
 
-/* What a sender removes from the end of a message, and a receiver puts back (§7.2.1, §7.2.2). */
+/* A sender removes this from the end of a message, and a receiver puts it back (RFC 7692 §7.2.1,
+ * §7.2.2). */
 static const uint8_t tail[4] = {0x00, 0x00, 0xff, 0xff};
 
 struct deflater {
@@ -95,13 +97,13 @@ void deflater_free(struct deflater *d)
 
 void deflater_reset(struct deflater *d)
 {
-    if (!d->fresh) { /* it clears tables of many KiB */
+    if (!d->fresh) { /* deflateReset clears tables of many KiB */
         deflateReset(&d->z);
         d->fresh = true;
     }
 }
 
-/* Compresses one piece with this flush, until all of it is out. */
+/* Compresses one piece, until all of it is out. */
 static int deflate_piece(z_stream *z, const uint8_t *data, size_t len, int flush,
                          struct buffer *out)
 {
@@ -152,7 +154,7 @@ int deflater_message(struct deflater *d, const uint8_t *data, size_t len, bool k
     return 0;
 }
 
-/* ---- Without context ---- */
+/* ---- without context ---- */
 
 static struct deflater *kept_deflater(struct deflaters *all, int window_bits, int level,
                                       int memory_level)
@@ -172,18 +174,19 @@ static struct deflater *kept_deflater(struct deflaters *all, int window_bits, in
     return d;
 }
 
-/* May no distance be longer than the window, and will it be one block? libdeflate splits none of
- * fewer than 5,000 bytes; its fastest level only those of more than 8,192 matches (of four bytes or
- * more). */
+/* True for a message in which no distance can be longer than the window, and that comes out as one
+ * block: libdeflate splits none of fewer than 5,000 bytes, and at its fastest level only those of
+ * more than 8,192 matches (of four bytes or more). */
 static bool is_for_whole(size_t len, int window_bits, int level)
 {
-    size_t most = level == 1 ? WHOLE_FASTEST_MAX : WHOLE_MAX;
+    size_t most = level == 1 ? WHOLE_FAST_MAX : WHOLE_MAX;
     return len > 0 && len <= most && len <= (size_t)1 << window_bits;
 }
 
 /* Turns the stream's only block into one that is not the last, and adds the first bits of an empty
- * stored block, whose other octets are the tail: three zeros, and more up to the octet's end. A block
- * with BFINAL set would be allowed (§7.2.3.4), but some receivers read nothing after it. */
+ * stored block, whose other octets are the tail: three zeros, and more of them up to the octet's
+ * end. A block with BFINAL set would be allowed (RFC 7692 §7.2.3.4), but some receivers read
+ * nothing behind it. */
 static size_t add_flush(uint8_t *data, size_t len, size_t bits)
 {
     data[0] &= 0xfe;
@@ -192,7 +195,7 @@ static size_t add_flush(uint8_t *data, size_t len, size_t bits)
     return len;
 }
 
-/* 1; 0 when it did not come out as one block; or ERR_MEMORY. */
+/* Returns 1, or 0 when the message did not come out as one block, or ERR_MEMORY. */
 static int deflate_whole(struct deflaters *all, int level, const uint8_t *data, size_t len,
                          struct buffer *out)
 {
@@ -232,6 +235,8 @@ void deflaters_deinit(struct deflaters *all)
     *all = (struct deflaters){0};
 }
 
+/* ---- inflating ---- */
+
 struct inflater *inflater_new(int window_bits)
 {
     struct inflater *i = calloc(1, sizeof(*i));
@@ -260,7 +265,7 @@ void inflater_reset(struct inflater *i)
     i->between_blocks = true;
 }
 
-/* Takes note of what zlib said. 0 to go on, or an error. */
+/* Takes note of zlib's status. Returns 0 to go on, or an error. */
 static int inflate_result(struct inflater *i, int status)
 {
     switch (status) {
@@ -280,7 +285,7 @@ static int inflate_result(struct inflater *i, int status)
     }
 }
 
-/* One call of zlib into free room of *out. */
+/* Calls zlib once, with free room of *out. */
 static int inflate_step(struct inflater *i, size_t max_len, struct buffer *out)
 {
     uint8_t over; /* at the limit, one byte more would land here */
@@ -337,12 +342,12 @@ int inflater_push(struct inflater *i, const uint8_t *data, size_t len, bool last
     return i->between_blocks ? 0 : ERR_PROTOCOL;
 }
 
-/* A message of one block that is not the last: libdeflate stops only at the last, so for its time it
- * is that. Does it find what zlib would have found? Else nothing was done. */
+/* Inflates a message of one block. libdeflate stops only at a last block, so this one is made the
+ * last meanwhile. Returns false, with nothing done, where zlib might find something else. */
 static bool inflate_whole(struct inflater *i, uint8_t *data, size_t len, size_t max_len,
                           struct buffer *out)
 {
-    if (len == 0 || len > WHOLE_FASTEST_MAX || (data[0] & 7) != DYNAMIC_NOT_LAST ||
+    if (len == 0 || len > WHOLE_FAST_MAX || (data[0] & 7) != DYNAMIC_NOT_LAST ||
         out->len >= max_len || (!i->whole && !(i->whole = libdeflate_alloc_decompressor())))
         return false;
     size_t left = max_len - out->len;

@@ -1,3 +1,4 @@
+/* Reads as much of a DEFLATE block as tells where it ends. */
 #include "protocol/deflate_block.h"
 
 #include <endian.h>
@@ -9,11 +10,11 @@ enum {
     FIXED = 1,
     DYNAMIC = 2,
     END_OF_BLOCK = 256,
-    LITERALS_MAX = 286, /* and lengths */
+    LITERALS_MAX = 286, /* literals and lengths */
     DISTANCES_MAX = 30,
     LENGTHS_SENT_MAX = 286 + 30,
     CODE_BITS_MAX = 15,
-    META_SYMBOLS = 19, /* of the code in which code lengths are sent (§3.2.7) */
+    META_SYMBOLS = 19, /* symbols of the code in which code lengths are sent (§3.2.7) */
     META_BITS_MAX = 7,
     PEEK_BITS = 57,
     STORED_HEADER = 5 /* with LEN and NLEN */
@@ -55,7 +56,7 @@ static unsigned reversed(unsigned code, unsigned count)
     return out;
 }
 
-/* How many codes there are of each length. */
+/* Counts the codes of each length. */
 static void count_lengths(const uint8_t *lengths, size_t count, uint16_t *counts)
 {
     memset(counts, 0, (CODE_BITS_MAX + 1) * sizeof(*counts));
@@ -75,7 +76,7 @@ static void first_codes(const uint16_t *counts, uint16_t *first)
     }
 }
 
-/* A code that leaves nothing open, about which all agree. */
+/* True for a code that leaves no sequence of bits open: all decompressors agree about it. */
 static bool is_complete(const uint16_t *counts)
 {
     unsigned used = 0;
@@ -84,9 +85,10 @@ static bool is_complete(const uint16_t *counts)
     return used == 1u << CODE_BITS_MAX;
 }
 
-/* ---- Dynamic codes (§3.2.7) ---- */
+/* ---- dynamic codes (§3.2.7) ---- */
 
-/* By the next seven bits: symbol << 3 | length; 0 where there is no code. Is it complete? */
+/* Fills a table by the next seven bits: symbol << 3 | length, or 0 where there is no code. Returns
+ * whether the code is complete. */
 static bool read_meta_code(struct bits *b, unsigned count, uint8_t *table)
 {
     static const uint8_t order[META_SYMBOLS] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
@@ -110,7 +112,8 @@ static bool read_meta_code(struct bits *b, unsigned count, uint8_t *table)
     return is_complete(counts);
 }
 
-/* 0 with count lengths, or -1. Each symbol and what goes with it is 14 bits at most. */
+/* Returns 0 with `count` lengths, or -1. A symbol has 14 bits at most, with those that repeat
+ * it. */
 static int read_lengths(struct bits *b, const uint8_t *table, uint8_t *lengths, size_t count)
 {
     static const uint8_t extra[META_SYMBOLS] = {[16] = 2, [17] = 3, [18] = 7};
@@ -142,7 +145,7 @@ static int read_lengths(struct bits *b, const uint8_t *table, uint8_t *lengths, 
     return b->at <= b->len * 8 ? 0 : -1;
 }
 
-/* Bits up to and with the last one that is set; 0 when none is. */
+/* How many bits there are up to the last one that is set, which is counted too; 0 when none is. */
 static size_t last_set(const uint8_t *data, size_t len)
 {
     while (len > 0 && data[len - 1] == 0)
@@ -160,7 +163,7 @@ struct end_code {
     bool all_complete; /* this code, that of distances, and that of their lengths */
 };
 
-/* Reads the head of a block with dynamic codes. false: it is not one. */
+/* Reads the head of a block with dynamic codes. False when it is not one. */
 static bool read_head(struct bits *b, struct end_code *end)
 {
     unsigned literals = 257 + take(b, 5);
@@ -179,7 +182,7 @@ static bool read_head(struct bits *b, struct end_code *end)
     count_lengths(lengths, literals, counts);
     first_codes(counts, first);
     uint8_t bits = lengths[END_OF_BLOCK];
-    unsigned before = 0; /* of the same length */
+    unsigned before = 0; /* codes of the same length before this one */
     for (unsigned i = 0; i < END_OF_BLOCK; i++)
         before += lengths[i] == bits;
     end->bits = bits;
@@ -188,8 +191,8 @@ static bool read_head(struct bits *b, struct end_code *end)
     return true;
 }
 
-/* The block's last bits are the code for its end. Nothing but zeros follows, so the last bit that is
- * set is that code's last one. */
+/* The block's last bits are the code for its end, and only zeros follow. So the last bit that is
+ * set is the last set bit of that code. */
 static size_t dynamic_end(struct bits *b)
 {
     struct end_code code;
@@ -199,7 +202,8 @@ static size_t dynamic_end(struct bits *b)
     return end >= b->at + code.bits && (end + 7) / 8 == b->len ? end : 0;
 }
 
-/* At which bit of that byte the block ends, if the code for its end is in one place only; else 0. */
+/* The bit at which the block ends within byte block_bytes - 1, or 0 unless the code for its end is
+ * in just one place there. */
 static size_t end_within(const struct bits *b, size_t block_bytes, const struct end_code *code)
 {
     uint64_t wanted = reversed(code->code, code->bits);
@@ -223,11 +227,11 @@ bool deflate_block_is_flushed(const uint8_t *data, size_t len, size_t block_byte
     if (!read_head(&b, &code) || !code.all_complete)
         return false;
     b.at = end_within(&b, block_bytes, &code);
-    /* The stored block's three bits, zeros; what comes after them in their byte is ignored. */
+    /* The stored block begins with three zeros; the bits behind them in their byte are ignored. */
     return b.at != 0 && (b.at + 3 + 7) / 8 == len && take(&b, 3) == 0;
 }
 
-/* ---- Fixed codes (§3.2.6) ---- */
+/* ---- fixed codes (§3.2.6) ---- */
 
 static unsigned length_extra(unsigned symbol)
 {
@@ -254,7 +258,8 @@ static unsigned take_fixed(struct bits *b)
     return 144 + code - 0x190;
 }
 
-/* The code for its end is zeros, so it must be walked through. Short messages only have it. */
+/* The code for the block's end is all zeros, so the block must be walked through. Only short
+ * messages have such a block. */
 static size_t fixed_end(struct bits *b)
 {
     while (b->at < b->len * 8) {

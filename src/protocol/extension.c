@@ -1,3 +1,4 @@
+/* Parses lists of extensions, and agrees on the parameters of permessage-deflate. */
 #include "protocol/extension.h"
 
 #include <stdio.h>
@@ -9,9 +10,10 @@
 
 enum { BITS_MIN = 9, BITS_MAX = 15 }; /* 8 is legal on the wire, but not for our own deflate */
 
-/* For chat-sized JSON (bench/NOTES.md): windows of 4 KiB hold what was said last, and a connection that
- * keeps both contexts takes 52 KiB for them instead of 310; level 1 takes half of level 6's time with
- * a context and two thirds without, for 17 % and 0.3 % more bytes. */
+/* The defaults suit JSON of a chat's size (bench/NOTES.md). Windows of 4 KiB hold the last few
+ * messages, and a connection that keeps both contexts takes 52 KiB for them instead of 310. Level 1
+ * takes half of level 6's time with a context and two thirds without, for 17 % and 0.3 % more
+ * bytes. */
 const struct deflate_options deflate_options_default = {
     .enabled = false,
     .server_max_window_bits = 12,
@@ -32,23 +34,25 @@ const struct deflate_options deflate_options_offer = {
     .memory_bytes = 0,
 };
 
-/* ---- The grammar (RFC 6455 §9.1): extension-list = 1#( token *( ";" param ) ),
- * param = token [ "=" ( token | quoted-string of a token ) ]; blanks may stand between the parts
- * (RFC 2616 §2.1, which RFC 6455 builds on). ---- */
+/* ---- the grammar (RFC 6455 §9.1) ---- */
 
-/* Names are compared as they are: neither RFC says that case may differ, and a peer that spells them
- * otherwise may not know our answer again. */
-static bool is_text(const char *text, size_t len, const char *want)
-{
-    return len == strlen(want) && memcmp(text, want, len) == 0;
-}
+/* extension-list = 1#( token *( ";" param ) ), param = token [ "=" ( token | quoted-string of a
+ * token ) ]. Blanks may stand between the parts (RFC 2616 §2.1, which RFC 6455 builds on). */
 
 struct cursor {
     const char *at;
     const char *end;
 };
 
-/* One parameter. Values that matter are one or two digits: more than fits is kept as its length. */
+/* Names are compared as they are: neither RFC says that case may differ, and a peer that spells
+ * them otherwise may not know our answer again. */
+static bool is_text(const char *text, size_t len, const char *want)
+{
+    return len == strlen(want) && memcmp(text, want, len) == 0;
+}
+
+/* One parameter. Values that matter are one or two digits; of a longer one only the beginning and
+ * the length are kept. */
 struct param {
     const char *name;
     size_t name_len;
@@ -63,7 +67,7 @@ static void skip_blanks(struct cursor *c)
         c->at++;
 }
 
-/* Takes one byte, and blanks after it, if it is the next. */
+/* Takes this byte, and blanks behind it, if it is the next. */
 static bool take(struct cursor *c, char byte)
 {
     if (c->at == c->end || *c->at != byte)
@@ -90,7 +94,7 @@ static void add_byte(struct param *p, char byte)
     p->value_len++;
 }
 
-/* The rest of a quoted-string, which must unescape to a token. */
+/* Takes the rest of a quoted-string, which must unescape to a token. */
 static int take_quoted(struct cursor *c, struct param *p)
 {
     for (; c->at < c->end && *c->at != '"'; c->at++) {
@@ -118,7 +122,7 @@ static int take_value(struct cursor *c, struct param *p)
     return err;
 }
 
-/* 1 with a parameter, 0 after the extension's last, ERR_PROTOCOL. */
+/* Returns 1 with a parameter, 0 behind the extension's last one, or ERR_PROTOCOL. */
 static int next_param(struct cursor *c, struct param *p)
 {
     if (!take(c, ';'))
@@ -130,7 +134,7 @@ static int next_param(struct cursor *c, struct param *p)
     return err ? err : 1;
 }
 
-/* 1 with an extension's name, 0 at the end of the list, ERR_PROTOCOL. */
+/* Returns 1 with an extension's name, 0 at the end of the list, or ERR_PROTOCOL. */
 static int next_extension(struct cursor *c, const char **name, size_t *len)
 {
     do
@@ -142,16 +146,16 @@ static int next_extension(struct cursor *c, const char **name, size_t *len)
     return err ? err : 1;
 }
 
-/* ---- permessage-deflate's parameters (RFC 7692 §7.1), the same in offers and answers ---- */
+/* ---- the parameters of permessage-deflate (RFC 7692 §7.1) ---- */
 
-/* What one offer or one answer says. */
+/* The terms of one offer or one answer. */
 struct terms {
     bool usable; /* all parameters known, valid and not repeated */
     bool server_no_context;
     bool client_no_context;
     bool server_bits_named;
     bool client_bits_named;
-    uint8_t server_bits; /* 0: no value */
+    uint8_t server_bits; /* 0 where there is no value */
     uint8_t client_bits;
 };
 
@@ -162,7 +166,7 @@ static bool set_flag(bool *flag, const struct param *p)
     return ok;
 }
 
-/* 8..15 without leading zeros; a value may be left out only where the caller says so. */
+/* Takes 8..15 without leading zeros. The value may be left out unless it is needed. */
 static bool set_bits(bool *named, uint8_t *bits, const struct param *p, bool value_needed)
 {
     if (*named)
@@ -208,7 +212,7 @@ static uint8_t smaller(uint8_t a, uint8_t b)
     return a < b ? a : b;
 }
 
-/* ---- The server ---- */
+/* ---- the server ---- */
 
 static size_t kept_bytes(const struct deflate_params *d, int memory_level)
 {
@@ -220,7 +224,7 @@ static size_t kept_bytes(const struct deflate_params *d, int memory_level)
     return deflater + inflater;
 }
 
-/* One bit off the larger window that may still shrink. false: none may. */
+/* Takes one bit off the larger window that may still shrink. False when none may. */
 static bool shrink(struct deflate_params *d, bool client_may)
 {
     bool server = !d->server_no_context_takeover && d->server_max_window_bits > BITS_MIN;
@@ -235,8 +239,8 @@ static bool shrink(struct deflate_params *d, bool client_may)
     return true;
 }
 
-/* Keep as much context as the budget allows: both, the client's, the server's, none. A context that
- * is given up holds nothing between messages, so its window stays as large as it was. */
+/* Keeps as much context as the budget allows: both, the client's, the server's, or none. A context
+ * that is given up holds nothing between messages, so its window stays as large as it was. */
 static void fit_budget(struct deflate_params *d, const struct deflate_options *o, bool client_may)
 {
     static const struct {
@@ -259,7 +263,7 @@ static void fit_budget(struct deflate_params *d, const struct deflate_options *o
     }
 }
 
-/* Agrees to an offer that is usable and that the options can honour; else leaves *out alone. */
+/* Agrees to an offer that is usable and that the options can honour, else leaves *out alone. */
 static void agree(struct deflate_params *out, const struct terms *t,
                   const struct deflate_options *o)
 {
@@ -274,7 +278,7 @@ static void agree(struct deflate_params *out, const struct terms *t,
             smaller(o->server_max_window_bits, t->server_bits ? t->server_bits : BITS_MAX),
         .client_max_window_bits = BITS_MAX,
     };
-    /* Only a client that named it understands the parameter in the answer (§7.1.2.2). */
+    /* Only a client that named the parameter understands it in the answer (§7.1.2.2). */
     if (t->client_bits_named)
         out->client_max_window_bits =
             smaller(o->client_max_window_bits, t->client_bits ? t->client_bits : BITS_MAX);
@@ -300,13 +304,13 @@ int extension_accept(const char *value, size_t len, const struct deflate_options
         if (options->enabled && !agreed.enabled && is_text(name, name_len, "permessage-deflate"))
             agree(&agreed, &t, options);
     }
-    if (more < 0 || count == 0) /* 1#: one at least */
+    if (more < 0 || count == 0) /* "1#": one or more */
         return ERR_PROTOCOL;
     *out = agreed;
     return 0;
 }
 
-/* ---- Texts ---- */
+/* ---- texts ---- */
 
 static size_t put(char *out, size_t at, const char *text)
 {
@@ -347,7 +351,7 @@ size_t extension_response(char *out, const struct deflate_params *d)
     return at;
 }
 
-/* ---- The client ---- */
+/* ---- the client ---- */
 
 size_t extension_offer(char *out, const struct deflate_options *o)
 {
@@ -361,7 +365,7 @@ size_t extension_offer(char *out, const struct deflate_options *o)
     return put(out, at, "; client_max_window_bits");
 }
 
-/* Does an answer keep to the offer that extension_offer makes of the options? */
+/* True when an answer keeps to the offer that extension_offer makes of the options. */
 static bool keeps_offer(const struct terms *t, const struct deflate_options *o)
 {
     bool demanded = o->server_max_window_bits < BITS_MAX;

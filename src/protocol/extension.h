@@ -6,18 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What was agreed. */
+/* The agreement. */
 struct deflate_params {
     bool enabled;
     bool server_no_context_takeover;
     bool client_no_context_takeover;
-    bool server_bits_named; /* the offer named server_max_window_bits: so must the answer, even
-                                     * when it is 15 (RFC 7692 §7.1.2.1) */
+    /* The offer named server_max_window_bits, so the answer must name it too, even when it is 15
+     * (RFC 7692 §7.1.2.1). */
+    bool server_bits_named;
     uint8_t server_max_window_bits; /* 8..15; 15 when not named */
     uint8_t client_max_window_bits;
 };
 
-/* What a route wants. */
+/* The wishes of a route or a client. */
 struct deflate_options {
     bool enabled;
     bool server_no_context_takeover;
@@ -27,40 +28,40 @@ struct deflate_options {
     uint8_t level;                   /* 1..9 */
     uint8_t memory_level;            /* 1..9 */
     uint32_t min_bytes;              /* shorter messages are sent as they are */
-    uint32_t memory_bytes; /* budget of one connection for windows; 0: none. A context that
-                                       * does not fit is agreed away (no_context_takeover) */
+    /* The budget of one connection for windows; 0 for no budget. A context that does not fit is
+     * agreed away (no_context_takeover). */
+    uint32_t memory_bytes;
 };
 
 extern const struct deflate_options deflate_options_default;
-/* What a client offers: to demand less of the server than its largest window would make those that
- * cannot promise it decline (RFC 7692 §7.1.2.1). */
+/* A client's offer. It takes the server's largest window: a server that cannot promise a smaller
+ * one would decline (RFC 7692 §7.1.2.1). */
 extern const struct deflate_options deflate_options_offer;
 
-/* Server: choose from one field value. Takes the first offer of permessage-deflate whose parameters
- * are all known, valid and not repeated, and that the options can honour; declines otherwise
- * (out->enabled false). A server's window of 8 bits is declined: zlib cannot deflate with it.
- * Where options->memory_bytes is not enough for both contexts, windows shrink as far as 9 bits (the
- * client's only if it offered client_max_window_bits); if that is not enough either, contexts are
- * given up, the server's first, which is the larger.
- * Returns 0, or ERR_PROTOCOL only for a value that is not a list of extensions at all (RFC 6455
- * §9.1: answer 400). */
+/* A server's choice from one field value. Takes the first offer of permessage-deflate whose
+ * parameters are all known, valid and not repeated, and that the options can honour; else declines
+ * (out->enabled is false). A server's window of 8 bits is declined, since zlib cannot deflate with
+ * it. Where options->memory_bytes is not enough for both contexts, windows shrink as far as 9 bits
+ * (the client's only if it offered client_max_window_bits). If that is not enough either, contexts
+ * are given up, first the server's, which is the larger. Returns 0, or ERR_PROTOCOL for a value
+ * that is not a list of extensions at all (RFC 6455 §9.1), to be answered with 400. */
 int extension_accept(const char *value, size_t len, const struct deflate_options *options,
-                     struct deflate_params *out);
+                     struct deflate_params *out) __attribute__((warn_unused_result));
 
-enum { EXTENSION_TEXT_MAX = 160 }; /* bytes that the next two may write */
+enum { EXTENSION_TEXT_MAX = 160 }; /* the most bytes that the next two write */
 
-/* Writes "permessage-deflate; …" for what was agreed; not NUL-terminated. Only what the peer must be
- * told. Returns the length; 0 when nothing was agreed. */
+/* Writes the server's answer "permessage-deflate; …", with only those parameters that the client
+ * must be told, and without a NUL. Returns the length, 0 when nothing was agreed. */
 size_t extension_response(char *out, const struct deflate_params *params);
 
-/* Client: the offer. server_max_window_bits below 15 and the two no_context_takeover are demands
- * and hints as in RFC 7692 §7.1; client_max_window_bits is always offered. Returns the length; 0 when
- * the options are not enabled. */
+/* Writes a client's offer, without a NUL. A server_max_window_bits below 15 and the two
+ * no_context_takeover are demands and hints (RFC 7692 §7.1); client_max_window_bits is always
+ * offered. Returns the length, 0 when the options are not enabled. */
 size_t extension_offer(char *out, const struct deflate_options *options);
 
-/* Client: read the server's answer to that offer. 0 with *out; ERR_PROTOCOL for anything that was not
- * offered (RFC 6455 §4.1 item 5): another extension, permessage-deflate twice, a parameter that is
- * unknown, repeated, out of range or larger than offered; a demand of ours that is not in the answer
- * (RFC 7692 §7.1.1.1, §7.1.2.1); a client window of 8 bits, which zlib cannot make. */
+/* A client reads the server's answer to that offer. Returns 0 with *out, or ERR_PROTOCOL for an
+ * answer that was not offered (RFC 6455 §4.1 item 5): another extension, permessage-deflate twice,
+ * a parameter that is unknown, repeated, out of range or larger than offered; without a demand of
+ * ours (RFC 7692 §7.1.1.1, §7.1.2.1); or with a client window of 8 bits, which zlib cannot make. */
 int extension_check(const char *value, size_t len, const struct deflate_options *options,
-                    struct deflate_params *out);
+                    struct deflate_params *out) __attribute__((warn_unused_result));

@@ -1,19 +1,21 @@
+/* Decodes and encodes frame headers. */
 #include "protocol/frame.h"
 
 #include <string.h>
 
 #include "base/error.h"
 
-enum { /* bits of the first two bytes (RFC 6455 §5.2) */
-       BIT_FIN = 0x80,
-       BIT_RSV1 = 0x40,
-       BITS_RSV2_RSV3 = 0x30,
-       BITS_OPCODE = 0x0f,
-       BIT_CONTROL = 0x08,
-       BIT_MASK = 0x80,
-       BITS_LENGTH = 0x7f,
-       LENGTH_16 = 126,
-       LENGTH_64 = 127
+/* Bits of the first two bytes (RFC 6455 §5.2). */
+enum {
+    BIT_FIN = 0x80,
+    BIT_RSV1 = 0x40,
+    BITS_RSV2_RSV3 = 0x30,
+    BITS_OPCODE = 0x0f,
+    BIT_CONTROL = 0x08,
+    BIT_MASK = 0x80,
+    BITS_LENGTH = 0x7f,
+    LENGTH_16 = 126,
+    LENGTH_64 = 127
 };
 
 static bool opcode_is_known(uint8_t opcode)
@@ -34,8 +36,8 @@ static const char *first_byte_fault(uint8_t byte)
     return byte & BIT_RSV1 ? "a control frame has RSV1 set" : NULL;
 }
 
-/* "The minimal number of bytes MUST be used to encode the length" (§5.2). Seen from the bytes of an
- * extended length as they come. */
+/* "The minimal number of bytes MUST be used to encode the length" (RFC 6455 §5.2). Finds a fault in
+ * the bytes of an extended length as they come. */
 static const char *length_fault(uint8_t form, const uint8_t *bytes, size_t len)
 {
     if (form == LENGTH_16) {

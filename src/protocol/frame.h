@@ -17,8 +17,8 @@ enum frame_opcode {
 enum frame_size {
     FRAME_HEADER_MAX = 14,   /* 2 + 8 of length + 4 of mask */
     FRAME_CONTROL_MAX = 125, /* §5.5 */
-    FRAME_SHORT_HEADER = 2,  /* of a frame without a mask, whose payload is at most */
-    FRAME_SHORT_MAX = 125    /* this: its length fits the second byte (§5.2) */
+    FRAME_SHORT_MAX = 125,   /* the longest payload whose length fits the second byte (§5.2) */
+    FRAME_SHORT_HEADER = 2   /* header of a frame with such a payload, and without a mask */
 };
 
 struct frame {
@@ -26,25 +26,27 @@ struct frame {
     uint8_t key[4]; /* valid when masked */
     uint8_t opcode;
     bool fin;
-    bool rsv1; /* §7.2.1 of RFC 7692: compressed */
+    bool rsv1; /* the message is compressed (RFC 7692 §6) */
     bool masked;
 };
 
-/* Decode one frame header from data[0..len).
- * Returns bytes consumed (2..14), 0 if more are needed, or ERR_PROTOCOL: reserved opcode, RSV2 or
- * RSV3, a control frame that is fragmented, over 125 bytes or has RSV1 (§5.5), length not minimal
- * or with its top bit set (§5.2). A fault is reported as soon as the bytes seen show it. Whether
- * RSV1 was negotiated, and masks, are the message reader's concern. Writes *out only on success. */
-int frame_decode(struct frame *out, const uint8_t *data, size_t len);
+/* Decodes one frame header from data[0..len). Returns the bytes consumed (2..14), 0 if more are
+ * needed, or ERR_PROTOCOL: a reserved opcode, RSV2 or RSV3, a control frame that is fragmented,
+ * over 125 bytes or has RSV1 (§5.5), or a length that is not in the fewest bytes or has its top bit
+ * set (§5.2). A fault is reported as soon as the bytes seen show it. The caller checks whether RSV1
+ * was agreed, and whether the frame must be masked. Writes *out only on success. */
+int frame_decode(struct frame *out, const uint8_t *data, size_t len)
+    __attribute__((warn_unused_result));
 
-/* The fault that data[0..len) shows, as a static text for people, or NULL: frame_decode returns
- * ERR_PROTOCOL where this is not NULL. */
+/* The first fault that data[0..len) shows, as a static text for people, or NULL. frame_decode
+ * returns ERR_PROTOCOL where this is not NULL. */
 const char *frame_fault(const uint8_t *data, size_t len);
 
-/* Encode a header into out[0..14). Returns its length, which frame_header_bytes tells beforehand. */
+/* Encodes a header into out, which has room for FRAME_HEADER_MAX bytes. Returns its length, which
+ * frame_header_bytes tells beforehand. */
 size_t frame_encode(uint8_t *out, const struct frame *f);
 size_t frame_header_bytes(const struct frame *f);
 
-/* The same for the header of most messages: a whole one of len <= FRAME_SHORT_MAX bytes, not masked and
- * not compressed. FRAME_SHORT_HEADER bytes. */
+/* Encodes the header of most messages: of a whole one of len <= FRAME_SHORT_MAX bytes, not masked
+ * and not compressed. Writes FRAME_SHORT_HEADER bytes. */
 void frame_encode_short(uint8_t *out, enum frame_opcode opcode, size_t len);

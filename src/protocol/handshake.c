@@ -1,3 +1,4 @@
+/* Checks and writes the heads of the opening handshake, item by item as RFC 6455 §4 lists them. */
 #include "protocol/handshake.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "protocol/sha1.h"
 #include "protocol/url.h"
 
-/* ---- Shared by both sides ---- */
+/* ---- both sides ---- */
 
 void handshake_accept(char out[HANDSHAKE_ACCEPT_LEN + 1], const char key[HANDSHAKE_KEY_LEN])
 {
@@ -46,7 +47,7 @@ static int append_text(struct buffer *out, const char *text)
     return buffer_append(out, text, strlen(text));
 }
 
-/* "Name: value\r\n"; nothing for an empty value. */
+/* Appends "Name: value\r\n", or nothing for an empty value. */
 static int append_field(struct buffer *out, const char *name, const char *value, size_t len)
 {
     if (len == 0)
@@ -59,7 +60,8 @@ static int append_field(struct buffer *out, const char *name, const char *value,
     return err ? err : append_text(out, "\r\n");
 }
 
-/* More fields and the empty line; gives back what was appended when memory ran out (err). */
+/* Appends more fields and the empty line. When memory ran out, now or before (err), takes back what
+ * was appended since `before`. */
 static int finish(struct buffer *out, size_t before, int err, const char *headers, size_t len)
 {
     if (!err)
@@ -71,7 +73,7 @@ static int finish(struct buffer *out, size_t before, int err, const char *header
     return err;
 }
 
-/* ---- The server's side: §4.2.1 item by item ---- */
+/* ---- the server's side (§4.2.1) ---- */
 
 struct request {
     struct handshake *out;
@@ -105,7 +107,8 @@ static int check_upgrade(const struct request *r)
     return 0;
 }
 
-/* Item 6, before the key: older drafts had other keys or none, and should learn the version. */
+/* Item 6. It comes before the key: clients of older drafts, which had other keys or none, should
+ * learn the version. */
 static int check_version(const struct request *r)
 {
     unsigned count;
@@ -145,7 +148,7 @@ static int check_key(const struct request *r)
     return 0;
 }
 
-/* Item 7, the Origin: a browser's word for whose page opened the connection. */
+/* Item 7. The Origin is a browser's word for whose page opened the connection. */
 struct origin {
     bool https;
     struct url_authority authority;
@@ -184,7 +187,7 @@ static bool same_origin(const struct origin *a, const struct origin *b)
     return a->https == b->https && a->port == b->port && same_host(&a->authority, &b->authority);
 }
 
-/* The origin of a page that this very host served over this very transport? */
+/* True for the origin of a page that this host served over this transport. */
 static bool is_own_origin(const struct request *r, const struct origin *o)
 {
     struct origin own = {.https = r->secure};
@@ -223,7 +226,8 @@ static int check_origin(const struct request *r)
     return 0;
 }
 
-/* Item 8: what the client speaks. The field may be repeated (§11.3.4); it is one list. */
+/* Item 8: the subprotocols that the client speaks. The field may be repeated (§11.3.4), as one
+ * list. */
 struct protocol_list {
     struct {
         const char *name;
@@ -350,7 +354,7 @@ int handshake_response(struct buffer *out, const char key[HANDSHAKE_KEY_LEN], co
     return finish(out, before, err, headers, headers_len);
 }
 
-/* ---- The client's side: §4.1 ---- */
+/* ---- the client's side (§4.1) ---- */
 
 static int append_protocols(struct buffer *out, const char *const *protocols)
 {

@@ -1,3 +1,4 @@
+/* Walks the lines around chunks byte by byte, and passes payload on in runs. */
 #include "protocol/http_body.h"
 
 #include "base/error.h"
@@ -50,7 +51,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* May stand in an extension or a trailer's value; CR ends both. */
+/* True for a byte that may stand in an extension or in a trailer's value. CR ends both. */
 static bool is_text(char c)
 {
     return ((uint8_t)c >= 0x20 || c == '\t') && c != 0x7f;
@@ -67,8 +68,9 @@ static void size_digit(struct http_body *b, char c)
         b->left = b->left << 4 | (uint64_t)digit;
 }
 
-/* After the digits (RFC 9112 §7.1.1). Blanks before the line's end, which some readers skip and some
- * do not, are a way to smuggle: they are taken only before an extension. */
+/* Takes the byte behind the digits (RFC 9112 §7.1.1). Blanks before the line's end, which some
+ * readers skip and others do not, are a way to smuggle requests: they are taken only before an
+ * extension. */
 static void after_size(struct http_body *b, char c)
 {
     if (c == ';')
@@ -81,7 +83,7 @@ static void after_size(struct http_body *b, char c)
         fail(b, BODY_BROKEN, "a chunk's size is not followed by CRLF");
 }
 
-/* A byte of a text that a CR ends. */
+/* Takes a byte of a text that a CR ends. */
 static void text_byte(struct http_body *b, char c, enum body_state after)
 {
     if (c == '\r')
@@ -129,7 +131,7 @@ static void trailer_name(struct http_body *b, char c)
         fail(b, BODY_BROKEN, "a byte that no trailer's name may hold");
 }
 
-/* One byte of what surrounds the chunks. */
+/* Takes one byte of the lines around the chunks. */
 static void step(struct http_body *b, char c)
 {
     switch ((enum body_state)b->state) {

@@ -19,11 +19,12 @@ struct http_body {
     const char *why; /* on failure: a static text for people */
 };
 
-/* A body of a known length, or chunked (then content_length is ignored). 0, or ERR_TOO_BIG when the
- * length says so at once. */
-int http_body_start(struct http_body *b, bool chunked, uint64_t content_length, uint64_t max);
+/* Begins a body of a known length, or a chunked one (then content_length is ignored). 0, or
+ * ERR_TOO_BIG when the length is over max. */
+int http_body_start(struct http_body *b, bool chunked, uint64_t content_length, uint64_t max)
+    __attribute__((warn_unused_result));
 
-/* Take a run of payload from *data, *len, which advance. Returns
+/* Takes a run of payload from *data, *len, which advance. Returns
  *   1  with *out, *out_len a run inside the input, never empty
  *   0  the input is used up and more is needed
  *   2  the body is complete; what is left of the input belongs to the next message
@@ -33,4 +34,4 @@ int http_body_start(struct http_body *b, bool chunked, uint64_t content_length, 
  *   ERR_TOO_BIG   as soon as a chunk's size passes the limit
  * A failure is repeated by later calls. */
 int http_body_read(struct http_body *b, const char **data, size_t *len, const char **out,
-                   size_t *out_len);
+                   size_t *out_len) __attribute__((warn_unused_result));

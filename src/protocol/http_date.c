@@ -1,3 +1,4 @@
+/* Formats and parses dates. */
 #include "protocol/http_date.h"
 
 #include <stdbool.h>
@@ -23,7 +24,7 @@ static int64_t days_from_date(int64_t year, unsigned month, unsigned day)
     return era * 146097 + day_of_era - 719468;
 }
 
-/* The inverse. */
+/* The inverse of days_from_date. */
 static void date_from_days(int64_t count, unsigned *year, unsigned *month, unsigned *day)
 {
     count += 719468;
@@ -67,12 +68,12 @@ void http_date_format(char out[30], time_t t)
     put_digits(out + 23, (unsigned)(second % 60), 2);
 }
 
-/* What a form's letters collect. */
+/* The numbers of a date. */
 struct date_parts {
     unsigned day, month, year, hour, minute, second;
 };
 
-/* A reader walks the text; any mismatch leaves ok false. */
+/* A walk over the text. A mismatch makes `ok` false for good. */
 struct date_reader {
     const char *at;
     const char *end;
@@ -98,7 +99,7 @@ static unsigned read_digits(struct date_reader *r, int count)
     return value;
 }
 
-/* Takes a day's name, short or long. */
+/* Takes the name of a day, the whole of it or its first three letters. */
 static void read_weekday(struct date_reader *r, bool whole)
 {
     for (size_t i = 0; i < 7; i++) {
@@ -186,7 +187,7 @@ static unsigned month_days(unsigned month, unsigned year)
     return lengths[month - 1] + (month == 2 && leap);
 }
 
-/* A leap second (60) is allowed by the grammar. */
+/* True for a date of the calendar. The grammar allows a leap second (60). */
 static bool exists(const struct date_parts *d)
 {
     return d->year >= 1 && d->month >= 1 && d->day >= 1 &&

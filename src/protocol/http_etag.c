@@ -1,10 +1,11 @@
+/* Compares entity tags. */
 #include "protocol/http_etag.h"
 
 #include <string.h>
 
 #include "protocol/http_syntax.h"
 
-/* Takes [W/]"…" off the text and gives the part in quotes. */
+/* Takes [W/]"…" off the text. *opaque is the part in quotes. */
 static bool read_tag(const char **text, size_t *len, const char **opaque, size_t *opaque_len)
 {
     size_t weak = *len >= 2 && memcmp(*text, "W/", 2) == 0 ? 2 : 0;
@@ -20,7 +21,7 @@ static bool read_tag(const char **text, size_t *len, const char **opaque, size_t
     return true;
 }
 
-/* Takes commas and blanks off. */
+/* Skips the commas and blanks between two tags. */
 static void skip_between(const char **text, size_t *len)
 {
     while (*len && (**text == ',' || **text == ' ' || **text == '\t')) {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Does If-None-Match's value list the tag? Weak comparison: W/ makes no difference on either side;
- * "*" is true. A member that is not an entity tag ends the list. etag: with its quotes. */
+/* True when the value of If-None-Match lists the tag, or is "*". The comparison is weak: W/ makes
+ * no difference on either side. A member that is not an entity tag ends the list. etag has its
+ * quotes. */
 bool http_etag_match(const char *value, size_t len, const char *etag);

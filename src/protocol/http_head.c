@@ -1,3 +1,6 @@
+/* Parses heads in two passes. The first, here, cuts bytes into spans as they come, with one state
+ * for each place in the grammar of RFC 9112 §2.1. The second, http_meaning.c, runs once when the
+ * head is whole. */
 #include "protocol/http_head.h"
 
 #include <string.h>
@@ -10,9 +13,6 @@
 #include "protocol/http_syntax.h"
 #include "protocol/http_target.h"
 
-/* Two passes share the work. The first, here, cuts bytes into spans as they come, one state per
- * place in the grammar of RFC 9112 §2.1. The second, http_meaning.c, runs once when the head is
- * whole and reads the fields that decide where the message ends. */
 enum head_state {
     HEAD_START,
     HEAD_EMPTY_LF, /* the LF of the one empty line that may come first (§2.2) */
@@ -31,13 +31,13 @@ enum head_state {
     HEAD_REFUSED
 };
 
-/* One call's view of the input. A step returns true to go on, false when it needs more bytes or has
+/* The input of one call. A step returns true to go on, and false when it needs more bytes or has
  * refused. */
 struct head_input {
     struct http_head_parser *p;
     struct http_head *head;
     const char *data;
-    uint32_t end; /* what may be read: never past head_bytes */
+    uint32_t end; /* where reading stops: never past head_bytes */
     uint32_t target_max;
     uint32_t fields_max;
 };
@@ -53,7 +53,7 @@ static bool refuse(struct http_head_parser *p, uint16_t status, const char *why)
 static bool step_start(struct head_input *in)
 {
     struct http_head_parser *p = in->p;
-    /* The fields are written as they come and need no clearing: 4 KiB of them. */
+    /* The 4 KiB of fields need no clearing: they are written as they come. */
     memset(in->head, 0, offsetof(struct http_head, fields));
     p->state = p->response ? HEAD_VERSION : HEAD_METHOD;
     if (!p->response && in->data[p->at] == '\r') {
@@ -108,8 +108,8 @@ static bool step_method(struct head_input *in)
     return true;
 }
 
-/* Visible ASCII without '#': a fragment is never sent (RFC 9112 §3.2). Browsers do send some bytes
- * that RFC 3986 wants escaped ('|', '[', '{', …), so those are taken. */
+/* Visible ASCII without '#', since a fragment is never sent (RFC 9112 §3.2). Browsers send some
+ * bytes that RFC 3986 wants escaped ('|', '[', '{', …), so those are taken. */
 static const bool target_byte[256] = {['!' ... '"'] = true, ['$' ... '~'] = true};
 
 static bool step_target(struct head_input *in)
@@ -136,7 +136,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* After "HTTP/d.d": versions that are well written but not ours are 505. */
+/* Takes "HTTP/d.d". A version that is well written but not ours gets 505. */
 static bool take_version(struct head_input *in)
 {
     struct http_head_parser *p = in->p;
@@ -170,7 +170,8 @@ static bool step_version(struct head_input *in)
     return true;
 }
 
-/* Three digits; a server that has no reason should still send the blank (§4), but many do not. */
+/* Takes three digits. A server that has no reason should send the blank behind them (RFC 9112 §4),
+ * but many do not. */
 static bool step_status(struct head_input *in)
 {
     struct http_head_parser *p = in->p;
@@ -191,7 +192,7 @@ static bool step_status(struct head_input *in)
     return true;
 }
 
-/* A byte that ends a field's value: a control character other than HTAB. */
+/* True for a byte that ends a field's value: a control character other than HTAB. */
 static bool ends_value(char c)
 {
     return ((uint8_t)c < 0x20 && c != '\t') || c == 0x7f;
@@ -218,7 +219,7 @@ static uint32_t value_end(const char *data, uint32_t at, uint32_t end)
     return at;
 }
 
-/* Up to and with the CR. false: more is needed, or refused. */
+/* Skips a value and the CR behind it. False when more is needed, and after a refusal. */
 static bool skip_value(struct head_input *in)
 {
     struct http_head_parser *p = in->p;
@@ -360,7 +361,7 @@ int http_head_parse(struct http_head_parser *p, const char *data, size_t len,
     return ERR_PROTOCOL;
 }
 
-/* ---- Asking a finished head ---- */
+/* ---- finished heads ---- */
 
 static bool has_name(const struct http_field *f, const char *base, const char *name)
 {

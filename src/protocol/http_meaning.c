@@ -1,16 +1,18 @@
+/* Reads the fields of a whole head that say where the message ends and what the connection
+ * becomes. */
 #include "protocol/http_meaning.h"
 
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 
-/* What has been seen of the fields that govern the message. */
+/* The facts that the fields of the message tell. */
 struct head_facts {
     uint32_t hosts;
     uint32_t codings;        /* members of Transfer-Encoding */
-    uint32_t chunked;        /* of them, "chunked" */
+    uint32_t chunked;        /* how many of them are "chunked" */
     bool transfer_encoding;  /* the field was there */
     bool close, keep_alive;  /* in Connection */
-    bool connection_upgrade; /* the same */
+    bool connection_upgrade; /* in Connection */
     bool upgrade_websocket;  /* in Upgrade */
     bool expect_continue;
     bool expect_other;
@@ -33,7 +35,9 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* RFC 9112 §6.3: one field of digits, or the message's end is anybody's guess. Returns why not. */
+/* The readers take a field into the facts, and return why it is refused, or NULL. */
+
+/* RFC 9112 §6.3: without one field of digits nobody knows where the message ends. */
 static const char *read_content_length(struct http_head *head, struct head_facts *facts,
                                        struct head_field f)
 {
@@ -152,8 +156,9 @@ static const char *read_fields(struct http_head *head, struct head_facts *facts,
     return NULL;
 }
 
-/* RFC 9112 §6.1 and §6.3: how the message's end is found. Everything that two readers could
- * understand in two ways is refused, also where the RFC would let it pass. */
+/* Checks how the message's end is found (RFC 9112 §6.1, §6.3). Everything that two readers could
+ * understand in two ways is refused, also where the RFC would let it pass. Returns 0 or a
+ * status. */
 static unsigned check_framing(struct http_head *head, const struct head_facts *facts,
                               const char **why)
 {

@@ -1,4 +1,4 @@
-/* What the fields of a head say about the message and the connection (RFC 9112 §3.2, §6, §9; RFC
+/* The fields of a head that tell about the message and the connection (RFC 9112 §3.2, §6, §9; RFC
  * 9110 §7.8, §10.1.1). Part of the head parser. */
 #pragma once
 

@@ -1,3 +1,4 @@
+/* Holds the table of content types. */
 #include "protocol/http_mime.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Parses the Range field. */
 #include "protocol/http_range.h"
 
 #include <stdbool.h>
@@ -6,7 +7,8 @@
 #include "base/error.h"
 #include "protocol/http_syntax.h"
 
-/* Digits to a number, held at the largest one when they say more. false: not digits. */
+/* Reads digits; a number over UINT64_MAX becomes that. False when there is none, or another
+ * byte. */
 static bool read_number(const char *text, size_t len, uint64_t *out)
 {
     uint64_t value = 0;
@@ -20,7 +22,7 @@ static bool read_number(const char *text, size_t len, uint64_t *out)
     return len > 0;
 }
 
-/* "-500": the last 500 bytes. */
+/* Reads what stands behind the dash of "-500", which asks for the last 500 bytes. */
 static int read_suffix(const char *text, size_t len, uint64_t size, uint64_t *first, uint64_t *last)
 {
     uint64_t count;

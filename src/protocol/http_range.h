@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One Range: bytes=… on size bytes. Returns 1 with *first, *last (inclusive, inside the size); 0 to
- * ignore it (not bytes, several ranges, bad syntax); ERR_INVALID when it cannot be satisfied (416). */
-int http_range_parse(const char *value, size_t len, uint64_t size, uint64_t *first, uint64_t *last);
+/* Reads the value of Range for a content of `size` bytes. Returns 1 with one range *first..*last,
+ * both of which are inside the content; 0 to ignore the field (not bytes, several ranges, bad
+ * syntax); or ERR_INVALID when the range cannot be satisfied (416). */
+int http_range_parse(const char *value, size_t len, uint64_t size, uint64_t *first, uint64_t *last)
+    __attribute__((warn_unused_result));

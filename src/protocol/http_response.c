@@ -1,3 +1,4 @@
+/* Writes heads of responses, and the texts of statuses. */
 #include "protocol/http_response.h"
 
 #include <string.h>
@@ -110,7 +111,7 @@ const char *http_status_text(unsigned status)
     }
 }
 
-/* A response to which nobody may add a length (RFC 9110 §8.6). */
+/* True for a response that must not have a Content-Length (RFC 9110 §8.6). */
 static bool never_has_length(unsigned status)
 {
     return status < 200 || status == 204;
@@ -146,7 +147,8 @@ int http_response_head(struct buffer *out, const struct http_response *r)
     return err;
 }
 
-/* Fields that decide where a message ends or what a connection becomes: one hand writes them. */
+/* True for a field that says where a message ends or what a connection becomes: only the server
+ * writes it. */
 static bool is_reserved(const char *name, size_t len)
 {
     static const char *const reserved[] = {"connection",

@@ -1,3 +1,4 @@
+/* Reads tokens, comma lists and digits. */
 #include "protocol/http_syntax.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Takes the forms of a request's target apart. */
 #include "protocol/http_target.h"
 
 #include <string.h>
@@ -38,7 +39,7 @@ static bool read_absolute_form(struct http_head *head, const char *data)
     head->host = (struct http_span){host, at - host};
     if (at < end && data[at] == '/')
         return read_origin_form(head, data, at, end);
-    /* No path means "/" (RFC 9110 §4.2.3): the one before the host stands for it. */
+    /* No path means "/" (RFC 9110 §4.2.3): the slash before the host stands for it. */
     head->path = (struct http_span){host - 1, 1};
     if (at < end)
         head->query = (struct http_span){at + 1, end - at - 1};

@@ -5,7 +5,7 @@
 
 #include "protocol/http_parts.h"
 
-/* Finds path and query, and the host of an absolute target, in head->target, for head->method and
- * its name. The target's bytes are known to be visible ASCII. false when it is not of a form that the
- * method takes. */
+/* Sets head->path and head->query, and head->host for an absolute target, from head->target, whose
+ * bytes are known to be visible ASCII. `base` is the data that the head was parsed from. False when
+ * the target is not of a form that the method takes. */
 bool http_target_read(struct http_head *head, const char *base);

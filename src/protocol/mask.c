@@ -1,3 +1,5 @@
+/* Masks in registers as wide as the machine has them, and in one pass looks for bytes that are not
+ * ASCII. */
 #include "protocol/mask.h"
 
 #include <string.h>
@@ -19,9 +21,9 @@ void mask_apply_scalar(uint8_t *data, size_t len, const uint8_t key[4], size_t o
 
 static const uint64_t top_bits = 0x8080808080808080;
 
-/* The forms below take the key as it lies over data[0..4). Each returns how many bytes it did, a
- * multiple of 4, so that the key lies over the rest in the same way. *ascii becomes false when a byte
- * with its top bit set came out. */
+/* The forms below take the key as it lies over data[0..4). Each returns how many bytes it did,
+ * which is a multiple of 4, so that the key lies over the rest in the same way. *ascii becomes
+ * false when a byte with its top bit set came out. */
 
 static size_t apply_words(uint8_t *data, size_t len, const uint8_t key[4], bool *ascii)
 {
@@ -91,8 +93,8 @@ __attribute__((target("avx2"))) static size_t apply_avx2(uint8_t *data, size_t l
 #endif
 
 #if defined(__x86_64__)
-/* The key as it lies over a place that is offset bytes on. */
-static uint32_t turn(uint32_t key, size_t offset)
+/* The key as it lies over a place that is `offset` bytes on. */
+static uint32_t rotated(uint32_t key, size_t offset)
 {
     unsigned bits = 8 * (offset % 4);
     return bits == 0 ? key : key >> bits | key << (32 - bits);
@@ -105,14 +107,14 @@ static void apply_4_to_7(uint8_t *data, size_t len, uint32_t key)
     memcpy(&first, data, 4);
     memcpy(&last, data + len - 4, 4);
     first ^= key;
-    last ^= turn(key, len);
+    last ^= rotated(key, len);
     memcpy(data, &first, 4);
     memcpy(data + len - 4, &last, 4);
 }
 
 static void apply_8_to_15(uint8_t *data, size_t len, uint32_t key)
 {
-    uint32_t last_key = turn(key, len);
+    uint32_t last_key = rotated(key, len);
     uint64_t first;
     uint64_t last;
     memcpy(&first, data, 8);
@@ -132,16 +134,16 @@ static void apply_from_16(uint8_t *data, size_t len, uint32_t key)
         __m128i *place = (__m128i *)(void *)(data + at);
         _mm_storeu_si128(place, _mm_xor_si128(_mm_loadu_si128(place), pattern));
     }
-    _mm_storeu_si128(end, _mm_xor_si128(last, _mm_set1_epi32((int)turn(key, len))));
+    _mm_storeu_si128(end, _mm_xor_si128(last, _mm_set1_epi32((int)rotated(key, len))));
 }
 
-/* Most messages are short. Instead of going on in smaller and smaller steps, the last step lies over
- * the one before: it was loaded before that was stored. */
+/* Most messages are short. Instead of steps that become smaller and smaller, the last step overlaps
+ * the one before: its bytes were loaded before those of the other were stored. */
 static void apply_short(uint8_t *data, size_t len, const uint8_t key[4], size_t offset)
 {
     uint32_t word;
     memcpy(&word, key, sizeof(word));
-    word = turn(word, offset);
+    word = rotated(word, offset);
     if (len >= 16)
         apply_from_16(data, len, word);
     else if (len >= 8)
@@ -170,7 +172,7 @@ static bool is_ascii(const uint8_t *data, size_t len)
     return seen < 0x80;
 }
 
-/* Never inlined: short messages would save and restore the registers that only long ones need. */
+/* Never inlined, so that short messages need not save and restore the registers of long ones. */
 __attribute__((noinline)) bool mask_apply_as(enum mask_form form, uint8_t *data, size_t len,
                                              const uint8_t key[4], size_t offset)
 {

@@ -1,8 +1,8 @@
 /* From bytes to messages (RFC 6455 §5.4–§5.6, §8.1; RFC 7692 §6.2), in both roles. Pure.
  *
- * The reader of an idle connection is two words and owns nothing: memory is taken only while a frame
- * or a message is incomplete, while a window must be kept, and after a Close. Memory follows the
- * bytes that came, never the length that a header announces. */
+ * The reader of an idle connection is two words and owns nothing: memory is taken only while a
+ * frame or a message is incomplete, while a window must be kept, and after a Close. Memory follows
+ * the bytes that came, never the length that a header announces. */
 #pragma once
 
 #include <stddef.h>

@@ -48,7 +48,7 @@ int message_inflate(struct message_reading *in, uint8_t *piece, size_t n)
     size_t limit = (size_t)message_inflated_limit(in->rules);
     int failed = whole ? inflater_message(r->inflater, piece, n, limit, &p->payload)
                        : inflater_push(r->inflater, piece, n, last, limit, &p->payload);
-    /* What came out before a fault is checked first: that is the order of a slower arrival. */
+    /* Text before a fault is checked first, as it would be if the bytes came slowly. */
     if (p->payload.len > before) {
         int err = message_check_text(in, p->payload.data + before, p->payload.len - before);
         if (err)

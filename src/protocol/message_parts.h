@@ -1,4 +1,4 @@
-/* What message.h reads, and with what: messages, rules and readers. */
+/* The types of the message reader (message.h): rules, messages, readers. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,7 +16,7 @@ enum message_kind {
     MESSAGE_PONG = 0xa
 };
 
-/* What a reader must know: the same for all connections of a kind. */
+/* The rules of a connection, or of all connections of a kind. */
 struct message_rules {
     bool from_client;       /* frames must be masked (RFC 6455 §5.1); else they must not be */
     bool compressed;        /* permessage-deflate was agreed: RSV1 may begin a message */

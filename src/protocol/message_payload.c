@@ -173,8 +173,8 @@ int message_take_data(struct message_reading *in)
         return err;
     size_t n;
     uint8_t *piece = take_payload(in, &n);
-    bool whole =
-        !p->compressed && p->frame.fin && p->wire == n; /* the piece is all of the message */
+    /* The piece is all of the message, and is handed over in place. */
+    bool whole = !p->compressed && p->frame.fin && p->wire == n;
     if (p->compressed) {
         open_payload(p, piece, n);
         err = message_inflate(in, piece, n);

@@ -1,4 +1,4 @@
-/* What the parts of the message reader share. */
+/* Holds the functions that the parts of the message reader share. */
 #include "protocol/message_reading.h"
 
 #include "base/error.h"

@@ -1,5 +1,5 @@
-/* What message.c and its parts message_header.c, message_payload.c and message_inflate.c share: an
- * incomplete message, and one call of message_read. No other file uses this header. */
+/* An incomplete message, and one call of message_read. Only message.c and its parts
+ * message_header.c, message_payload.c and message_inflate.c use this header. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,6 +29,7 @@ struct message_partial {
     struct utf8 utf8;
 };
 
+/* The arguments of one call, which its parts pass on. */
 struct message_reading {
     struct message_reader *reader;
     const struct message_rules *rules;
@@ -42,7 +43,7 @@ struct message_reading {
 /* Sets in->why, and returns err. */
 int message_refuse(struct message_reading *in, int err, const char *why)
     __attribute__((warn_unused_result));
-/* The same for ERR_MEMORY. */
+/* Sets in->why, and returns ERR_MEMORY. */
 int message_out_of_memory(struct message_reading *in) __attribute__((warn_unused_result));
 
 /* Consumes n <= in->len bytes of input, and returns where they begin. */

@@ -1,3 +1,5 @@
+/* Finds routes in a tree with one level for each segment. The names of parameters are not kept:
+ * they belong to patterns, and two patterns that differ only in them share their nodes. */
 #include "protocol/router.h"
 
 #include <stdbool.h>
@@ -7,22 +9,19 @@
 #include "base/error.h"
 #include "protocol/url.h"
 
-/* A tree with one level for each segment. Parameter names are not kept: they belong to patterns, and
- * two patterns that differ only in them share their nodes. */
-
 struct handler {
     uint32_t methods;
     uint32_t target;
 };
 
 struct node {
-    char *text; /* a literal's decoded bytes; NULL for parameter, rest and root */
+    char *text; /* the decoded bytes of a literal, else NULL */
     size_t len;
     struct node **literals; /* sorted by length, then bytes */
     size_t literal_count;
     struct node *param;
     struct node *rest;
-    struct handler *handlers; /* of the patterns that end here */
+    struct handler *handlers; /* those of the patterns that end here */
     size_t handler_count;
 };
 
@@ -142,7 +141,7 @@ const char *router_param_name(const char *pattern, size_t pattern_len, unsigned 
     return NULL;
 }
 
-/* Does one of the first count parameters have this name? */
+/* True when one of the first `count` parameters has this name. */
 static bool name_taken(const char *pattern, size_t len, unsigned count, struct http_span name)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -166,7 +165,7 @@ static const char *check_param(const char *pattern, size_t len, unsigned count, 
     return NULL;
 }
 
-/* What is wrong with a pattern, or NULL. */
+/* Returns what is wrong with a pattern, or NULL. */
 static const char *check_pattern(const char *pattern, size_t len)
 {
     char literal[ROUTER_LITERAL_MAX];
@@ -190,7 +189,7 @@ static const char *check_pattern(const char *pattern, size_t len)
     return NULL;
 }
 
-/* ---- Adding ---- */
+/* ---- adding ---- */
 
 static struct node *new_literal(struct node *n, size_t place, const char *text, size_t len)
 {
@@ -213,7 +212,8 @@ static struct node *new_literal(struct node *n, size_t place, const char *text, 
     return child;
 }
 
-/* The child for a segment of a checked pattern, made when it is not there. */
+/* The child for a segment of a checked pattern, which is made when it is not there. NULL when out
+ * of memory. */
 static struct node *child_for(struct node *n, const char *pattern, struct http_span s)
 {
     enum segment_kind kind = kind_of(pattern, s);
@@ -258,7 +258,7 @@ int router_add(struct router *r, const char *pattern, size_t len, uint32_t metho
     return 0;
 }
 
-/* ---- Matching ---- */
+/* ---- matching ---- */
 
 /* One search. The first handler that takes the method wins, since better patterns are tried first;
  * the search then goes on only for the union of methods. */
@@ -268,7 +268,7 @@ struct search {
     uint32_t method;
     bool found;
     struct router_match *out;
-    uint32_t depth; /* parameters on the way to here */
+    uint32_t depth; /* parameters on the way here */
     struct http_span params[ROUTER_PARAMS_MAX];
 };
 
@@ -315,7 +315,8 @@ static const struct node *literal_for(const struct node *n, const char *segment,
     return found ? n->literals[place] : NULL;
 }
 
-/* at: the slash before the next segment, or the end. As deep as the deepest pattern at most. */
+/* `at` is the slash before the next segment, or the end. Recursion goes as deep as the deepest
+ * pattern. */
 static void descend(struct search *s, const struct node *n, size_t at)
 {
     if (at == s->len) {

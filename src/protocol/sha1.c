@@ -1,8 +1,10 @@
+/* Computes SHA-1 digests. */
 #include "protocol/sha1.h"
 
 #include <string.h>
 
-/* Clang 14 cannot ask for it by name, and asking the processor itself costs more than a digest. */
+/* Clang 14 cannot ask whether the processor has the instructions, and cpuid costs more than a
+ * digest. */
 #if defined(__x86_64__) && !defined(__clang__) && __GNUC__ >= 11
 #define HAS_FORM_SHA 1
 #include <immintrin.h>
@@ -20,7 +22,7 @@ static uint32_t read_word(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* §4.1.1 and §4.2.1: the function and the constant of a round. */
+/* The function (FIPS 180-4 §4.1.1) and the constant (§4.2.1) of a round. */
 static inline uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d)
 {
     switch (round / 20) {
@@ -35,7 +37,7 @@ static inline uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d)
     }
 }
 
-/* What becomes the next round's a is left in e, so that nothing is moved. */
+/* Leaves the next round's a in e, so that nothing is moved. */
 static inline void add_round(unsigned round, uint32_t a, uint32_t *b, uint32_t c, uint32_t d,
                              uint32_t *e, uint32_t word)
 {
@@ -43,7 +45,8 @@ static inline void add_round(unsigned round, uint32_t a, uint32_t *b, uint32_t c
     *b = rotate(*b, 30);
 }
 
-/* Inlined, so that the function of the rounds is known: an app's files are compared by digest. */
+/* Inlined, so that `first` is a constant and so is the rounds' function. It must be fast: an app's
+ * files are compared by their digests. */
 static inline __attribute__((always_inline)) void add_rounds(uint32_t v[5], const uint32_t *w,
                                                              unsigned first)
 {
@@ -58,7 +61,7 @@ static inline __attribute__((always_inline)) void add_rounds(uint32_t v[5], cons
     v[0] = a, v[1] = b, v[2] = c, v[3] = d, v[4] = e;
 }
 
-/* §6.1.2 */
+/* FIPS 180-4 §6.1.2. */
 static void add_block_scalar(uint32_t h[5], const uint8_t *block)
 {
     uint32_t w[ROUNDS];
@@ -76,7 +79,7 @@ static void add_block_scalar(uint32_t h[5], const uint8_t *block)
 }
 
 #if defined(HAS_FORM_SHA)
-/* Four rounds at a time; the instruction wants the number of their constant in its code. */
+/* Does four rounds. The instruction holds the number of their constant in its code. */
 __attribute__((target("sha,sse4.1"))) static inline __m128i four_rounds(__m128i abcd, __m128i e,
                                                                         unsigned group)
 {
@@ -92,7 +95,7 @@ __attribute__((target("sha,sse4.1"))) static inline __m128i four_rounds(__m128i 
     }
 }
 
-/* The same with the instructions that the processor may have for it. */
+/* Does it with the instructions that the processor has for it. */
 __attribute__((target("sha,sse4.1"))) static void add_block_sha(uint32_t h[5], const uint8_t *block)
 {
     const __m128i turn = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
@@ -151,7 +154,7 @@ void sha1_as(enum sha1_form form, uint8_t out[SHA1_BYTES], const void *data, siz
     for (; left >= BLOCK_BYTES; left -= BLOCK_BYTES, bytes += BLOCK_BYTES)
         add_block(form, h, bytes);
 
-    /* §5.1.1: a one, zeros, and the length in bits at the end of a block. */
+    /* The padding (§5.1.1): a one, zeros, and the length in bits at the end of a block. */
     uint8_t last[2 * BLOCK_BYTES] = {0};
     size_t last_len = left + 1 + LENGTH_BYTES <= BLOCK_BYTES ? BLOCK_BYTES : 2 * BLOCK_BYTES;
     if (left > 0)

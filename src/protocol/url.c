@@ -1,3 +1,4 @@
+/* Decodes escapes, and takes authorities apart. */
 #include "protocol/url.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,5 @@
+/* Checks UTF-8 in registers as wide as the machine has them, and byte by byte where a piece cuts a
+ * character. */
 #include "protocol/utf8.h"
 
 #include <string.h>
@@ -10,8 +12,8 @@
 
 enum { SHORT_MAX = 64 };
 
-/* What may come next inside a character (RFC 3629 §4). The narrower ranges after E0, ED, F0 and F4
- * keep out overlong forms, surrogates and what lies above U+10FFFF. */
+/* The bytes that may come next inside a character (RFC 3629 §4). The narrower ranges after E0, ED,
+ * F0 and F4 keep out overlong forms, surrogates and code points above U+10FFFF. */
 enum utf8_state {
     BETWEEN,
     ONE_LEFT,
@@ -77,7 +79,7 @@ bool utf8_complete(const struct utf8 *u)
     return u->state == BETWEEN;
 }
 
-/* The forms below look at runs that begin and end between two characters. */
+/* The forms below check runs that begin and end between two characters. */
 
 static bool is_ascii_8(const uint8_t *data)
 {
@@ -104,9 +106,9 @@ static bool valid_words(const uint8_t *data, size_t len)
 
 #if defined(__x86_64__)
 /* "Validating UTF-8 In Less Than One Instruction Per Byte" (Keiser, Lemire 2020). Each pair of
- * neighbouring bytes is looked up by three nibbles; a bit that stands in all three is a fault of two
- * bytes. TWO_CONTINUATIONS is a fault unless the second is the third or fourth byte of a character,
- * which the bytes two and three places before tell. */
+ * neighbouring bytes is looked up by three nibbles; a bit that stands in all three is a fault of
+ * two bytes. TWO_CONTINUATIONS is a fault unless the second is the third or fourth byte of a
+ * character, which the bytes two and three places before tell. */
 enum {
     TOO_SHORT = 1 << 0,         /* lead byte, then no continuation */
     TOO_LONG = 1 << 1,          /* ASCII, then a continuation */
@@ -117,8 +119,8 @@ enum {
     OVERLONG_4 = 1 << 6,        /* F0, then 80..8F */
     TOO_LARGE_1000 = 1 << 6,    /* F5..FF, then 80..8F */
     TWO_CONTINUATIONS = 1 << 7, /* two continuations */
-    ANY_LOW =
-        TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS, /* faults that the low nibble tells nothing of */
+    /* Faults of which the low nibble tells nothing. */
+    ANY_LOW = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS,
     LARGE_LOW = ANY_LOW | TOO_LARGE | TOO_LARGE_1000
 };
 
@@ -172,22 +174,23 @@ static const uint8_t second_high[16] = {
     SECOND_8,  SECOND_9,  SECOND_AB, SECOND_AB, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
 };
 
-/* Larger than this at the end of a block: the character goes on in the next. */
+/* A byte that is larger than this, at the end of a block, begins a character that goes on in the
+ * next block. */
 static const uint8_t last_whole[32] = {
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,  255,  255,
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0xef, 0xdf, 0xbf,
 };
 
-/* Both forms go over ASCII in a loop of its own that holds nothing but the place: what a run carries
- * along stays in registers only while nobody takes its address, and through memory each block would
- * wait for the one before. */
+/* Both forms skip ASCII in a loop of its own that holds nothing but the place. The state of a run
+ * stays in registers only while nobody takes its address; through memory each block would wait for
+ * the one before. */
 
 __attribute__((target("ssse3"))) static inline __m128i load_16(const uint8_t *from)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)from);
 }
 
-/* The faults of a block, where previous is the block before. */
+/* The faults of a block that follows the block `previous`. */
 __attribute__((target("ssse3"))) static inline __m128i faults_ssse3(__m128i bytes, __m128i previous)
 {
     const __m128i nibble = _mm_set1_epi8(0x0f);
@@ -204,7 +207,7 @@ __attribute__((target("ssse3"))) static inline __m128i faults_ssse3(__m128i byte
     return _mm_xor_si128(wanted, pairs);
 }
 
-/* Not zero: the block ends within a character. */
+/* Not zero when the block ends within a character. */
 __attribute__((target("ssse3"))) static inline __m128i cut_ssse3(__m128i bytes)
 {
     return _mm_subs_epu8(bytes, load_16(last_whole + 16));
@@ -215,7 +218,7 @@ __attribute__((target("ssse3"))) static inline bool is_ascii_32(const uint8_t *d
     return _mm_movemask_epi8(_mm_or_si128(load_16(data), load_16(data + 16))) == 0;
 }
 
-/* Bytes from at on that are ASCII, in steps of 32. */
+/* Returns where the ASCII from `at` on ends, in steps of 32 bytes. */
 __attribute__((target("ssse3"))) static size_t skip_ascii_ssse3(const uint8_t *data, size_t at,
                                                                 size_t len)
 {
@@ -229,7 +232,7 @@ __attribute__((target("ssse3"))) static bool valid_ssse3(const uint8_t *data, si
     __m128i faults = _mm_setzero_si128();
     size_t at = 0;
     while ((at = skip_ascii_ssse3(data, at, len)) < len) {
-        __m128i previous = _mm_setzero_si128(); /* what was before is ASCII */
+        __m128i previous = _mm_setzero_si128(); /* ASCII, or nothing, comes before */
         for (; len - at >= 32 && !is_ascii_32(data + at); at += 32) {
             __m128i a = load_16(data + at);
             __m128i b = load_16(data + at + 16);
@@ -257,7 +260,7 @@ __attribute__((target("avx2"))) static inline __m256i load_32(const uint8_t *fro
     return _mm256_loadu_si256((const __m256i *)(const void *)from);
 }
 
-/* A table of 16 in both halves, for look-ups within each half. */
+/* Loads a table of 16 bytes into both halves, for look-ups within each half. */
 __attribute__((target("avx2"))) static inline __m256i load_twice(const uint8_t *from)
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)from));
@@ -358,7 +361,7 @@ static bool valid_as(enum utf8_form form, const uint8_t *data, size_t len)
     return valid_words(data, len);
 }
 
-/* Length of the character that the end of data cuts, 0 for none: at most three bytes. */
+/* Bytes of the character that the end of data cuts: at most three, 0 for none. */
 static size_t cut_character(const uint8_t *data, size_t len)
 {
     for (size_t i = 1; i <= 3 && i <= len; i++) {
@@ -373,7 +376,7 @@ static size_t cut_character(const uint8_t *data, size_t len)
     return 0;
 }
 
-/* Never inlined: short messages would save and restore the registers that only long ones need. */
+/* Never inlined, so that short messages need not save and restore the registers of long ones. */
 __attribute__((noinline)) int utf8_check_as(enum utf8_form form, struct utf8 *u,
                                             const uint8_t *data, size_t len)
 {
@@ -399,7 +402,7 @@ static bool is_ascii_from_16(const uint8_t *data, size_t len)
 }
 #endif
 
-/* Short ASCII is what most messages are: the last look lies over the one before. */
+/* Most messages are short and ASCII. The last load overlaps the one before. */
 static bool is_short_ascii(const uint8_t *data, size_t len)
 {
     if (len < 8) {

@@ -10,7 +10,8 @@
 #include "protocol/url.h"
 #include "protocol/utf8.h"
 
-/* Percent-decode: unlike url_decode, broken escapes stay as they are. Returns the length. */
+/* Decodes escapes in place. Broken ones stay as they are, which url_decode refuses. Returns the
+ * length. */
 static size_t decode(char *text, size_t len)
 {
     char *to = text;
@@ -25,7 +26,7 @@ static size_t decode(char *text, size_t len)
 
 /* ---- IPv4 (URL Standard §3.5) ---- */
 
-/* The IPv4 number parser; more than 32 bits are 2^32. */
+/* The IPv4 number parser. A number over 32 bits becomes 2^32. */
 static int ipv4_number(uint64_t *out, const char *text, size_t len)
 {
     unsigned base = 10;
@@ -96,9 +97,9 @@ static bool ends_in_number(const char *host, size_t len)
     return ipv4_number(&ignored, last, last_len) == 0;
 }
 
-/* ---- IPv6 ---- */
+/* ---- IPv6 (URL Standard §3.5) ---- */
 
-/* "1.2.3.4" at the end of an IPv6 address: strict, no leading zeros. */
+/* Reads "1.2.3.4" at the end of an IPv6 address: strictly, without leading zeros. */
 static int embedded_ipv4(uint16_t out[2], const char *text, size_t len)
 {
     uint8_t bytes[4];
@@ -135,7 +136,7 @@ static unsigned take_piece(const char *text, size_t *at, size_t len)
     return value;
 }
 
-/* Moves what stands behind "::", before which there are `compress` of `count` pieces, to the end. */
+/* Moves the pieces behind "::" to the end; `compress` of the `count` pieces stand before it. */
 static void expand(uint16_t pieces[8], unsigned compress, unsigned count)
 {
     unsigned moved = count - compress;
@@ -185,7 +186,7 @@ static int parse_ipv6(uint16_t out[8], const char *text, size_t len)
     return 0;
 }
 
-/* The first longest run of two zero pieces or more; 8 for none. */
+/* The place of the first of the longest runs of two or more zero pieces; 8 for none. */
 static unsigned zero_run(const uint16_t pieces[8], unsigned *run_len)
 {
     unsigned best = 8;
@@ -242,7 +243,7 @@ static bool has_a_label(const char *name, size_t len)
     return false;
 }
 
-/* Domain to ASCII, not strict, by UTS #46. */
+/* The standard's "domain to ASCII", not strict (UTS #46). */
 static int append_ascii(struct buffer *out, struct buffer *name, const char **why)
 {
     *why = "the URL's host is not a name that IDNA (UTS #46) allows";
@@ -256,7 +257,7 @@ static int append_ascii(struct buffer *out, struct buffer *name, const char **wh
     return ERR_INVALID;
 }
 
-/* A decoded name, in lower case, to out. */
+/* Appends a decoded name in lower case. */
 static int append_name(struct buffer *out, struct buffer *name, const char **why)
 {
     const char *text = (const char *)name->data;

@@ -1,3 +1,4 @@
+/* Parses the URL of a WebSocket, and serializes it piece by piece on the way. */
 #include "protocol/ws_url.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "protocol/utf8.h"
 #include "protocol/ws_host.h"
 
-/* What is parsed: the input without what the standard strips, and where it is read. */
+/* The rest of the input, from which everything that the standard strips is gone. */
 struct ws_url_input {
     const char *at;
     const char *end;
@@ -90,7 +91,7 @@ static int append_port(struct ws_url *u, const char *digits, size_t len, const c
     return u->port == usual ? 0 : buffer_printf(&u->text, ":%u", u->port);
 }
 
-/* The colon before the port: the first one outside of brackets. */
+/* The colon before the port: the first one outside of brackets, or NULL. */
 static const char *port_colon(const char *at, const char *end)
 {
     bool inside = false;
@@ -149,7 +150,7 @@ static bool take_dot(const char **text, size_t *len)
     return n > 0;
 }
 
-/* 1 for ".", 2 for "..", else 0. */
+/* Returns 1 for ".", 2 for "..", plain or encoded, else 0. */
 static unsigned dots(const char *text, size_t len)
 {
     unsigned n = 0;
@@ -206,14 +207,14 @@ static int append_query(struct ws_url *u, struct ws_url_input *in)
     return 0;
 }
 
-/* ---- all of it ---- */
+/* ---- the URL ---- */
 
 static bool is_alpha(char c)
 {
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
-/* Bytes of the scheme, 0 when the text has none and would be relative. */
+/* Bytes of the scheme; 0 when the text has none, and is relative. */
 static size_t scheme_len(const struct ws_url_input *in)
 {
     const char *at = in->at;
@@ -261,7 +262,7 @@ static int parse(struct ws_url *u, struct ws_url_input in, const char **why)
     return ERR_INVALID;
 }
 
-/* The input without blanks and controls around it, and without tabs and line ends. */
+/* Appends the input without the blanks and controls around it, and without tabs and line ends. */
 static int strip(struct buffer *out, const char *text, size_t len)
 {
     while (len > 0 && (uint8_t)text[0] <= ' ') {

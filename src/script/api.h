@@ -28,12 +28,6 @@
 /* Returns the place where the dispatcher finds each batch, all the worker's life long. */
 struct event_batch *mw_batch(struct worker *w);
 
-/* Before and after ffi.string(data, len) of a long message whose event says that it has a block of its own:
- * the string then lies there and is not copied. From mw_string_begin on, data is for that string only. */
-enum { MW_LONG_STRING = 16384 };
-void mw_string_begin(struct worker *w, const char *data, uint32_t len);
-void mw_string_end(struct worker *w);
-
 /* ---- requests -------------------------------------------------------------------------------- */
 
 /* Returns the request that waits for its answer, valid until the answer; NULL: it was answered or

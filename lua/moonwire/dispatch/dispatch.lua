@@ -49,8 +49,6 @@ local TIMER, INPUT, RELOAD = C.EVENT_TIMER, C.EVENT_INPUT, C.EVENT_RELOAD
 local checked = connection.checked
 -- From here on remembering that a text is UTF-8 costs less than looking again.
 local LONG_TEXT = 1024
-local LONG_STRING = C.MW_LONG_STRING
-local string_begin, string_end = C.mw_string_begin, C.mw_string_end
 
 local hook_of = {
     [OPENED] = "on_open",
@@ -411,18 +409,6 @@ end
 
 -- ---- the dispatcher -------------------------------------------------------------------------
 
--- What a message says. A long one that came in pieces lies where a string of it can begin.
-local function text_of(event)
-    local data, len = event.data, event.len
-    if event.code == 0 or len < LONG_STRING then
-        return to_string(data, len)
-    end
-    string_begin(worker, data, len)
-    local text = to_string(data, len)
-    string_end(worker)
-    return text
-end
-
 local function on_message(ws, route, event)
     if ws[STATE] ~= OPEN then
         return -- after ws:close() no message is delivered (WHATWG WebSockets §4)
@@ -430,15 +416,15 @@ local function on_message(ws, route, event)
     local box = ws[QUEUE]
     if box then
         if inbox.is_awaited(box) then
-            inbox.deliver(box, text_of(event), event.flag ~= 0)
+            inbox.deliver(box, to_string(event.data, event.len), event.flag ~= 0)
             return
         elseif box.holder or box.reading and not has_taker(ws, route) then
-            put(ws, route, event, text_of(event))
+            put(ws, route, event, to_string(event.data, event.len))
             return
         end
     end
     if event.flag == 0 then
-        local data = text_of(event)
+        local data = to_string(event.data, event.len)
         if #data >= LONG_TEXT then
             checked.text = data
         end
@@ -446,7 +432,7 @@ local function on_message(ws, route, event)
     elseif (ws[BINARY_TYPE] or route.binaryType) == "buffer" then
         deliver_view(ws, route, event.data, event.len, false)
     else
-        deliver_message(ws, route, text_of(event), true)
+        deliver_message(ws, route, to_string(event.data, event.len), true)
     end
 end
 

@@ -10,8 +10,7 @@ enum event_kind {
     EVENT_UPGRADE = 1, /* a valid upgrade request for a route with on_upgrade; answer it with
                         * mw_upgrade_accept or mw_respond. route, serial */
     EVENT_OPEN,        /* the 101 is on its way. route */
-    EVENT_MESSAGE,     /* data, len; flag: binary; code: 1 when data has a block of its own, which a
-                        * string may take (mw_string_begin). route */
+    EVENT_MESSAGE,     /* data, len; flag: binary. route */
     EVENT_DRAIN,       /* queued output, once the system had refused some, is all taken. route */
     EVENT_ERROR,       /* the peer broke the protocol or a limit: data is the text, code the close
                         * code that was sent. EVENT_CLOSE follows. route */
