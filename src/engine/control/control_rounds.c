@@ -55,6 +55,7 @@ static struct letter *describe_letter(struct control_rounds *r)
                                   .rounds = r};
     return &l->letter;
 }
+
 void control_rounds_begin(struct control_rounds *r)
 {
     struct server *s = r->server;

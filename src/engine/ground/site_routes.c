@@ -185,8 +185,7 @@ int site_add_origin(struct site *s, int route, const char *origin, size_t len)
     if (!origin_valid(origin, len))
         return site_fail(
             s, ERR_INVALID,
-            "origin \"%.*s\" of \"%s\": write \"https://example.com\" (no path), or \"*\" "
-            "for any",
+            "origin \"%.*s\" of \"%s\": write \"https://example.com\" (no path), or \"*\" for any",
             (int)len, origin, r->pattern);
     return list_add(s, &r->origins, origin, len);
 }

@@ -29,8 +29,7 @@ static bool ends_with(const char *text, const char *end)
 
 static bool is_ignored(const char *name)
 {
-    static const char *const names[] = {"node_modules",
-                                        "4913" /* Vim tries whether it may write */};
+    static const char *const names[] = {"node_modules", "4913" /* Vim's probe */};
     static const char *const ends[] = {"~",    ".swp", ".swx",         ".tmp",
                                        ".bak", ".lua", "___jb_tmp___", "___jb_old___"};
     if (name[0] == '.')
@@ -297,8 +296,7 @@ static void on_sign(struct signs *signs, const struct inotify_event *e)
     if (e->mask & IN_IGNORED)
         drop_folder(t, (size_t)(f - t->folders));
     else if (e->mask & IN_MOVE_SELF)
-        drop_below(t,
-                   strcpy(path, f->path)); /* a root; of other folders the one around them tells */
+        drop_below(t, strcpy(path, f->path)); /* a root: it has no parent that tells */
     else if (e->len == 0 || is_ignored(e->name) || !join(path, f->path, e->name))
         return;
     else if (e->mask & IN_ISDIR)

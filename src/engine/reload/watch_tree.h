@@ -42,9 +42,10 @@ struct watch_tree {
 /* changed is called when files have changed, come or gone, and nothing more has happened for a
  * moment; styles_only: they are all style sheets. These do not count: hidden files (mw.static does
  * not serve them), those that editors keep for a while (x~, #x#, x.swp, x.tmp, x.bak), Lua files
- * (the app's) and files in node_modules. returned is called when a folder was removed or moved away
- * and another of that name is there. Its files are watched again, but whoever holds the old folder
- * open does not see them. */
+ * (the app's) and files in node_modules.
+ *
+ * returned is called when a folder was removed or moved away and another of that name is there. Its
+ * files are watched again, but whoever holds the old folder open does not see them. */
 void watch_tree_init(struct watch_tree *t, struct ev_loop *loop, const struct log *log,
                      void (*changed)(struct watch_tree *t, bool styles_only));
 /* Watches these folders from now on, and no others, with new folders in them as they come. Folders
