@@ -44,26 +44,21 @@ endif
 
 # Looked up when used: the packages may not be there yet when the Makefile is read.
 PKG_CFLAGS = $(shell pkg-config --cflags luajit openssl zlib libdeflate libidn2)
-PKG_LIBS   = $(shell pkg-config --libs luajit zlib libdeflate)
+PKG_LIBS   = $(shell pkg-config --libs luajit openssl zlib libdeflate)
 TLS_LIBS   = $(shell pkg-config --libs openssl)
 CFLAGS    ?=
 BUILD      = $(COMMON) $(OPTIMISE) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS   += -Wl,-z,relro,-z,now
-LIBS       = $(PKG_LIBS) $(LINKED_TLS) -lev -pthread -ldl -lm
-# OpenSSL is loaded when TLS is first wanted (src/transport/openssl.h), except on processors whose jump
-# tools/openssl_calls.lua does not know.
-LINKED_TLS = $(if $(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine)),,$(TLS_LIBS))
+LIBS       = $(PKG_LIBS) -lev -pthread -ldl -lm
 
-OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(B)/obj/gen/openssl_calls.o \
-            $(EXTRA_OBJ)
+OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
-TLS_OBJ  := $(patsubst src/%.c,$(B)/so/%.o,$(wildcard src/transport/*.c))
-SO_OBJ   := $(TLS_OBJ) $(patsubst src/%.c,$(B)/so/%.o,$(CORE) \
-                $(addprefix src/engine/,conn/conn_slots.c ground/piece.c ground/outbound.c \
-                    ground/outbound_flush.c run/pauses.c reload/file.c reload/probation.c \
-                    reload/reload_requests.c) \
-                $(wildcard src/engine/ground/site*.c) \
-                src/script/api_text.c)
+# The engine's files that need no loop have specs of their own.
+PURE     := $(wildcard src/transport/*.c src/engine/ground/site*.c) src/script/api_text.c \
+            $(patsubst %,src/engine/%.c,conn/conn_slots ground/piece ground/outbound \
+                ground/outbound_flush run/pauses reload/file reload/probation \
+                reload/reload_requests)
+SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(PURE))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -84,9 +79,9 @@ $(B)/moonwire: $(OBJ)
 	@mv -f $@.new $@
 
 # The protocol code for the specs, which call it through the FFI.
-$(B)/libmoonwire-core.so: $(SO_OBJ) $(B)/obj/gen/openssl_calls.o
+$(B)/libmoonwire-core.so: $(SO_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $^ $(LINKED_TLS) -lz -ldeflate -ldl
+	$(Q)$(CC) $(BUILD) $(LDFLAGS) -shared -o $@ $^ $(TLS_LIBS) -lz -ldeflate -ldl
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
@@ -107,20 +102,6 @@ $(B)/obj/gen/embedded.o: $(B)/gen/embedded.c src/script/embedded.h
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(BUILD) -fPIE -c -o $@ $<
-
-# Only to see which functions of OpenSSL our code calls.
-$(B)/gen/tls_linked.so: $(TLS_OBJ)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(BUILD) -fno-lto -shared -o $@ $^ $(TLS_LIBS)
-
-$(B)/gen/openssl_calls.S: tools/openssl_calls.lua $(B)/gen/tls_linked.so
-	@echo "  LUA   $@"
-	$(Q)luajit tools/openssl_calls.lua $@ $(B)/gen/tls_linked.so
-
-$(B)/obj/gen/openssl_calls.o: $(B)/gen/openssl_calls.S
-	@mkdir -p $(@D)
-	@echo "  AS    $@"
-	$(Q)$(CC) $(BUILD) -fno-lto -fPIC -c -o $@ $<
 
 # The list is its own prerequisite, so that a removed module is noticed too.
 $(B)/gen/embedded.c: tools/embed.lua $(HEADERS) $(LUA) $(B)/gen/modules

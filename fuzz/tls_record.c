@@ -141,7 +141,8 @@ static void say_next(struct peer *p, struct input *in)
 
 /* ---- reading ---- */
 
-/* In a block of exactly this size, behind the gap, as tls_direct.c has it. Returns what was used. */
+/* Opens records in a block of exactly their size, behind the gap that tls_traffic_open wants. Returns
+ * how many bytes were used. */
 static size_t feed(struct tls_traffic *t, const uint8_t *data, size_t len, struct outcome *o)
 {
     struct tls_opened opened;
@@ -180,7 +181,7 @@ static void check_data(const struct peer *p, const struct outcome *o)
     assert(o->data.len == 0 || memcmp(o->data.data, p->data.data, o->data.len) == 0);
 }
 
-/* The peer opens all that the server says now. */
+/* The peer opens everything that the server says now. */
 static void check_answer(struct peer *p, struct tls_traffic *t)
 {
     static const uint8_t text[] = "an answer";
@@ -204,6 +205,13 @@ static void check_answer(struct peer *p, struct tls_traffic *t)
         i += HEADER + body;
     }
     assert(record.len == sizeof text && memcmp(into, text, sizeof text) == 0);
+}
+
+static void check_same(const struct outcome *first, const struct outcome *second)
+{
+    assert(first->data.len == second->data.len);
+    assert(first->ended == second->ended && first->failed == second->failed);
+    assert(first->alert == second->alert && first->told == second->told);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -233,10 +241,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         feed_in_pieces(&pieces, &p.wire, cuts, count, &second);
     }
     check_data(&p, &first);
-    assert(first.data.len == second.data.len);
     check_data(&p, &second);
-    assert(first.ended == second.ended && first.failed == second.failed);
-    assert(first.alert == second.alert && first.told == second.told);
+    check_same(&first, &second);
     assert(whole.update_due == pieces.update_due);
     check_answer(&p, &whole);
 

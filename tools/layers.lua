@@ -9,11 +9,7 @@ local owners = {
     { header = "%f[%w]lauxlib%.h$", place = "^src/script/", says = "only src/script knows Lua" },
     { header = "%f[%w]lualib%.h$", place = "^src/script/", says = "only src/script knows Lua" },
     { header = "%f[%w]luajit%.h$", place = "^src/script/", says = "only src/script knows Lua" },
-    -- The jumps to it are made for the objects of this folder (tools/openssl_calls.lua).
-    { header = "^openssl/", place = "^src/transport/[%w_]+%.c$",
-      says = "only the sources in src/transport know OpenSSL, which is not linked" },
-    { header = "^openssl/ssl%.h$", place = "^src/transport/tls[%w_]*%.c$",
-      says = "only src/transport/tls*.c knows OpenSSL's ssl.h" },
+    { header = "^openssl/", place = "^src/transport/", says = "only src/transport knows OpenSSL" },
 }
 
 local faults = 0

@@ -236,9 +236,7 @@ describe("bufferedAmount", function()
         local library = preload.build(folder, "cut", [[
             #include <dlfcn.h>
             #include <errno.h>
-            #include <stdarg.h>
             #include <sys/socket.h>
-            #include <sys/syscall.h>
 
             static long left = -1;
 
@@ -274,23 +272,6 @@ describe("bufferedAmount", function()
                 struct iovec iov = {(void *)data, len};
                 struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
                 return sendmsg(fd, &m, flags);
-            }
-
-            // What src/transport/calls.h sends with.
-            long syscall(long number, ...)
-            {
-                static long (*real)(long, ...);
-                if (!real)
-                    *(void **)&real = dlsym(RTLD_NEXT, "syscall");
-                va_list list;
-                va_start(list, number);
-                long a[6];
-                for (int i = 0; i < 6; i++)
-                    a[i] = va_arg(list, long);
-                va_end(list);
-                if (number == SYS_sendto)
-                    return send((int)a[0], (const void *)a[1], (size_t)a[2], (int)a[3]);
-                return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
             }
         ]])
         server = start([[

@@ -6,10 +6,6 @@ local transport = require "spec.support.transport"
 
 local C, ssl = transport.C, transport.ssl
 
--- Loads OpenSSL: no context does it here.
-local why = ffi.new("char[?]", C.TLS_WHY_BYTES)
-assert(C.tls_library_version(why) ~= nil, ffi.string(why))
-
 local M = {
     C = C,
     AES_128 = 0x1301, AES_256 = 0x1302, CHACHA20 = 0x1303,

@@ -28,8 +28,8 @@ int fileno(void *file);
 int fcntl(int fd, int command, ...);
 ]]
 
-for _, name in ipairs { "transport", "tcp", "tls", "tls_pieces", "tls_ciphers", "tls_record",
-    "tls_traffic", "tls_context", "tls_session", "dev_cert" } do
+for _, name in ipairs { "address", "tcp", "tcp_listen", "transport", "tls_pieces", "tls_ciphers",
+    "tls_record", "tls_traffic", "tls_tickets", "tls_context", "tls_session", "tls", "dev_cert" } do
     core.declare("src/transport/" .. name .. ".h")
 end
 

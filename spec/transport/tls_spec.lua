@@ -264,7 +264,7 @@ describe("tls", function()
                 until cut == #bytes
             end)
 
-            for _, room in ipairs { 100, 5000, 65536, 100000, 524288 } do
+            for _, room in ipairs { 65536, 100000, 524288 } do
                 it("keeps the order of large records in " .. room .. " bytes", function()
                     open_so()
                     local sent = 0

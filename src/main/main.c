@@ -59,10 +59,8 @@ static int print_versions(void)
 {
     char lua[SCRIPT_VERSION_BYTES];
     char loop[16];
-    char why[TLS_WHY_BYTES];
-    const char *tls = tls_library_version(why);
     printf("moonwire %s\n%s\nlibev %s\n%s\nzlib %s\nlibdeflate %s\n", moonwire_version,
-           script_version(lua), server_loop_version(loop), tls ? tls : why, zlibVersion(),
+           script_version(lua), server_loop_version(loop), tls_library_version(), zlibVersion(),
            LIBDEFLATE_VERSION_STRING);
     return EXIT_SUCCESS;
 }

@@ -1,3 +1,4 @@
+/* Finds, checks, makes and saves the development certificate and its key. */
 #include "transport/dev_cert.h"
 
 #include <errno.h>
@@ -19,10 +20,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "transport/openssl.h"
-
-_Static_assert((int)DEV_CERT_WHY_BYTES >= (int)TLS_WHY_BYTES,
-               "openssl_load says why in the same room");
 
 /* Browsers refuse more than 398 days. The start lies back a little for clocks that differ. */
 enum { DAY = 24 * 60 * 60, VALID_DAYS = 397, RENEW_DAYS = 7, BACKDATE_SECONDS = 60 * 60 };
@@ -51,7 +48,7 @@ static int fail_crypto(char why[DEV_CERT_WHY_BYTES])
     return fail(why, "cannot make a development certificate: %s", text ? text : "out of memory");
 }
 
-/* What is there */
+/* ---- the pair that is there ---- */
 
 static void *read_pem(const char *path, bool key)
 {
@@ -83,11 +80,11 @@ static bool is_usable(const char *cert_path, const char *key_path)
     X509_free(certificate);
     EVP_PKEY_free(key);
     ERR_clear_error();
-    /* Copied here with other rights, perhaps. */
+    /* Somebody may have copied it here with other rights. */
     return good && chmod(key_path, 0600) == 0;
 }
 
-/* Making one */
+/* ---- making one ---- */
 
 static bool add_extension(X509 *certificate, int name, const char *value)
 {
@@ -100,14 +97,15 @@ static bool add_extension(X509 *certificate, int name, const char *value)
     return added;
 }
 
-/* 127 random bits: positive, and no two certificates of one issuer share it (RFC 5280 §4.1.2.2). */
+/* 127 random bits are positive, and no two certificates of one issuer share them (RFC 5280
+ * §4.1.2.2). */
 static bool set_serial(X509 *certificate)
 {
     unsigned char bytes[16];
-    if (RAND_bytes(bytes, sizeof bytes) != 1)
+    if (RAND_bytes(bytes, sizeof(bytes)) != 1)
         return false;
     bytes[0] &= 0x7f;
-    BIGNUM *number = BN_bin2bn(bytes, sizeof bytes, NULL);
+    BIGNUM *number = BN_bin2bn(bytes, sizeof(bytes), NULL);
     bool set = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate));
     BN_free(number);
     return set;
@@ -123,7 +121,8 @@ static bool set_name(X509 *certificate)
            X509_set_issuer_name(certificate, name);
 }
 
-/* Not an authority: whoever gets at the key can pretend to be localhost, nothing else. */
+/* The certificate is no authority: who gets at the key can pretend to be localhost, nothing
+ * else. */
 static bool fill(X509 *certificate, EVP_PKEY *key)
 {
     time_t start = clock_wall_s() - BACKDATE_SECONDS;
@@ -140,7 +139,7 @@ static bool fill(X509 *certificate, EVP_PKEY *key)
            X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 
-/* Writing it */
+/* ---- writing it ---- */
 
 static bool write_pem(int fd, X509 *certificate, EVP_PKEY *key)
 {
@@ -161,7 +160,7 @@ static bool write_pem(int fd, X509 *certificate, EVP_PKEY *key)
 static int save(const char *path, X509 *certificate, EVP_PKEY *key, char why[DEV_CERT_WHY_BYTES])
 {
     char temporary[DEV_CERT_PATH_BYTES + 8];
-    snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return fail(why, "cannot write %s: %s", path, strerrordesc_np(errno));
@@ -178,22 +177,22 @@ static int make(const char *cert_path, const char *key_path, char why[DEV_CERT_W
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();
-    int code = ERR_IO;
+    int err = ERR_IO;
     if (!key || !certificate || !fill(certificate, key)) {
-        code = fail_crypto(why);
+        err = fail_crypto(why);
         goto done;
     }
-    /* The key first: should we stop between the two, they do not match and are made again. */
-    code = save(key_path, NULL, key, why);
-    if (code == 0)
-        code = save(cert_path, certificate, NULL, why);
+    /* The key goes first: if we stop between the two, they do not match and are made again. */
+    err = save(key_path, NULL, key, why);
+    if (err == 0)
+        err = save(cert_path, certificate, NULL, why);
 done:
     X509_free(certificate);
     EVP_PKEY_free(key);
-    return code;
+    return err;
 }
 
-/* The folder */
+/* ---- the folder ---- */
 
 static int make_folders(const char *folder, char why[DEV_CERT_WHY_BYTES])
 {
@@ -211,7 +210,7 @@ static int make_folders(const char *folder, char why[DEV_CERT_WHY_BYTES])
     return 0;
 }
 
-/* The folder's descriptor, locked until it is closed, or a negative enum error. */
+/* Returns the folder's descriptor, locked until it is closed, or a negative enum error. */
 static int lock_folder(const char *folder, char why[DEV_CERT_WHY_BYTES])
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -232,23 +231,21 @@ int dev_cert_make(const char *folder, char cert_path[DEV_CERT_PATH_BYTES],
                   char key_path[DEV_CERT_PATH_BYTES], char why[DEV_CERT_WHY_BYTES])
 {
     why[0] = '\0';
-    if (openssl_load(why))
-        return ERR_NOT_FOUND;
     ERR_clear_error();
-    if (folder[0] == '\0' || strlen(folder) + sizeof key_name + 1 > DEV_CERT_PATH_BYTES) {
+    if (folder[0] == '\0' || strlen(folder) + sizeof(key_name) + 1 > DEV_CERT_PATH_BYTES) {
         fail(why, "the folder for the development certificate has no usable name");
         return ERR_INVALID;
     }
     snprintf(cert_path, DEV_CERT_PATH_BYTES, "%s/%s", folder, cert_name);
     snprintf(key_path, DEV_CERT_PATH_BYTES, "%s/%s", folder, key_name);
-    int code = make_folders(folder, why);
-    if (code)
-        return code;
+    int err = make_folders(folder, why);
+    if (err)
+        return err;
     int lock = lock_folder(folder, why);
     if (lock < 0)
         return lock;
     if (!is_usable(cert_path, key_path))
-        code = make(cert_path, key_path, why) == 0 ? 1 : ERR_IO;
+        err = make(cert_path, key_path, why) == 0 ? 1 : ERR_IO;
     close(lock);
-    return code;
+    return err;
 }

@@ -1,73 +1,57 @@
-/* TLS 1.2 and 1.3 (RFC 5246, RFC 8446) on the server's side, with OpenSSL.
- *
- * A context belongs to a listener and may be used by all threads at once. To change certificates,
- * make a new context and use it for new connections; those that exist keep the old one alive.
- *
- * OpenSSL is loaded with the first context (transport/openssl.h), and all else needs one. */
+/* One TLS connection, 1.2 or 1.3 (RFC 5246, RFC 8446), with OpenSSL: the server's side, and what
+ * both sides do. Everything is non-blocking. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 #include <sys/uio.h>
 
-enum { TLS_WHY_BYTES = 256 };
+#include "transport/tls_ciphers.h"
+#include "transport/tls_context.h"
 
-struct tls_ciphers;
-struct tls_context;
 struct tls_session;
 
-struct tls_certificate {
-    const char *cert_path; /* PEM: the certificate, then its chain */
-    const char *key_path;  /* PEM, not encrypted; NULL: in the file of the certificate */
-};
-
-enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
-
-struct tls_options {
-    /* Chosen by SNI (RFC 6066 §3) through the names in the certificates (subjectAltName, or the
-     * common name where there is none); "*.example.com" stands for one label (RFC 6125 §6.4.3).
-     * The first is for clients that send no name or one that no certificate has. */
-    const struct tls_certificate *certificates;
-    size_t certificate_count;
-    enum tls_version min_version;
-    /* A context whose session tickets the new one accepts, so that clients resume across a change
-     * of certificates; or NULL. */
-    const struct tls_context *previous;
-};
-
-/* The context with one reference, or NULL with one line in why. Loads OpenSSL. On success why is "" or holds a
- * warning (a certificate that is expired or not yet valid). Reads files. */
-struct tls_context *tls_context_new(const struct tls_options *options, char why[TLS_WHY_BYTES])
-    __attribute__((warn_unused_result));
-struct tls_context *tls_context_ref(struct tls_context *c);
-void tls_context_unref(struct tls_context *c); /* NULL is allowed */
-
-/* The server's side of a new connection on a non-blocking socket, which stays the caller's; keeps a
- * reference to the context. NULL when out of memory. Goes into struct transport, whose functions
- * are the way to use it.
+/* The server's side of a new connection on a non-blocking socket, which stays the caller's. Keeps a
+ * reference to the context. NULL when out of memory.
  *
- * ciphers: of the thread that uses the session, NULL until the first session needs them and then made
- * here; freed by that thread, after its sessions, with tls_ciphers_free. They let TLS 1.3 go on
- * without OpenSSL's 14 KB for each connection. Without (NULL) the session keeps those. */
+ * ciphers: of the thread that uses the session. *ciphers is NULL until the first session needs them
+ * and makes them; the thread frees them after its sessions, with tls_ciphers_free. They let TLS 1.3
+ * go on without OpenSSL's 14 KB for each connection. Without (NULL) the session keeps those. */
 struct tls_session *tls_accept(struct tls_context *c, int fd, struct tls_ciphers **ciphers)
     __attribute__((warn_unused_result));
-void tls_ciphers_free(struct tls_ciphers *ciphers); /* NULL is allowed */
+/* A session whose side is not chosen yet; otherwise like tls_accept without ciphers. */
+struct tls_session *tls_new(struct tls_context *c, int fd) __attribute__((warn_unused_result));
+/* Frees the session and leaves the socket open. s may be NULL. */
+void tls_free(struct tls_session *s);
 
-/* What transport.c calls; the contracts are those of transport.h. */
-long tls_read(struct tls_session *s, void *into, size_t len);
-long tls_writev(struct tls_session *s, const struct iovec *iov, int count);
-int tls_flush(struct tls_session *s);
-int tls_handshake(struct tls_session *s);
-size_t tls_unsent(const struct tls_session *s);
+/* Goes on with the handshake. Returns 0: it is done and all is sent; ERR_AGAIN: call it again when
+ * the socket is readable or, if something is unsent, writable; ERR_IO: it failed, see tls_error. */
+int tls_handshake(struct tls_session *s) __attribute__((warn_unused_result));
+
+/* Reads into[0..len), where len is at least TLS_READ_BYTES (tls_session.h); all of it is scratch
+ * space. Returns the bytes decrypted (> 0); 0: the peer ended its side; ERR_AGAIN; or ERR_IO. */
+long tls_read(struct tls_session *s, void *into, size_t len) __attribute__((warn_unused_result));
+/* The next tls_read returns something although the socket may never be readable again. */
 bool tls_pending(const struct tls_session *s);
-void tls_shutdown(struct tls_session *s); /* close_notify, as far as the socket takes it */
-void tls_free(struct tls_session *s);     /* NULL is allowed; leaves the socket open */
-const char *tls_error(const struct tls_session *s);
 
-/* For logs and status: "TLSv1.3", a cipher's name, and whether the session was resumed. */
+/* Encrypts and sends until all pieces are taken or the socket is full. Small pieces share records
+ * of up to 16 KiB. Returns the bytes taken, of which some may be unsent; ERR_AGAIN: something was
+ * unsent already, and is still; ERR_CLOSED: the peer takes no more; or ERR_IO. */
+long tls_writev(struct tls_session *s, const struct iovec *iov, int count)
+    __attribute__((warn_unused_result));
+/* Sends what is unsent. Returns 0: nothing is left; ERR_AGAIN; ERR_CLOSED; or ERR_IO. */
+int tls_flush(struct tls_session *s) __attribute__((warn_unused_result));
+/* How many encrypted bytes the system did not take yet. */
+size_t tls_unsent(const struct tls_session *s);
+/* Our side ends: sends close_notify, as far as the socket takes it. Does nothing in a handshake or
+ * after a failure. */
+void tls_shutdown(struct tls_session *s);
+
+/* Why the session failed: one line, never NULL, good as long as the session. */
+const char *tls_error(const struct tls_session *s);
+/* "TLSv1.3"; static text. */
 const char *tls_version_name(const struct tls_session *s);
+/* The cipher suite's name; static text. */
 const char *tls_cipher_name(const struct tls_session *s);
+/* Whether the handshake resumed an earlier session. */
 bool tls_resumed(const struct tls_session *s);
-/* OpenSSL's name and version, after loading it; or NULL with one line in why. */
-const char *tls_library_version(char why[TLS_WHY_BYTES]);

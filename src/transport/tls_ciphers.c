@@ -1,3 +1,4 @@
+/* Suites, the contexts of a thread, and keys from secrets (HKDF). */
 #include "transport/tls_ciphers.h"
 
 #include <assert.h>
@@ -46,18 +47,18 @@ size_t tls_suite_secret_bytes(unsigned suite)
     return s ? s->secret_bytes : 0;
 }
 
-/* The thread's contexts */
+/* ---- the contexts of a thread ---- */
 
 struct tls_ciphers *tls_ciphers_new(unsigned contexts)
 {
     assert(contexts > 0 && contexts <= UINT16_MAX);
-    struct tls_ciphers *c = calloc(1, sizeof *c + contexts * sizeof c->slots[0]);
+    struct tls_ciphers *c = calloc(1, sizeof(*c) + contexts * sizeof(c->slots[0]));
     if (!c)
         return NULL;
     c->count = contexts;
     c->records_per_key = TLS_RECORDS_PER_KEY;
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    c->hkdf = EVP_KDF_CTX_new(kdf); /* NULL for NULL */
+    c->hkdf = EVP_KDF_CTX_new(kdf); /* of NULL it makes NULL */
     EVP_KDF_free(kdf);
     bool whole = c->hkdf != NULL;
     for (unsigned i = 0; i < TLS_SUITES; i++) {
@@ -101,7 +102,7 @@ static bool put_key(struct tls_ciphers *c, struct tls_cipher_slot *slot,
         slot->context = EVP_CIPHER_CTX_new();
     if (!slot->context)
         return false;
-    const EVP_CIPHER *cipher = NULL; /* a context that has this one keeps it */
+    const EVP_CIPHER *cipher = NULL; /* a context that has it already keeps it */
     if (slot->suite != keys->suite)
         cipher = c->ciphers[keys->suite - FIRST_SUITE];
     slot->suite = 0;
@@ -118,8 +119,8 @@ struct evp_cipher_ctx_st *tls_keys_context(struct tls_keys *keys, struct tls_cip
         slot->recent = true;
         return slot->context;
     }
-    /* It is not recent yet: who comes once, and there are many of those, displaces nobody who comes
-     * again and again. */
+    /* It is not recent yet: a connection that comes once, and there are many of those, displaces
+     * none that comes again and again. */
     slot = oldest(c, &keys->slot);
     slot->owner = NULL;
     if (!put_key(c, slot, keys))
@@ -128,7 +129,7 @@ struct evp_cipher_ctx_st *tls_keys_context(struct tls_keys *keys, struct tls_cip
     return slot->context;
 }
 
-/* The key in it is no longer to be used, or kept. */
+/* Clears the context that has these keys, if one does. */
 static void forget(const struct tls_keys *keys, struct tls_ciphers *c)
 {
     struct tls_cipher_slot *slot = &c->slots[keys->slot];
@@ -140,7 +141,7 @@ static void forget(const struct tls_keys *keys, struct tls_ciphers *c)
     slot->recent = false;
 }
 
-/* Keys */
+/* ---- keys ---- */
 
 /* HKDF-Expand-Label(secret, label, "", len), RFC 8446 §7.1. */
 static bool expand_label(struct tls_ciphers *c, const struct suite *suite, const uint8_t *secret,
@@ -148,7 +149,7 @@ static bool expand_label(struct tls_ciphers *c, const struct suite *suite, const
 {
     uint8_t info[LABEL_MAX];
     size_t label_len = strlen(label);
-    assert(4 + label_len + 6 <= sizeof info);
+    assert(4 + label_len + 6 <= sizeof(info));
     info[0] = 0;
     info[1] = (uint8_t)len;
     info[2] = (uint8_t)(6 + label_len);
@@ -178,7 +179,7 @@ int tls_keys_init(struct tls_keys *keys, struct tls_ciphers *c, unsigned suite, 
     if (expand_label(c, s, secret, "key", keys->key, s->key_bytes) &&
         expand_label(c, s, secret, "iv", keys->iv, TLS_IV_BYTES))
         return 0;
-    OPENSSL_cleanse(keys, sizeof *keys);
+    OPENSSL_cleanse(keys, sizeof(*keys));
     return ERR_MEMORY;
 }
 
@@ -194,8 +195,8 @@ int tls_keys_update(struct tls_keys *keys, struct tls_ciphers *c)
         forget(keys, c);
         *keys = next;
     }
-    OPENSSL_cleanse(secret, sizeof secret);
-    OPENSSL_cleanse(&next, sizeof next);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    OPENSSL_cleanse(&next, sizeof(next));
     return failed;
 }
 
@@ -203,5 +204,5 @@ void tls_keys_deinit(struct tls_keys *keys, struct tls_ciphers *c)
 {
     if (keys->suite != 0)
         forget(keys, c);
-    OPENSSL_cleanse(keys, sizeof *keys);
+    OPENSSL_cleanse(keys, sizeof(*keys));
 }

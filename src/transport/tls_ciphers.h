@@ -1,16 +1,15 @@
 /* Traffic keys of TLS 1.3 (RFC 8446 §7), and the cipher contexts that work with them.
  *
  * OpenSSL needs more than a kilobyte for a context, so connections own none: a thread has some
- * hundred of them, and whoever seals or opens a record gets the one that still has its key, or the
- * first that was not used twice since the last look around (a clock), with its key put in. Active
- * connections keep theirs; an idle one costs its keys. */
+ * hundred of them. Sealing or opening a record uses the context that still has its key; if there is
+ * none, a clock's hand goes round to the first context that was not used twice since it last came
+ * by, and the key is put in. So active connections keep their contexts, and an idle one costs its
+ * keys. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "transport/tls.h"
 
 enum {
     TLS_SECRET_MAX = 48, /* SHA-384 */
@@ -28,12 +27,12 @@ struct evp_cipher_st;     /* OpenSSL's EVP_CIPHER */
 struct evp_cipher_ctx_st; /* OpenSSL's EVP_CIPHER_CTX */
 struct evp_kdf_ctx_st;    /* OpenSSL's EVP_KDF_CTX */
 
-/* One direction of one connection. Secret: cleared by tls_keys_deinit. */
+/* The keys of one direction of one connection; tls_keys_deinit clears them. */
 struct tls_keys {
     uint64_t sequence; /* of the next record (§5.3) */
     uint16_t suite;    /* as on the wire: 0x1301 to 0x1303 */
     uint16_t slot;     /* where its context was */
-    bool seals;        /* ours; else the peer's */
+    bool seals;        /* they are ours; else the peer's */
     uint8_t iv[TLS_IV_BYTES];
     uint8_t key[TLS_KEY_MAX];
     uint8_t secret[TLS_SECRET_MAX]; /* application_traffic_secret_N */
@@ -50,29 +49,35 @@ struct tls_cipher_slot {
 struct tls_ciphers {
     struct evp_cipher_st *ciphers[TLS_SUITES];
     struct evp_kdf_ctx_st *hkdf;
-    uint64_t records_per_key; /* we change our keys after so many; TLS_RECORDS_PER_KEY */
-    unsigned count;
-    unsigned hand;
+    uint64_t records_per_key; /* then we change our keys; TLS_RECORDS_PER_KEY */
+    unsigned count;           /* of slots */
+    unsigned hand;            /* the clock's: a slot */
     struct tls_cipher_slot slots[];
 };
 
-/* With so many contexts (1..65535), which are made when they are needed. NULL when out of memory. */
+/* contexts: how many there may be (1..65535); each is made when it is needed. NULL when out of
+ * memory. */
 struct tls_ciphers *tls_ciphers_new(unsigned contexts) __attribute__((warn_unused_result));
-/* tls_ciphers_free, of tls.h, comes after all keys that were used with it. */
+/* Free the ciphers after all keys that were used with them. c may be NULL. */
+void tls_ciphers_free(struct tls_ciphers *c);
 
-/* "TLS_AES_128_GCM_SHA256", and how long its secrets are; NULL and 0 for a suite not known here. */
+/* "TLS_AES_128_GCM_SHA256"; NULL for a suite that is not known here. */
 const char *tls_suite_name(unsigned suite);
+/* The length of the suite's secrets, at most TLS_SECRET_MAX; 0 for a suite that is not known. */
 size_t tls_suite_secret_bytes(unsigned suite);
 
-/* Keys from a traffic secret of tls_suite_secret_bytes bytes (§7.3), for sequence number 0. suite is
- * a known one; the keys must not move while they are used. 0 or ERR_MEMORY. */
+/* Makes keys from a traffic secret of tls_suite_secret_bytes bytes (§7.3), with sequence number 0.
+ * suite is a known one. The keys must not move while they are used. Returns 0 or ERR_MEMORY. */
 int tls_keys_init(struct tls_keys *keys, struct tls_ciphers *c, unsigned suite, bool seals,
                   const uint8_t *secret) __attribute__((warn_unused_result));
-/* The next generation (§7.2), its sequence number 0. 0 or ERR_MEMORY: the keys are as they were. */
+/* Replaces the keys by their next generation (§7.2), with sequence number 0. Returns 0, or
+ * ERR_MEMORY: the keys are as they were. */
 int tls_keys_update(struct tls_keys *keys, struct tls_ciphers *c)
     __attribute__((warn_unused_result));
-/* Clears the keys, and the context that holds them. All zero is allowed. */
+/* Clears the keys, and the context that holds them. Keys that are all zero are allowed. */
 void tls_keys_deinit(struct tls_keys *keys, struct tls_ciphers *c);
 
-/* A context with these keys, good until the next call with other ones; NULL when out of memory. */
-struct evp_cipher_ctx_st *tls_keys_context(struct tls_keys *keys, struct tls_ciphers *c);
+/* Returns a context with these keys, good until the next call with other ones; NULL when out of
+ * memory. */
+struct evp_cipher_ctx_st *tls_keys_context(struct tls_keys *keys, struct tls_ciphers *c)
+    __attribute__((warn_unused_result));

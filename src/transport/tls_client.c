@@ -1,3 +1,4 @@
+/* The client's side: its contexts, whom it believes, and the sentence when it refuses a server. */
 #include "transport/tls_client.h"
 
 #include <openssl/err.h>
@@ -9,33 +10,31 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
-#include "transport/openssl.h"
-#include "transport/tls_context.h"
+#include "transport/tls_bio.h"
+#include "transport/tls_session.h"
 
 enum {
-    CONTEXTS_MAX = 16, /* more, and the cache begins anew */
+    CONTEXTS_MAX = 16, /* one more, and the cache begins anew */
     NAME_MAX_BYTES = 253,
-    TICKET_PEERS_MAX = 64, /* more, and all are forgotten */
-    TICKET_SECONDS = 2 * 60 * 60
+    NAMES_SAID = 3 /* of a certificate */
 };
 
-/* ---- why a server was not believed ----------------------------------------------------------- */
+/* ---- why a server was not believed ---- */
 
 static void say(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Without memory the text stays as it is. */
+/* When out of memory, the text stays as it is. */
 static void say(struct buffer *out, const char *format, ...)
 {
     char text[512];
     va_list arguments;
     va_start(arguments, format);
-    int len = vsnprintf(text, sizeof text, format, arguments);
+    int len = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    size_t n = len < 0 ? 0 : (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
+    size_t n = len < 0 ? 0 : (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
     (void)!buffer_append(out, text, n);
 }
 
@@ -57,17 +56,17 @@ static bool is_plain(const unsigned char *name, int len)
     return len > 0 && len <= NAME_MAX_BYTES;
 }
 
-/* "it is for localhost, *.example.org": the first three. */
+/* ": it is for localhost, *.example.org" */
 static void say_names(struct buffer *out, X509 *certificate)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     int said = 0;
-    for (int i = 0; i < sk_GENERAL_NAME_num(names) && said <= 3; i++) {
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && said <= NAMES_SAID; i++) {
         int kind;
         const ASN1_STRING *name = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &kind);
         if (kind != GEN_DNS || !is_plain(ASN1_STRING_get0_data(name), ASN1_STRING_length(name)))
             continue;
-        if (said < 3)
+        if (said < NAMES_SAID)
             say(out, "%s%.*s", said ? ", " : ": it is for ", ASN1_STRING_length(name),
                 (const char *)ASN1_STRING_get0_data(name));
         else
@@ -126,121 +125,50 @@ static void say_host(struct buffer *out, SSL *ssl)
     OPENSSL_free(address);
 }
 
-/* OpenSSL forgets the certificate that it refused, so the sentence is made here. It waits at the
- * SSL for tls.c, which frees it. */
+/* OpenSSL forgets the certificate that it refused, so the sentence is made here and waits at the
+ * session. */
 static int on_verify(int ok, X509_STORE_CTX *chain)
 {
     if (ok)
         return 1;
     SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_session *s = tls_bio_session(ssl);
+    if (s->refusal)
+        return 0;
     struct buffer text = {0};
     say_host(&text, ssl);
     say_reason(&text, chain);
-    if (buffer_append(&text, "", 1) < 0 || SSL_get_app_data(ssl) ||
-        !SSL_set_app_data(ssl, text.data))
+    if (buffer_append(&text, "", 1) < 0)
         buffer_deinit(&text);
+    s->refusal = (char *)text.data;
     return 0;
 }
 
-/* ---- sessions to resume ---------------------------------------------------------------------- */
-
-static void tickets_free(struct tls_tickets *t)
-{
-    for (unsigned i = 0; t && i < t->count; i++)
-        SSL_SESSION_free(t->sessions[i]);
-    free(t);
-}
-
-void tls_tickets_free(struct map *tickets)
-{
-    size_t at = 0;
-    struct map_entry entry;
-    while (map_next(tickets, &at, &entry))
-        tickets_free(entry.value);
-    map_deinit(tickets);
-}
-
-/* The server's list, made where there is none. NULL: out of memory. */
-static struct tls_tickets *tickets_of(struct tls_context *c, const char *peer)
-{
-    struct tls_tickets *t = map_get(&c->tickets, peer, strlen(peer));
-    if (t)
-        return t;
-    if (c->tickets.count >= TICKET_PEERS_MAX) {
-        tls_tickets_free(&c->tickets);
-        map_init(&c->tickets);
-    }
-    t = calloc(1, sizeof *t);
-    if (t && map_put(&c->tickets, peer, strlen(peer), t) < 0) {
-        free(t);
-        return NULL;
-    }
-    return t;
-}
-
-/* Takes the session; the oldest gives way. */
-static void keep_ticket(struct tls_context *c, const char *peer, SSL_SESSION *session)
-{
-    struct tls_tickets *t = tickets_of(c, peer);
-    if (!t) {
-        SSL_SESSION_free(session);
-        return;
-    }
-    if (t->count == TLS_TICKETS) {
-        SSL_SESSION_free(t->sessions[0]);
-        t->count--;
-        memmove(t->sessions, t->sessions + 1, t->count * sizeof t->sessions[0]);
-    }
-    t->sessions[t->count++] = session;
-}
-
-/* Resuming does not look at the certificate again: its end must not have come meanwhile. */
-static bool is_fresh(const SSL_SESSION *session)
-{
-    X509 *certificate = SSL_SESSION_get0_peer((SSL_SESSION *)(uintptr_t)session);
-    long age = (long)time(NULL) - SSL_SESSION_get_time(session);
-    return SSL_SESSION_is_resumable(session) && age >= 0 && age < TICKET_SECONDS &&
-           age < SSL_SESSION_get_timeout(session) && certificate &&
-           X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
-}
-
-/* It is taken out: a failure does not meet it again. */
-static void offer_ticket(struct tls_context *c, const char *peer, SSL *ssl)
-{
-    struct tls_tickets *t = map_get(&c->tickets, peer, strlen(peer));
-    while (t && t->count > 0) {
-        SSL_SESSION *session = t->sessions[--t->count];
-        bool offered = is_fresh(session) && SSL_set_session(ssl, session) == 1;
-        SSL_SESSION_free(session);
-        if (offered)
-            return;
-    }
-}
+/* ---- sessions to resume ---- */
 
 /* OpenSSL has a session for later: with TLS 1.3 when the server sent it, after the handshake. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
-    struct tls_context *c;
-    const char *peer = tls_session_peer(ssl, &c);
-    if (!peer)
+    const struct tls_session *s = tls_bio_session(ssl);
+    if (!s->peer)
         return 0;
-    keep_ticket(c, peer, session);
+    tls_tickets_keep(&s->context->tickets, s->peer, session);
     return 1; /* the reference is ours */
 }
 
-/* What was resumed with TLS 1.2 comes with no new session: the old one is good for the next time. */
-void tls_client_done(SSL *ssl)
+/* A resumed session of TLS 1.2 brings no new one, so it is kept for the next time. */
+static void on_state(const SSL *ssl, int where, int value)
 {
-    struct tls_context *c;
-    const char *peer = tls_session_peer(ssl, &c);
-    if (!SSL_session_reused(ssl) || SSL_version(ssl) >= TLS1_3_VERSION)
+    (void)value;
+    if (!(where & SSL_CB_HANDSHAKE_DONE) || !SSL_session_reused(ssl) ||
+        SSL_version(ssl) >= TLS1_3_VERSION)
         return;
-    const struct tls_tickets *t = map_get(&c->tickets, peer, strlen(peer));
-    if (!t || t->count == 0)
-        keep_ticket(c, peer, SSL_get1_session(ssl));
+    const struct tls_session *s = tls_bio_session(ssl);
+    if (s->peer && !tls_tickets_has(&s->context->tickets, s->peer))
+        tls_tickets_keep(&s->context->tickets, s->peer, SSL_get1_session((SSL *)(uintptr_t)ssl));
 }
 
-/* ---- contexts -------------------------------------------------------------------------------- */
+/* ---- contexts ---- */
 
 static bool configure(SSL_CTX *ctx, bool insecure)
 {
@@ -250,13 +178,14 @@ static bool configure(SSL_CTX *ctx, bool insecure)
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, on_session);
+    SSL_CTX_set_info_callback(ctx, on_state);
     SSL_CTX_set_verify(ctx, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
     X509_VERIFY_PARAM *verify = SSL_CTX_get0_param(ctx);
     X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    /* What is in ca_file is trusted, be it a root or not. */
+    /* Whatever is in ca_file is trusted, be it a root or not. */
     X509_VERIFY_PARAM_set_flags(verify, X509_V_FLAG_PARTIAL_CHAIN);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) &&
-           SSL_CTX_set_alpn_protos(ctx, http_1_1, sizeof http_1_1 - 1) == 0;
+           SSL_CTX_set_alpn_protos(ctx, http_1_1, sizeof(http_1_1) - 1) == 0;
 }
 
 static bool load_files(SSL_CTX *ctx, const struct tls_client_options *o, char why[TLS_WHY_BYTES])
@@ -280,8 +209,6 @@ static bool load_files(SSL_CTX *ctx, const struct tls_client_options *o, char wh
 static struct tls_context *context_new(const struct tls_client_options *o, char why[TLS_WHY_BYTES])
 {
     why[0] = '\0';
-    if (openssl_load(why))
-        return NULL;
     ERR_clear_error();
     struct tls_context *c = tls_context_alloc(1);
     SSL_CTX *ctx = c ? SSL_CTX_new(TLS_client_method()) : NULL;
@@ -296,7 +223,7 @@ static struct tls_context *context_new(const struct tls_client_options *o, char 
     return NULL;
 }
 
-/* ---- the cache ------------------------------------------------------------------------------- */
+/* ---- the cache ---- */
 
 void tls_client_cache_init(struct tls_client_cache *cache)
 {
@@ -312,7 +239,7 @@ void tls_client_cache_deinit(struct tls_client_cache *cache)
     map_deinit(&cache->contexts);
 }
 
-/* A file by its name and what changes with its content. */
+/* Appends a file's name and what changes with its content. */
 static int append_file(struct buffer *key, const char *path)
 {
     struct stat file = {0};
@@ -361,7 +288,7 @@ struct tls_context *tls_client_context(struct tls_client_cache *cache,
     return c;
 }
 
-/* ---- sessions -------------------------------------------------------------------------------- */
+/* ---- sessions ---- */
 
 static bool expect_host(SSL *ssl, const char *host, bool is_address)
 {
@@ -381,12 +308,11 @@ static bool expect_host(SSL *ssl, const char *host, bool is_address)
 struct tls_session *tls_connect(struct tls_context *c, int fd, const char *host, bool is_address,
                                 unsigned port)
 {
-    struct tls_session *s = tls_session_new(c, fd);
+    struct tls_session *s = tls_new(c, fd);
     if (!s)
         return NULL;
-    SSL *ssl = tls_session_ssl(s);
-    SSL_set_connect_state(ssl);
-    if (!expect_host(ssl, host, is_address)) {
+    SSL_set_connect_state(s->ssl);
+    if (!expect_host(s->ssl, host, is_address)) {
         tls_free(s);
         return NULL;
     }
@@ -395,7 +321,7 @@ struct tls_session *tls_connect(struct tls_context *c, int fd, const char *host,
         buffer_deinit(&peer); /* without memory nothing is resumed */
         return s;
     }
-    tls_session_set_peer(s, (char *)peer.data);
-    offer_ticket(c, (const char *)peer.data, ssl);
+    s->peer = (char *)peer.data;
+    tls_tickets_offer(&c->tickets, s->peer, s->ssl);
     return s;
 }

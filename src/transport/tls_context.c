@@ -1,3 +1,4 @@
+/* Certificates, their names (SNI), and the settings of a server's connections. */
 #include "transport/tls_context.h"
 
 #include <ctype.h>
@@ -12,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/openssl.h"
-#include "transport/tls.h"
+#include "transport/tls_bio.h"
 #include "transport/tls_takeover.h"
 
 enum { TICKET_SECONDS = 2 * 60 * 60, NAME_MAX_BYTES = 253 };
@@ -21,7 +21,7 @@ enum { TICKET_SECONDS = 2 * 60 * 60, NAME_MAX_BYTES = 253 };
 /* TLS 1.2 suites with forward secrecy and authenticated encryption only (RFC 9325 §4.2). */
 static const char tls_1_2_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const unsigned char http_1_1[] = "\x08http/1.1"; /* RFC 7301 §3.1 */
-/* Tickets of one certificate's SSL_CTX are good in the others. */
+/* It is one for all, so that tickets of one certificate's SSL_CTX are good in the others. */
 static const unsigned char session_id_context[] = "moonwire";
 
 static void say(char why[TLS_WHY_BYTES], const char *format, ...)
@@ -44,7 +44,7 @@ static const char *reason_or(const char *otherwise)
     return text ? text : otherwise;
 }
 
-/* Certificates and keys */
+/* ---- certificates and keys ---- */
 
 static FILE *open_file(const char *what, const char *path, char why[TLS_WHY_BYTES])
 {
@@ -54,7 +54,7 @@ static FILE *open_file(const char *what, const char *path, char why[TLS_WHY_BYTE
     return file;
 }
 
-/* An encrypted key must fail at start, not ask on the terminal. Counts the times it was asked. */
+/* An encrypted key must fail at start, not ask on the terminal. *asked: it is encrypted. */
 static int no_passphrase(char *into, int len, int writing, void *asked)
 {
     (void)into, (void)len, (void)writing;
@@ -86,7 +86,7 @@ static bool at_end_of_pem(void)
     return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
-/* The certificates of one file: the server's own, then its chain. NULL with why. */
+/* The certificates of one file: the first is the own one, its chain follows. NULL with why. */
 static STACK_OF(X509) * read_certificates(const char *path, char why[TLS_WHY_BYTES])
 {
     FILE *file = open_file("certificate", path, why);
@@ -113,7 +113,7 @@ static STACK_OF(X509) * read_certificates(const char *path, char why[TLS_WHY_BYT
     return NULL;
 }
 
-/* Why is left alone while the certificate is valid now. */
+/* Leaves why alone if the certificate is valid now. */
 static void warn_of_dates(X509 *certificate, const char *path, char why[TLS_WHY_BYTES])
 {
     struct tm day;
@@ -147,13 +147,13 @@ static bool use_pair(SSL_CTX *ctx, STACK_OF(X509) * certificates, EVP_PKEY *key,
     return used;
 }
 
-/* SNI */
+/* ---- names ---- */
 
 /* Adds a name of a certificate, unless an earlier certificate has it already. */
 static bool add_name(struct tls_context *c, SSL_CTX *ctx, const unsigned char *name, int len)
 {
     char lower[NAME_MAX_BYTES];
-    /* Not a DNS name; a NUL inside once fooled others, so no such name ever matches. */
+    /* It is not a DNS name. A NUL inside once fooled others, so such a name never matches. */
     if (len <= 0 || len > NAME_MAX_BYTES || memchr(name, '\0', (size_t)len))
         return true;
     for (int i = 0; i < len; i++)
@@ -233,14 +233,14 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 {
     (void)ssl, (void)unused;
     unsigned char *chosen;
-    if (SSL_select_next_proto(&chosen, out_len, http_1_1, sizeof http_1_1 - 1, offered,
+    if (SSL_select_next_proto(&chosen, out_len, http_1_1, sizeof(http_1_1) - 1, offered,
                               offered_len) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* Contexts */
+/* ---- contexts ---- */
 
 static bool configure(SSL_CTX *ctx, enum tls_version min_version)
 {
@@ -260,7 +260,7 @@ static bool configure(SSL_CTX *ctx, enum tls_version min_version)
     return SSL_CTX_set_num_tickets(ctx, 1) && SSL_CTX_set_min_proto_version(ctx, lowest) &&
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
            SSL_CTX_set_cipher_list(ctx, tls_1_2_ciphers) &&
-           SSL_CTX_set_session_id_context(ctx, session_id_context, sizeof session_id_context - 1);
+           SSL_CTX_set_session_id_context(ctx, session_id_context, sizeof(session_id_context) - 1);
 }
 
 bool tls_context_use_pair(SSL_CTX *ctx, const struct tls_certificate *paths,
@@ -308,23 +308,23 @@ static bool add_certificate(struct tls_context *c, const struct tls_certificate 
 static bool inherit_ticket_keys(struct tls_context *c, const struct tls_context *previous)
 {
     unsigned char keys[80];
-    bool done = SSL_CTX_get_tlsext_ticket_keys(previous->by_certificate[0], keys, sizeof keys) &&
-                SSL_CTX_set_tlsext_ticket_keys(c->by_certificate[0], keys, sizeof keys);
-    OPENSSL_cleanse(keys, sizeof keys);
+    bool done = SSL_CTX_get_tlsext_ticket_keys(previous->by_certificate[0], keys, sizeof(keys)) &&
+                SSL_CTX_set_tlsext_ticket_keys(c->by_certificate[0], keys, sizeof(keys));
+    OPENSSL_cleanse(keys, sizeof(keys));
     return done;
 }
 
 struct tls_context *tls_context_alloc(size_t certificates)
 {
-    struct tls_context *c = calloc(1, sizeof *c);
+    struct tls_context *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
     c->references = 1;
     map_init(&c->by_name);
-    map_init(&c->tickets);
-    c->by_certificate = calloc(certificates, sizeof *c->by_certificate);
-    c->socket_method = tls_socket_method();
-    if (c->by_certificate && c->socket_method)
+    tls_tickets_init(&c->tickets);
+    c->by_certificate = calloc(certificates, sizeof(*c->by_certificate));
+    c->bio_method = tls_bio_method();
+    if (c->by_certificate && c->bio_method)
         return c;
     tls_context_unref(c);
     return NULL;
@@ -337,8 +337,6 @@ struct tls_context *tls_context_new(const struct tls_options *options, char why[
         say(why, "TLS needs a certificate and its key");
         return NULL;
     }
-    if (openssl_load(why))
-        return NULL;
     ERR_clear_error();
     struct tls_context *c = tls_context_alloc(options->certificate_count);
     if (!c)
@@ -373,13 +371,13 @@ void tls_context_unref(struct tls_context *c)
     for (size_t i = 0; i < c->count; i++)
         SSL_CTX_free(c->by_certificate[i]);
     free(c->by_certificate);
-    BIO_meth_free(c->socket_method);
+    BIO_meth_free(c->bio_method);
     map_deinit(&c->by_name);
-    tls_tickets_free(&c->tickets);
+    tls_tickets_deinit(&c->tickets);
     free(c);
 }
 
-const char *tls_library_version(char why[TLS_WHY_BYTES])
+const char *tls_library_version(void)
 {
-    return openssl_load(why) ? NULL : OpenSSL_version(OPENSSL_VERSION);
+    return OpenSSL_version(OPENSSL_VERSION);
 }

@@ -1,11 +1,13 @@
-/* Reading and ending a connection whose records are our own. Writing is in tls.c. */
+/* Records of our own between a caller's memory and the socket. */
+#include "transport/tls_direct.h"
+
+#include <assert.h>
 #include <openssl/ssl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "transport/tls_bio.h"
 #include "transport/tls_session.h"
-#include "transport/transport.h"
 
 static const char *text_of(uint8_t alert)
 {
@@ -40,8 +42,8 @@ static void fail_with(struct tls_session *s, const struct tls_opened *opened)
     tls_clear_errors();
 }
 
-/* Keeps what was not opened: a part of one record. fresh: so many bytes of it are new, the others are
- * in partial already. */
+/* Keeps what was not opened: a part of one record, of which the last `fresh` bytes are new and the
+ * others are in partial already. */
 static void keep_rest(struct tls_session *s, const uint8_t *rest, size_t len, size_t fresh)
 {
     struct buffer *partial = &s->traffic->partial;
@@ -57,15 +59,17 @@ static void keep_rest(struct tls_session *s, const uint8_t *rest, size_t len, si
         tls_fail(s, ERR_IO, "out of memory");
 }
 
-/* One recv() into the caller's buffer, behind a gap and what there is of a record; it is opened to the
- * front. See tls_traffic_open. */
-static long read_staged(struct tls_session *s, uint8_t *into, size_t len)
+/* One recv() into the caller's place, behind a gap and what there is of a record. It is opened to
+ * the front of the place: see tls_traffic_open. */
+long tls_direct_read(struct tls_session *s, void *place, size_t len)
 {
     enum { GAP = TLS_RECORD_BODY_MAX };
-    _Static_assert(TRANSPORT_READ_BYTES >= GAP + 2 * TLS_RECORD_MAX, "room for a record, and more");
+    _Static_assert(TLS_READ_BYTES >= GAP + 2 * TLS_RECORD_MAX, "room for a record, and more");
+    assert(len >= TLS_READ_BYTES && !s->failure && !s->ended);
     struct tls_traffic *t = s->traffic;
-    uint8_t *in = into + GAP;
+    uint8_t *into = place, *in = into + GAP;
     size_t before = t->partial.len;
+    assert(before < TLS_RECORD_MAX);
     if (before > 0)
         memcpy(in, t->partial.data, before);
     ssize_t n = tls_receive(s, in + before, len - GAP - before);
@@ -86,44 +90,19 @@ static long read_staged(struct tls_session *s, uint8_t *into, size_t len)
     return s->ended ? 0 : ERR_AGAIN;
 }
 
-static long take_plain(struct tls_traffic *t, uint8_t *into, size_t len)
+int tls_direct_seal(struct tls_session *s, struct tls_pieces *at)
 {
-    size_t n = t->plain.len < len ? t->plain.len : len;
-    memcpy(into, t->plain.data, n);
-    buffer_consume(&t->plain, n);
-    if (t->plain.len == 0)
-        buffer_deinit(&t->plain);
-    return (long)n;
-}
-
-/* A place that is too small to open records in. Nothing in the engine has one. */
-static long read_small(struct tls_session *s, uint8_t *into, size_t len)
-{
-    uint8_t *room = malloc(TRANSPORT_READ_BYTES);
-    if (!room)
-        return tls_fail(s, ERR_IO, "out of memory") ? ERR_IO : 0;
-    long n = read_staged(s, room, TRANSPORT_READ_BYTES);
-    if (n > 0 && buffer_append(&s->traffic->plain, room, (size_t)n)) {
-        tls_fail(s, ERR_IO, "out of memory");
-        n = ERR_IO;
+    struct tls_stage *stage = s->stage;
+    assert(stage->out_cap - stage->out_len >= TLS_SEALED_MAX);
+    long n = tls_traffic_seal(s->traffic, at, stage->out + stage->out_len);
+    if (n == ERR_CLOSED)
+        return tls_fail(s, ERR_IO, "our side of TLS has ended");
+    if (n < 0) {
+        tls_clear_errors();
+        return tls_fail(s, ERR_IO, "out of memory");
     }
-    free(room);
-    return n > 0 ? take_plain(s->traffic, into, len) : n;
-}
-
-long tls_direct_read(struct tls_session *s, void *into, size_t len)
-{
-    if (s->traffic->plain.len > 0)
-        return take_plain(s->traffic, into, len);
-    s->unreported = false;
-    if (s->failure || s->ended)
-        return s->failure ? ERR_IO : 0;
-    return len < TRANSPORT_READ_BYTES ? read_small(s, into, len) : read_staged(s, into, len);
-}
-
-bool tls_direct_pending(const struct tls_session *s)
-{
-    return s->unreported || s->traffic->plain.len > 0;
+    stage->out_len += (size_t)n;
+    return 0;
 }
 
 void tls_direct_shutdown(struct tls_session *s)

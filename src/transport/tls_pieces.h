@@ -8,8 +8,8 @@ struct tls_pieces {
     const struct iovec *piece;
     int left;      /* pieces, this one included; 0: at the end */
     size_t offset; /* in this piece */
-    size_t taken;  /* bytes, so far */
+    size_t taken;  /* bytes so far */
 };
 
-/* Moves on by n bytes, which must be there, and past empty pieces: so, by 0 to begin with. */
+/* Moves on by n bytes, which must be there, and past empty pieces. So begin with 0. */
 void tls_pieces_advance(struct tls_pieces *at, size_t n);

@@ -1,3 +1,4 @@
+/* One record of TLS 1.3: nonce, header, encryption, padding. */
 #include "transport/tls_record.h"
 
 #include <assert.h>
@@ -10,7 +11,7 @@
 enum {
     VERSION = 0x0303, /* of every record, §5.2 */
     INNER_MAX = TLS_RECORD_PLAIN_MAX + 1,
-    DIRECT_BYTES = 1024, /* shorter pieces are put together before they are encrypted */
+    DIRECT_BYTES = 1024 /* shorter pieces are put together before they are encrypted */
 };
 
 int tls_record_body(const uint8_t header[TLS_RECORD_HEADER_BYTES])
@@ -23,7 +24,7 @@ int tls_record_body(const uint8_t header[TLS_RECORD_HEADER_BYTES])
     return len <= TLS_RECORD_BODY_MAX ? len : -TLS_ALERT_RECORD_OVERFLOW;
 }
 
-/* §5.3: the sequence number, in network order and padded on the left, on the IV. */
+/* §5.3: the IV, exclusive-or the sequence number in network order, padded on the left. */
 static void make_nonce(const struct tls_keys *keys, uint8_t nonce[TLS_IV_BYTES])
 {
     memcpy(nonce, keys->iv, TLS_IV_BYTES);
@@ -31,7 +32,8 @@ static void make_nonce(const struct tls_keys *keys, uint8_t nonce[TLS_IV_BYTES])
         nonce[TLS_IV_BYTES - 1 - i] ^= (uint8_t)(keys->sequence >> 8 * i);
 }
 
-/* A context that is ready for the next record of these keys, whose header it has seen. */
+/* A context that is ready for the next record of these keys and has seen its header. NULL: out of
+ * memory, or there are no more sequence numbers. */
 static EVP_CIPHER_CTX *begin(struct tls_keys *keys, struct tls_ciphers *c, const uint8_t *header)
 {
     uint8_t nonce[TLS_IV_BYTES];
@@ -44,7 +46,7 @@ static EVP_CIPHER_CTX *begin(struct tls_keys *keys, struct tls_ciphers *c, const
     return NULL;
 }
 
-/* All of a body, its tag checked. 0 or an alert. */
+/* Decrypts a body of len bytes and the tag behind it. Returns 0 or the alert, negative. */
 static int decrypt(EVP_CIPHER_CTX *ctx, const uint8_t *body, size_t len, uint8_t *into)
 {
     int n = 0, last = 0;
@@ -58,7 +60,7 @@ static int decrypt(EVP_CIPHER_CTX *ctx, const uint8_t *body, size_t len, uint8_t
     return -TLS_ALERT_BAD_RECORD_MAC;
 }
 
-/* §5.2, §5.4: content, type, zeros. */
+/* §5.2, §5.4: inside are content, type and zeros. Returns 0 or the alert, negative. */
 static int look_inside(const uint8_t *inner, size_t len, struct tls_record *out)
 {
     if (len > INNER_MAX)
@@ -74,6 +76,7 @@ static int look_inside(const uint8_t *inner, size_t len, struct tls_record *out)
 int tls_record_open(struct tls_keys *keys, struct tls_ciphers *c, const uint8_t *record,
                     size_t body_len, uint8_t *into, struct tls_record *out)
 {
+    assert(body_len <= TLS_RECORD_BODY_MAX);
     if (body_len < TLS_RECORD_TAG_BYTES)
         return -TLS_ALERT_BAD_RECORD_MAC;
     size_t len = body_len - TLS_RECORD_TAG_BYTES;
@@ -105,8 +108,8 @@ static bool encrypt(EVP_CIPHER_CTX *ctx, uint8_t *out, const uint8_t *from, size
     return EVP_EncryptUpdate(ctx, out, &n, from, (int)len) == 1;
 }
 
-/* len bytes of the pieces and the type: large ones from where they are, small ones with their
- * neighbours, since every call costs as much as some hundred bytes. */
+/* Encrypts len bytes of the pieces and the type: large ones from where they are, small ones with
+ * their neighbours, since every call costs as much as some hundred bytes. */
 static bool encrypt_pieces(EVP_CIPHER_CTX *ctx, uint8_t *out, struct tls_pieces *at, size_t len,
                            uint8_t type)
 {
@@ -139,8 +142,8 @@ long tls_record_seal(struct tls_keys *keys, struct tls_ciphers *c, enum tls_cont
     size_t body = len + 1 + TLS_RECORD_TAG_BYTES;
     const uint8_t header[] = {TLS_CONTENT_DATA, VERSION >> 8, VERSION & 0xff, (uint8_t)(body >> 8),
                               (uint8_t)body};
-    memcpy(out, header, sizeof header);
-    out += sizeof header;
+    memcpy(out, header, sizeof(header));
+    out += sizeof(header);
     EVP_CIPHER_CTX *ctx = begin(keys, c, header);
     int n;
     if (!ctx || !encrypt_pieces(ctx, out, at, len, (uint8_t)type) ||
@@ -148,12 +151,13 @@ long tls_record_seal(struct tls_keys *keys, struct tls_ciphers *c, enum tls_cont
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TLS_RECORD_TAG_BYTES, out + len + 1) != 1)
         return ERR_MEMORY;
     keys->sequence++;
-    return (long)(sizeof header + body);
+    return (long)(sizeof(header) + body);
 }
 
 long tls_record_seal_bytes(struct tls_keys *keys, struct tls_ciphers *c, enum tls_content type,
                            const void *data, size_t len, uint8_t *out)
 {
+    assert(len <= TLS_RECORD_PLAIN_MAX);
     struct iovec piece = {(void *)data, len};
     struct tls_pieces at = {.piece = &piece, .left = 1};
     return tls_record_seal(keys, c, type, &at, out);

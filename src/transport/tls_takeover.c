@@ -1,12 +1,14 @@
+/* Notes what OpenSSL tells in a handshake, and makes traffic of it. */
 #include "transport/tls_takeover.h"
 
+#include <assert.h>
 #include <openssl/crypto.h>
 #include <openssl/ssl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "transport/tls_context.h"
+#include "transport/tls_bio.h"
 #include "transport/tls_session.h"
 
 enum { CLIENT_RANDOM_BYTES = 32 };
@@ -14,18 +16,18 @@ enum { CLIENT_RANDOM_BYTES = 32 };
 struct secret {
     uint8_t bytes[TLS_SECRET_MAX];
     size_t len;       /* 0: not known yet */
-    unsigned records; /* headers seen since then */
+    unsigned records; /* headers reported since then */
 };
 
 struct tls_takeover {
     struct tls_ciphers **ciphers;
     struct secret in, out;
-    bool odd; /* something that has no place here */
+    bool odd; /* something came that is not expected */
 };
 
 static void forget(struct tls_takeover *t)
 {
-    OPENSSL_cleanse(t, sizeof *t);
+    OPENSSL_cleanse(t, sizeof(*t));
     free(t);
 }
 
@@ -50,7 +52,7 @@ static bool read_secret(const char *line, struct secret *out)
 {
     const char *hex = strrchr(line, ' ') + 1;
     size_t digits = strlen(hex);
-    if (digits % 2 != 0 || digits / 2 > sizeof out->bytes)
+    if (digits % 2 != 0 || digits / 2 > sizeof(out->bytes))
         return false;
     for (size_t i = 0; i < digits / 2; i++) {
         int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
@@ -66,18 +68,17 @@ static bool read_secret(const char *line, struct secret *out)
 void tls_takeover_note_secret(const struct ssl_st *ssl, const char *line)
 {
     static const char in[] = "CLIENT_TRAFFIC_SECRET_0 ", out[] = "SERVER_TRAFFIC_SECRET_0 ";
-    struct tls_session *s = BIO_get_data(SSL_get_rbio(ssl));
-    struct tls_takeover *t = s->takeover;
-    bool is_in = strncmp(line, in, sizeof in - 1) == 0;
-    if (!t || (!is_in && strncmp(line, out, sizeof out - 1) != 0))
+    struct tls_takeover *t = tls_bio_session(ssl)->takeover;
+    bool is_in = strncmp(line, in, sizeof(in) - 1) == 0;
+    if (!t || (!is_in && strncmp(line, out, sizeof(out) - 1) != 0))
         return;
     struct secret *secret = is_in ? &t->in : &t->out;
     if (secret->len > 0 || !read_secret(line, secret))
         t->odd = true;
 }
 
-/* OpenSSL reports the header of each record that it makes and reads, at that moment; and a secret at
- * the moment when it begins to use it. */
+/* OpenSSL reports the header of each record that it makes and reads, at that moment; and a secret
+ * at the moment when it begins to use it. */
 static void note_record(int writes, int version, int content, const void *data, size_t len,
                         SSL *ssl, void *argument)
 {
@@ -88,12 +89,13 @@ static void note_record(int writes, int version, int content, const void *data, 
         return;
     secret->records++;
     if (len < 1 || *(const uint8_t *)data != SSL3_RT_APPLICATION_DATA)
-        t->odd = true; /* not protected, so it would not count */
+        t->odd = true; /* it is not protected, so it has no sequence number */
 }
 
 void tls_takeover_begin(struct tls_session *s, struct tls_ciphers **ciphers)
 {
-    struct tls_takeover *t = calloc(1, sizeof *t);
+    assert(s->ssl && !s->takeover);
+    struct tls_takeover *t = calloc(1, sizeof(*t));
     if (!t)
         return;
     t->ciphers = ciphers;
@@ -102,7 +104,7 @@ void tls_takeover_begin(struct tls_session *s, struct tls_ciphers **ciphers)
     SSL_set_msg_callback_arg(s->ssl, t);
 }
 
-/* The suite when records of our own can follow those of this SSL; else 0. */
+/* Returns the suite if records of our own can follow those of this SSL, else 0. */
 static unsigned suite_to_take(const struct tls_session *s, const struct tls_takeover *t)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(s->ssl);
@@ -110,7 +112,7 @@ static unsigned suite_to_take(const struct tls_session *s, const struct tls_take
     size_t len = tls_suite_secret_bytes(suite);
     if (SSL_version(s->ssl) != TLS1_3_VERSION || len == 0 || t->in.len != len || t->out.len != len)
         return 0;
-    /* Shorter records than ours, which it has asked for (RFC 6066 §4): OpenSSL keeps to them. */
+    /* The peer has asked for records shorter than ours (RFC 6066 §4): OpenSSL keeps to that. */
     if (SSL_SESSION_get_max_fragment_length(SSL_get_session(s->ssl)) != 0)
         return 0;
     /* Nothing of the peer's data was read: neither by OpenSSL, nor into its buffer. */
@@ -122,9 +124,9 @@ static struct tls_traffic *make_traffic(const struct tls_takeover *t, unsigned s
 {
     if (!*t->ciphers)
         *t->ciphers = tls_ciphers_new(TLS_CIPHER_CONTEXTS);
-    struct tls_traffic *traffic = *t->ciphers ? malloc(sizeof *traffic) : NULL;
+    struct tls_traffic *traffic = *t->ciphers ? malloc(sizeof(*traffic)) : NULL;
     if (traffic && tls_traffic_init(traffic, *t->ciphers, suite, t->in.bytes, t->out.bytes) == 0) {
-        traffic->out.sequence = t->out.records; /* the ticket's */
+        traffic->out.sequence = t->out.records; /* the ticket was in one */
         return traffic;
     }
     free(traffic);
@@ -133,6 +135,7 @@ static struct tls_traffic *make_traffic(const struct tls_takeover *t, unsigned s
 
 void tls_takeover_finish(struct tls_session *s)
 {
+    assert(s->takeover && !s->in_progress);
     struct tls_takeover *t = s->takeover;
     unsigned suite = suite_to_take(s, t);
     s->takeover = NULL;
@@ -143,10 +146,9 @@ void tls_takeover_finish(struct tls_session *s)
     if (!s->traffic)
         return;
     s->resumed = SSL_session_reused(s->ssl) == 1;
-    /* As if it had ended well: OpenSSL looks for the sessions of others among those to be forgotten. */
+    /* The connection shall look as if it had ended well: when one broke off, OpenSSL searches its
+     * cache for the session, to forget it. */
     SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     s->ssl = NULL;
-    tls_context_unref(s->context);
-    s->context = NULL;
 }

@@ -1,3 +1,4 @@
+/* Records in and out, and the messages and alerts that change or end the traffic. */
 #include "transport/tls_traffic.h"
 
 #include <string.h>
@@ -24,10 +25,9 @@ void tls_traffic_deinit(struct tls_traffic *t)
     tls_keys_deinit(&t->in, t->ciphers);
     tls_keys_deinit(&t->out, t->ciphers);
     buffer_deinit(&t->partial);
-    buffer_deinit(&t->plain);
 }
 
-/* Opening: each returns 0 or the alert to send. */
+/* ---- opening: each of these returns 0 or the alert to send ---- */
 
 static int count_useless(struct tls_traffic *t)
 {
@@ -39,12 +39,12 @@ static int take_key_update(struct tls_traffic *t, bool last_of_record)
     t->message_len = 0;
     if (t->message[4] > UPDATE_REQUESTED)
         return TLS_ALERT_ILLEGAL_PARAMETER;
-    /* §5.1: what follows would be under the old keys. */
+    /* §5.1: a message behind it would be under the old keys. */
     if (!last_of_record)
         return TLS_ALERT_UNEXPECTED_MESSAGE;
     if (tls_keys_update(&t->in, t->ciphers))
         return TLS_ALERT_INTERNAL_ERROR;
-    /* §4.6.3: before our next data, and once, however often the peer asks until then. */
+    /* §4.6.3: ours changes before our next data, once, however often the peer asks until then. */
     t->update_due = t->update_due || t->message[4] == UPDATE_REQUESTED;
     return 0;
 }
@@ -59,9 +59,9 @@ static int take_handshake(struct tls_traffic *t, const uint8_t *data, size_t len
         t->message[at] = data[i];
         if (at == 0 && data[i] != KEY_UPDATE)
             return TLS_ALERT_UNEXPECTED_MESSAGE;
-        if (at < sizeof head && data[i] != head[at])
+        if (at < sizeof(head) && data[i] != head[at])
             return TLS_ALERT_DECODE_ERROR;
-        if (at == sizeof head) {
+        if (at == sizeof(head)) {
             int alert = take_key_update(t, i + 1 == len);
             return alert ? alert : count_useless(t);
         }
@@ -69,7 +69,7 @@ static int take_handshake(struct tls_traffic *t, const uint8_t *data, size_t len
     return count_useless(t);
 }
 
-/* §6: one alert fills a record, and the level says nothing any more. */
+/* §6: a record has one whole alert, whose level means nothing any more. */
 static int take_alert(struct tls_traffic *t, const uint8_t *data, size_t len,
                       struct tls_opened *out)
 {
@@ -106,7 +106,7 @@ static int take(struct tls_traffic *t, const struct tls_record *record, const ui
     return TLS_ALERT_UNEXPECTED_MESSAGE;
 }
 
-/* The record at in, if it is whole. True: it was, and there may be another. */
+/* Opens the record at in, if it is whole. True: it was, and there may be another. */
 static bool open_next(struct tls_traffic *t, const uint8_t *in, size_t len, uint8_t *into,
                       struct tls_opened *out)
 {
@@ -138,14 +138,14 @@ void tls_traffic_open(struct tls_traffic *t, const uint8_t *in, size_t len, uint
         continue;
 }
 
-/* Sealing */
+/* ---- sealing ---- */
 
 static long seal_key_update(struct tls_traffic *t, uint8_t *out)
 {
     static const uint8_t message[TLS_KEY_UPDATE_BYTES] = {KEY_UPDATE, 0, 0, 1,
                                                           UPDATE_NOT_REQUESTED};
     long n = tls_record_seal_bytes(&t->out, t->ciphers, TLS_CONTENT_HANDSHAKE, message,
-                                   sizeof message, out);
+                                   sizeof(message), out);
     if (n < 0 || tls_keys_update(&t->out, t->ciphers))
         return ERR_MEMORY;
     t->update_due = false;
@@ -174,8 +174,8 @@ long tls_traffic_alert(struct tls_traffic *t, enum tls_alert alert, uint8_t *out
         return ERR_CLOSED;
     bool closes = alert == TLS_ALERT_CLOSE_NOTIFY;
     uint8_t message[ALERT_BYTES] = {closes ? ALERT_WARNING : ALERT_FATAL, (uint8_t)alert};
-    long n =
-        tls_record_seal_bytes(&t->out, t->ciphers, TLS_CONTENT_ALERT, message, sizeof message, out);
+    long n = tls_record_seal_bytes(&t->out, t->ciphers, TLS_CONTENT_ALERT, message, sizeof(message),
+                                   out);
     if (n > 0)
         t->close_sent = true; /* after any other alert nothing may follow either (§6.2) */
     return n;

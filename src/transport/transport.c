@@ -1,3 +1,4 @@
+/* Each call goes to the socket or to TLS. */
 #include "transport/transport.h"
 
 #include <assert.h>
@@ -11,12 +12,13 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "transport/calls.h"
 #include "transport/tls.h"
+#include "transport/tls_session.h"
 
-/* The most that one sendfile or read + write turn moves, so that a fast peer with a huge file does
- * not hold up the loop. */
-enum { SEND_FILE_TURN = 1 << 20, SEND_FILE_CHUNK = 65536 };
+/* SEND_FILE_MOST: of one call, so that a fast peer with a huge file does not hold up the loop. */
+enum { SEND_FILE_MOST = 1 << 20, SEND_FILE_CHUNK = 65536 };
+
+_Static_assert((int)TRANSPORT_READ_BYTES == (int)TLS_READ_BYTES, "one contract for all reads");
 
 static long plain_failure(void)
 {
@@ -38,7 +40,7 @@ static long plain_read(int fd, void *into, size_t len)
 {
     ssize_t n;
     do {
-        n = call_recv(fd, into, len);
+        n = recv(fd, into, len, 0);
     } while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;
@@ -49,7 +51,7 @@ static long plain_write(int fd, const void *data, size_t len)
 {
     ssize_t n;
     do {
-        n = call_send(fd, data, len, MSG_NOSIGNAL);
+        n = send(fd, data, len, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : plain_failure();
 }
@@ -80,7 +82,7 @@ static long tls_send_chunk(struct tls_session *tls, int file, off_t *at, size_t 
     uint8_t chunk[SEND_FILE_CHUNK];
     ssize_t n;
     do {
-        n = pread(file, chunk, len < sizeof chunk ? len : sizeof chunk, *at);
+        n = pread(file, chunk, len < sizeof(chunk) ? len : sizeof(chunk), *at);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return ERR_IO;
@@ -107,7 +109,7 @@ static long tls_send_file(struct tls_session *tls, int file, off_t *at, size_t l
 
 long transport_read(struct transport *t, void *into, size_t len)
 {
-    assert(len > 0);
+    assert(len > 0); /* tls_read wants more */
     return t->tls ? tls_read(t->tls, into, len) : plain_read(t->fd, into, len);
 }
 
@@ -130,8 +132,8 @@ long transport_writev(struct transport *t, const struct iovec *iov, int count)
 
 long transport_send_file(struct transport *t, int file, off_t *at, size_t len)
 {
-    if (len > SEND_FILE_TURN)
-        len = SEND_FILE_TURN;
+    if (len > SEND_FILE_MOST)
+        len = SEND_FILE_MOST;
     return t->tls ? tls_send_file(t->tls, file, at, len) : plain_send_file(t->fd, file, at, len);
 }
 

@@ -17,6 +17,7 @@
 #include "engine/control/control_rounds.h"
 #include "engine/control/control_status.h"
 #include "engine/reload/reload.h"
+#include "transport/tcp_listen.h"
 
 enum { ACCEPT_AT_ONCE = 16 };
 static const ev_tstamp look_seconds =

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "transport/tcp_listen.h"
 
 /* Connections that wait behind these are taken in the next turn, after those that are open. */
 enum { ACCEPTS_PER_TURN = 64 };

@@ -9,6 +9,7 @@
 #include "engine/server/accept.h"
 #include "engine/server/server_listen.h"
 #include "transport/dev_cert.h"
+#include "transport/tcp_listen.h"
 
 /* ---- TLS ------------------------------------------------------------------------------------ */
 

@@ -1,0 +1,20 @@
+/* The addresses of peers. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum { ADDRESS_TEXT_BYTES = 64 };
+
+/* A peer. Equal peers have equal bytes (IPv4-mapped IPv6 is kept as IPv4, unused bytes are 0), so
+ * that family and bytes, which lie side by side, may be a key. */
+struct address {
+    uint8_t family;    /* AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC (0): unknown */
+    uint8_t bytes[16]; /* network order; the first 4 for AF_INET */
+    uint16_t port;     /* host order */
+};
+
+/* Reads an address of the system's. One that is too short, or of another family, is unknown. */
+void address_from(struct address *out, const struct sockaddr *from, socklen_t len);
+/* Writes "127.0.0.1", "::1", "unix" or "unknown", without the port. Returns out. */
+const char *address_format(const struct address *a, char out[ADDRESS_TEXT_BYTES]);
