@@ -4,15 +4,26 @@
 -- code and a spec. docs/websocket.md: each step names specs. docs/tuning.md: every limit with its
 -- default and every counter, in the code's order, and the defaults of compression. docs/api.md
 -- names them all. The annotations for editors have each of them too, with the same defaults.
--- Everywhere: links and files exist, Lua blocks compile.
+-- docs/decisions: the index lists every record, and each record has the same four headings.
+-- Everywhere: links and files exist, Lua blocks compile. Lines of prose have at most 100 columns.
+
+local markdown = require "tools.markdown"
 
 local M = {}
 
+local lines_of, cells_of = markdown.lines_of, markdown.cells_of
+
+local decisions = "docs/decisions/"
+local columns = 100
+
 local documents = {
     "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/protocol.md",
-    "docs/deployment.md", "docs/tuning.md", "docs/reload.md", "docs/websocket.md",
-    "examples/README.md", "bench/README.md", "bench/NOTES.md",
+    "docs/operations.md", "docs/tuning.md", "docs/reload.md", "docs/websocket.md",
+    "examples/README.md", "bench/README.md", "bench/NOTES.md", decisions .. "README.md",
 }
+
+-- Checked where they are there.
+local optional = { "CONTRIBUTING.md", "SECURITY.md", "docs/glossary.md" }
 
 -- ---- what the code says ---------------------------------------------------------------------
 
@@ -63,29 +74,6 @@ local function counters_of(source)
 end
 
 -- ---- what the documents say -----------------------------------------------------------------
-
-local function lines_of(text)
-    local number, nexts = 0, (text .. "\n"):gmatch "([^\n]*)\n"
-    return function()
-        number = number + 1
-        local line = nexts()
-        if line then
-            return number, line
-        end
-    end
-end
-
--- The cells of a table's row, or nil. Bars in code are escaped.
-local function cells_of(line)
-    if not line:find "^|" or line:find "^|[%s:|-]+$" then
-        return nil
-    end
-    local cells = {}
-    for cell in line:gsub("\\|", "\1"):gmatch "([^|]+)" do
-        cells[#cells + 1] = (cell:gsub("\1", "|"):match "^%s*(.-)%s*$")
-    end
-    return cells
-end
 
 -- "8 KiB" to 8192; a number that other words follow to that number.
 local factors = { KiB = 1024, MiB = 1024 ^ 2 }
@@ -295,29 +283,17 @@ function M.tuning(self)
     end
 end
 
-local function anchor(heading)
-    return (heading:lower():gsub("[`,.():&/§'?]", ""):gsub("%s", "-"))
-end
-
-local function has_anchor(text, wanted)
-    for _, line in lines_of(text) do
-        if line:find "^#" and anchor((line:gsub("^#+%s*", ""))) == wanted then
-            return true
-        end
-    end
-    return false
-end
-
 local function check_link(self, path, number, text, target)
     if target:find "^%a+:" then
         return
     end
     local file, place = target:match "^([^#]*)#?(.*)$"
     local folder = path:match "^(.*/)" or ""
-    local full = file == "" and path or (folder .. file):gsub("[^/]+/%.%./", "")
+    local full = file == "" and path or markdown.resolved(folder .. file)
+    local linked = file == "" and text or self.read(full) or ""
     if not self.exists(full) then
         self.fault(path, number, "links to " .. full .. ", which does not exist")
-    elseif place ~= "" and not has_anchor(file == "" and text or self.read(full) or "", place) then
+    elseif place ~= "" and not markdown.has_anchor(linked, place) then
         self.fault(path, number, ("links to #%s, which is no heading of %s"):format(place, full))
     end
 end
@@ -340,8 +316,80 @@ local function check_file(self, path, number, name)
     end
 end
 
-function M.links(self)
+local record_headings = { "Situation", "Decision", "What it costs", "What was measured" }
+
+local function check_record(self, path)
+    local at = 0
+    for number, line in lines_of(self.read(path) or "") do
+        local heading = line:match "^## (.*)"
+        if heading then
+            at = at + 1
+            if heading ~= record_headings[at] then
+                self.fault(path, number, ("a record's heading %d is %s"):format(at,
+                    record_headings[at] or "none"))
+            end
+        end
+    end
+    if at < #record_headings then
+        self.fault(path, 1, "has no heading " .. record_headings[at + 1])
+    end
+end
+
+function M.decisions(self)
+    local index = decisions .. "README.md"
+    local listed = {}
+    for _, line in lines_of(self.read(index) or "") do
+        local name = line:match "^| %[[^%]]+%]%(([%w_-]+%.md)%)"
+        if name then
+            listed[name] = true
+            check_record(self, decisions .. name)
+        end
+    end
+    for _, name in ipairs(self.list(decisions)) do
+        if name ~= "README.md" and not listed[name] then
+            self.fault(index, 1, "does not list " .. name)
+        end
+    end
+end
+
+-- Tables and code have no other way. The benchmark's notes are kept as they were written.
+function M.width(self)
+    for _, path in ipairs(self.documents) do
+        local code = path:find "^bench/" ~= nil
+        for number, line in lines_of(self.read(path) or "") do
+            if line:find "^%s*```" then
+                code = not code
+            elseif not code and not line:find "^%s*|" then
+                local width = markdown.width_of(line)
+                if width > columns then
+                    self.fault(path, number, ("has %d columns"):format(width))
+                end
+            end
+        end
+    end
+end
+
+-- All documents: those that must be there, those that are there, and the decisions.
+local function all_documents(self)
+    local list = {}
     for _, path in ipairs(documents) do
+        list[#list + 1] = path
+    end
+    for _, path in ipairs(optional) do
+        if self.exists(path) then
+            list[#list + 1] = path
+        end
+    end
+    for _, name in ipairs(self.list(decisions)) do
+        if name ~= "README.md" then
+            list[#list + 1] = decisions .. name
+        end
+    end
+    return list
+end
+
+function M.links(self)
+    for _, path in ipairs(self.documents) do
         local text = self.read(path)
         if not text then
             self.fault(path, 1, "does not exist")
@@ -363,7 +411,7 @@ function M.links(self)
 end
 
 function M.snippets(self)
-    for _, path in ipairs(documents) do
+    for _, path in ipairs(self.documents) do
         local block, began
         for number, line in lines_of(self.read(path) or "") do
             if line:find "^```lua" then
@@ -384,20 +432,25 @@ end
 --- All faults, as lines "file:line: text".
 -- @param read function(path) → text or nil
 -- @param exists function(path) → boolean, for folders too
-function M.check(read, exists)
+-- @param list function(folder) → the names of its Markdown files
+function M.check(read, exists, list)
     local faults = {}
     local self = {
         read = read,
         exists = exists,
+        list = list,
         fault = function(path, number, text)
             faults[#faults + 1] = ("%s:%d: %s"):format(path, number, text)
         end,
     }
+    self.documents = all_documents(self)
     M.protocol(self)
     M.websocket(self)
     M.tuning(self)
+    M.decisions(self)
     M.links(self)
     M.snippets(self)
+    M.width(self)
     return faults
 end
 
@@ -418,8 +471,20 @@ function M.file_exists(path)
     return file ~= nil
 end
 
+function M.list_folder(path)
+    local names = {}
+    local pipe = io.popen("ls " .. path)
+    for name in pipe:lines() do
+        if name:find "%.md$" then
+            names[#names + 1] = name
+        end
+    end
+    pipe:close()
+    return names
+end
+
 if arg and (arg[0] or ""):find "check%-docs%.lua$" then
-    local faults = M.check(M.read_file, M.file_exists)
+    local faults = M.check(M.read_file, M.file_exists, M.list_folder)
     for _, fault in ipairs(faults) do
         io.stderr:write(fault, "\n")
     end

@@ -5,7 +5,7 @@ local function faults_with(file, fn)
     return docs.check(function(path)
         local text = docs.read_file(path)
         return path == file and fn(text) or text
-    end, docs.file_exists)
+    end, docs.file_exists, docs.list_folder)
 end
 
 -- As faults_with, with one plain text in place of another, which must be there.
@@ -19,7 +19,7 @@ end
 
 describe("the documents", function()
     it("agree with the code", function()
-        assert.same({}, docs.check(docs.read_file, docs.file_exists))
+        assert.same({}, docs.check(docs.read_file, docs.file_exists, docs.list_folder))
     end)
 
     for title, case in pairs {
@@ -61,6 +61,16 @@ describe("the documents", function()
         ["a link to nowhere"] = { "README.md", "(docs/api.md)", "(docs/apis.md)", "apis" },
         ["a link to a heading that is none"] =
             { "docs/protocol.md", "#compression", "#compressing", "#compressing" },
+        ["a link to nowhere in a record of a decision"] =
+            { "docs/decisions/tls.md", "(../../bench/NOTES.md#tls)", "(../bench/NOTES.md#tls)",
+                "docs/bench/NOTES.md" },
+        ["a decision that the index does not list"] =
+            { "docs/decisions/README.md", "| [Compression](compression.md)", "| Compression",
+                "compression.md" },
+        ["a decision that says nothing of its cost"] =
+            { "docs/decisions/tls.md", "## What it costs", "## Costs", "What it costs" },
+        ["a line that is too long"] =
+            { "README.md", "MIT licence", "MIT licence" .. (" and so on"):rep(10), "columns" },
         ["Lua that does not compile"] =
             { "docs/api.md", "function chat.on_open(ws)", "function chat.on_open(ws", "compile" },
     } do

@@ -54,7 +54,7 @@ local options_help = [[
 %s  --help          this text
 ]]
 
-local json_help = "  --json          all that the server tells, as JSON (docs/reload.md)\n"
+local json_help = "  --json          all that the server tells, as JSON (docs/operations.md)\n"
 
 local function fail(code, text)
     io.stderr:write("moonwire: ", (inspect.harmless(text):gsub("[\n\t]", " ")), "\n")

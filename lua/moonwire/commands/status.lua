@@ -1,4 +1,4 @@
--- What moonwire status prints, made of the server's answer (docs/reload.md).
+-- What moonwire status prints, made of the server's answer (docs/operations.md).
 
 local M = {}
 
