@@ -209,14 +209,15 @@ format-check: ## Fail if the C code is not formatted
 	@tools/packages lint
 	@clang-format --dry-run -Werror $(FORMATTED)
 
-lint: ## luacheck, and a compile in which warnings are errors
+lint: ## luacheck, the house style, and a compile in which warnings are errors
 	@tools/packages build lint
 	luacheck -q lua spec examples tools bench
+	@luajit tools/style.lua $(SRC) $(HEADERS) $(LUA)
 	@$(MAKE) --no-print-directory $(JOBS) VARIANT=lint objects
 
 objects: $(OBJ)
 
-layers: ## Fail if an include breaks the direction of the layers
+layers: ## Fail if a file knows one above it, or files know each other in a circle
 	@luajit tools/layers.lua $(SRC) $(HEADERS)
 
 compile_commands: ## Write compile_commands.json for editors
