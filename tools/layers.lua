@@ -123,7 +123,7 @@ local function is_another(code, at)
         return true
     end
     local type = before:match "([%a_][%w_]*)%s+%**$"
-    return type and not before_value[type]
+    return type and not before_value[type] and not before:find "#%s*define%s+[%w_]+%s+$"
 end
 
 local function add_uses(source)

@@ -161,7 +161,7 @@ local function check_c(path, text, lines)
     check_columns(path, lines)
     check_torn(path, code_lines)
     check_c_functions(path, code, code_lines)
-    if path:find "%.c$" and not text:find "^/%*" then
+    if not text:find "^/%*" then
         fault(path, 1, "does not begin with a comment that says what the file is for")
     end
     if must_use_results(path) then

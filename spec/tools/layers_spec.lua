@@ -87,15 +87,17 @@ int http_conn_input(int n)
         })
     end)
 
-    it("sees a function that is handed over, and a variable", function()
+    it("sees a function that is handed over, one in a macro, and a variable", function()
         local faults = check_with {
             ["src/engine/worker/worker.c"] = "int (*input)(int n) = http_conn_input;\n",
             ["src/engine/ground/site.c"] = "const int *site_wish = &worker_wish;\n",
             ["src/engine/worker/wish.c"] = "const int worker_wish = 1;\n",
+            ["src/base/log.c"] = "#define LOG_READ conn_read\n",
         }
-        assert.equal(2, #faults)
-        assert.matches("engine/ground/site may not know engine/worker/wish", faults[1], 1, true)
-        assert.matches("engine/worker/worker may not know engine/http/http_conn", faults[2], 1,
+        assert.equal(3, #faults)
+        assert.matches("base/log may not know engine/conn/conn", faults[1], 1, true)
+        assert.matches("engine/ground/site may not know engine/worker/wish", faults[2], 1, true)
+        assert.matches("engine/worker/worker may not know engine/http/http_conn", faults[3], 1,
             true)
     end)
 

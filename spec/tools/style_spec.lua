@@ -15,7 +15,8 @@ describe("tools/style.lua", function()
     it("passes what keeps to the style", function()
         assert.same({}, check {
             ["src/base/map.c"] = "/* A map. */\n" .. c_function(40),
-            ["src/base/map.h"] = "int map_get(int key) __attribute__((warn_unused_result));\n",
+            ["src/base/map.h"] =
+                "/* A map. */\nint map_get(int key) __attribute__((warn_unused_result));\n",
             ["lua/moonwire/units.lua"] =
                 "local function bytes()\n" .. ("    f()\n"):rep(38) .. "end\n",
         })
@@ -104,10 +105,12 @@ static int find(int key)
         })
     end)
 
-    it("sees a source that does not begin with a comment", function()
-        assert.same({
-            "src/base/map.c:1: does not begin with a comment that says what the file is for",
-        }, check { ["src/base/map.c"] = '#include "base/map.h"\n/* Late. */\n' })
+    it("sees a source or header that does not begin with a comment", function()
+        local text = ":1: does not begin with a comment that says what the file is for"
+        assert.same({ "src/base/map.c" .. text, "src/base/map.h" .. text }, check {
+            ["src/base/map.c"] = '#include "base/map.h"\n/* Late. */\n',
+            ["src/base/map.h"] = "#pragma once\n",
+        })
     end)
 
     it("wants an error's receiver to be warned", function()
@@ -125,7 +128,7 @@ void topics_init(int (*fn)(int));
 unsigned topics_count(void);
 extern int topics_limit;
 ]],
-            ["src/script/api.h"] = "int mw_send(double conn); /* Only Lua calls it. */\n",
+            ["src/script/api.h"] = "/* Only Lua calls it. */\nint mw_send(double conn);\n",
         })
     end)
 end)
