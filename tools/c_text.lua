@@ -68,10 +68,11 @@ end
 
 -- Stripped code without the lines of the preprocessor; everything left keeps its place.
 function M.without_directives(code)
-    code = code:gsub("\\\n", "  ")
-    return (("\n" .. code):gsub("\n[ \t]*#[^\n]*", function(line)
-        return "\n" .. (" "):rep(#line - 1)
-    end):sub(2))
+    code = code:gsub("\\\n", "\\\1") -- a line that goes on
+    code = ("\n" .. code):gsub("\n[ \t]*#[^\n]*", function(line)
+        return (line:gsub("[^\n\1]", " "))
+    end)
+    return (code:sub(2):gsub("\1", "\n"))
 end
 
 -- The number of the line that the byte at stands in.

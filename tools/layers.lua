@@ -60,7 +60,7 @@ local function file_of(path)
 end
 
 local sources = {} -- one for each argument: what read_source returns
-local files = {} -- by name: it exists
+local files = {}   -- by name: it exists
 local definers = {} -- by name of a function or variable: the source that defines it
 
 local function includes_of(source)
