@@ -128,6 +128,8 @@ local may_be_dropped = {
     log_sink_flush = true, -- at the process's end nothing can be done about a log that is not read
     tls_fail = true,       -- the session keeps its failure, which the next call returns
     tls_push = true,       -- likewise
+    site_fail = true,      -- the site keeps its failure, which site_commit returns
+    site_no_memory = true, -- likewise
 }
 
 -- Only Lua calls what script/api*.h declares.

@@ -16,7 +16,7 @@ bool http_is_token(const char *text, size_t len);
 bool http_equal(const char *text, size_t len, const char *lower);
 
 /* The value of a hexadecimal digit of either case (HEXDIG, RFC 5234 Appendix B.1), or -1. */
-int http_hex_value(char c);
+int http_hex_value(char c) __attribute__((warn_unused_result));
 
 /* Cuts blanks (SP, HTAB) off both ends. */
 void http_trim(const char **text, size_t *len);

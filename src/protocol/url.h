@@ -7,7 +7,7 @@
 
 /* The byte that the escape means which text[0..len) begins with ("%41…"), or -1 when it begins with
  * none. */
-int url_escape(const char *text, size_t len);
+int url_escape(const char *text, size_t len) __attribute__((warn_unused_result));
 
 /* Decodes %XX, and "+" to a blank when plus is not 0, from `in` to `out`, which may be the same
  * place. Returns the new length, or ERR_INVALID for a broken escape. */

@@ -13,6 +13,7 @@
 #include "engine/worker/input.h"
 #include "engine/worker/timers.h"
 #include "engine/worker/worker.h"
+#include "engine/ws/publish.h"
 #include "engine/ws/topics.h"
 #include "engine/ws/ws_conn.h"
 #include "engine/ws/ws_request.h"
@@ -276,8 +277,7 @@ int mw_publish(struct worker *w, double except, const char *topic, size_t topic_
     if (kind == MW_MESSAGE_TEXT && !is_utf8(data, len))
         return ERR_UTF8;
     struct conn *c = except != 0 ? conn_get(w, except) : NULL;
-    return topics_publish(w, c, topic, topic_len, (const uint8_t *)data, len,
-                          kind == MW_MESSAGE_BINARY);
+    return publish(w, c, topic, topic_len, (const uint8_t *)data, len, kind == MW_MESSAGE_BINARY);
 }
 
 int mw_subscribers(struct worker *w, const char *topic, size_t len)

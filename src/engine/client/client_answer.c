@@ -121,7 +121,8 @@ static bool open_websocket(struct worker *w, struct conn *c)
     return status == 0;
 }
 
-/* Reads on in the head. Returns the bytes that it used and sets *whole; or ERR_PROTOCOL: it failed. */
+/* Reads on in the head. Returns the bytes that it used and sets *whole; or ERR_PROTOCOL: it
+ * failed. */
 static long read_head(struct worker *w, struct conn *c, const uint8_t *data, size_t len,
                       bool *whole)
 {

@@ -1,4 +1,5 @@
-/* The opening handshake as a client (RFC 6455 §4.1): the request, and the answer that is waited for. */
+/* The opening handshake as a client (RFC 6455 §4.1): the request, and the answer that is waited
+ * for. */
 #pragma once
 
 #include "engine/conn/conn.h"

@@ -40,8 +40,8 @@ struct client_opening {
     struct http_head head;
 };
 
-/* Takes the URL, copies the rest. Gives the client and its opening, for c->client. NULL: out of memory;
- * the URL is freed. */
+/* Takes the URL, copies the rest. Gives the client and its opening, for c->client. NULL: out of
+ * memory; the URL is freed. */
 struct client *client_opening_new(const struct connect_options *options, struct ws_url *url)
     __attribute__((warn_unused_result));
 /* It is open: frees the opening and leaves the client. */

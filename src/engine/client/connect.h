@@ -1,5 +1,5 @@
-/* What a script asks of a connection that it opens: one struct for C and for LuaJIT's ffi.cdef, which
- * reads this text. */
+/* What a script asks of a connection that it opens: one struct for C and for LuaJIT's ffi.cdef,
+ * which reads this text. */
 #pragma once
 
 #include <stdbool.h>

@@ -92,8 +92,8 @@ int connect_place_take(struct connect_place *t, struct connect_desk *d, const st
     return status;
 }
 
-/* Under the lock. Nobody in this queue connects any more. The next one hears of it from its loop: it may
- * be of another worker, and may fail at once, as may the one after it. */
+/* Under the lock. Nobody in this queue connects any more. The next one hears of it from its loop:
+ * it may be of another worker, and may fail at once, as may the one after it. */
 static void call_next(struct connect_queues *all, struct connect_queue *queue)
 {
     struct connect_place *t = queue->waiting.first;

@@ -1,6 +1,6 @@
-/* One connection at a time to each address and port (RFC 6455 §4.1, 2): while one is being opened the
- * others wait in a queue, first come, first served, whichever worker they belong to. The first holds
- * its place from before it connects until it is open or has failed. */
+/* One connection at a time to each address and port (RFC 6455 §4.1, 2): while one is being opened
+ * the others wait in a queue, first come, first served, whichever worker they belong to. The first
+ * holds its place from before it connects until it is open or has failed. */
 #pragma once
 
 #include <ev.h>

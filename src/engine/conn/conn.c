@@ -1,5 +1,5 @@
-/* One socket: what its readiness, its deadline and its end lead to. What is spoken on it is asked of
- * its role. */
+/* One socket: what its readiness, its deadline and its end lead to. What is spoken on it is asked
+ * of its role. */
 #include "engine/conn/conn.h"
 
 #include "base/array.h"

@@ -6,8 +6,8 @@
 #include "engine/ground/event.h"
 #include "engine/worker/worker.h"
 
-/* The roles that belong to no protocol: a TLS handshake that a peer has begun; a connection on which
- * nothing more is said; a dead one. */
+/* The roles that belong to no protocol: a TLS handshake that a peer has begun; a connection on
+ * which nothing more is said; a dead one. */
 extern const struct conn_role conn_handshake_role;
 extern const struct conn_role conn_linger_role;
 extern const struct conn_role conn_dead_role;
@@ -17,19 +17,20 @@ static inline const struct conn_role *conn_role(const struct worker *w, const st
     return w->roles[c->state];
 }
 
-/* A connection of a peer that admission_admit has counted; its end releases the peer. Takes over the
- * socket and the TLS session (NULL: plain). 0, ERR_LIMIT or ERR_MEMORY: they are then closed, and the
- * peer is released. */
+/* A connection of a peer that admission_admit has counted; its end releases the peer. Takes over
+ * the socket and the TLS session (NULL: plain). 0, ERR_LIMIT or ERR_MEMORY: they are then closed,
+ * and the peer is released. */
 int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls)
     __attribute__((warn_unused_result));
 
-/* A connection without a socket, in CONN_CONNECT: the caller makes it a client's at once. 0 with *out,
- * ERR_LIMIT or ERR_MEMORY. It is not counted by admission_admit. */
+/* A connection without a socket, in CONN_CONNECT: the caller makes it a client's at once. 0 with
+ * *out, ERR_LIMIT or ERR_MEMORY. It is not counted by admission_admit. */
 int conn_new(struct worker *w, struct conn **out) __attribute__((warn_unused_result));
 /* Gives it a socket, which it owns from now on; conn_watch begins to watch it. */
 void conn_attach(struct conn *c, int fd);
 
-/* Returns a fresh event of a WebSocket at the end of the worker's batch; NULL when out of memory. */
+/* Returns a fresh event of a WebSocket at the end of the worker's batch; NULL when out of memory.
+ */
 struct event *conn_event(struct worker *w, const struct conn *c, enum event_kind kind);
 
 /* Puts the connection on the list of those that are flushed before the loop sleeps. */
@@ -41,7 +42,8 @@ uint8_t *conn_reserve(struct worker *w, struct conn *c, size_t len, bool frames)
 void conn_flush(struct worker *w, struct conn *c);
 /* Must follow any flush of c->out: status is what that returned. */
 void conn_flushed(struct worker *w, struct conn *c, int status);
-/* Flushes all dirty connections: the write arena is full, or the turn ends. Leaves the arena empty. */
+/* Flushes all dirty connections: the write arena is full, or the turn ends. Leaves the arena
+ * empty. */
 void conn_flush_all(struct worker *w);
 
 /* Watches the socket for input and output as the state asks. */

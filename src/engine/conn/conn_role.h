@@ -1,6 +1,7 @@
 /* The role of a connection: what it does in one of its states. A connection's socket, deadline and
- * output are the business of conn.c, which knows no protocol; what it speaks is asked of its role. The
- * rooms above fill one table of roles for each protocol, and run/life.c puts them into w->roles.
+ * output are the business of conn.c, which knows no protocol; what it speaks is asked of its role.
+ * The rooms above fill one table of roles for each protocol, and run/life.c puts them into
+ * w->roles.
  *
  * A member that is NULL does nothing. All are called in the worker's thread, none from Lua. */
 #pragma once
@@ -16,8 +17,8 @@ struct conn_role {
     /* The socket is ready, and this state reads no bytes yet: a TLS handshake goes on. Where it is
      * NULL, bytes are read and written. */
     void (*ready)(struct worker *w, struct conn *c);
-    /* len bytes came, in the worker's read arena; they may be changed. They are overwritten after the
-     * call unless it adds len to w->in.used: then they stay until the batch is done. */
+    /* len bytes came, in the worker's read arena; they may be changed. They are overwritten after
+     * the call unless it adds len to w->in.used: then they stay until the batch is done. */
     void (*input)(struct worker *w, struct conn *c, uint8_t *data, size_t len);
     /* Returns how many bytes of a large message the peer still owes, and where they belong (*into);
      * 0: nothing is owed. Bytes that are read there are told to placed, not to input. */
@@ -37,9 +38,10 @@ struct conn_role {
     void (*drain)(struct worker *w, struct conn *c);
     /* The peer broke a rule or a limit: ends with a close code and a text that is static. */
     void (*fail)(struct worker *w, struct conn *c, uint16_t code, const char *why);
-    /* conn_kill: the connection has just died in this state. Tells the script, where it knows it. */
+    /* conn_kill: the connection has just died in this state. Tells the script, where it knows it.
+     */
     void (*ended)(struct worker *w, struct conn *c);
-    /* Frees what connections in this state own. Asked of every role when a connection is freed, so it
-     * must do nothing for one that never was in this state. */
+    /* Frees what connections in this state own. Asked of every role when a connection is freed, so
+     * it must do nothing for one that never was in this state. */
     void (*free)(struct worker *w, struct conn *c);
 };

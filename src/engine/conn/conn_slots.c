@@ -14,8 +14,8 @@ enum {
     SLOTS_MAX = 1 << SLOT_BITS,
 };
 
-/* The fields of a free slot that stay valid lie behind this part of it: under AddressSanitizer the rest
- * is poisoned, as freed memory would be. */
+/* The fields of a free slot that stay valid lie behind this part of it: under AddressSanitizer the
+ * rest is poisoned, as freed memory would be. */
 enum { FREED_BYTES = offsetof(struct conn, slot) };
 
 static struct conn_block *add_block(struct worker *w)

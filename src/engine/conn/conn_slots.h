@@ -98,8 +98,8 @@ void conn_slots_deinit(struct worker *w);
 /* The connection in a slot below w->slot_cap; NULL when it is free. */
 struct conn *conn_at(const struct worker *w, uint32_t slot);
 
-/* A handle names a connection to the script: a whole number that a double holds, 20 bits of slot, 25
- * of generation, 8 of worker; never 0. */
+/* A handle names a connection to the script: a whole number that a double holds, 20 bits of slot,
+ * 25 of generation, 8 of worker; never 0. */
 double conn_handle(const struct worker *w, const struct conn *c);
 /* NULL: the handle is stale, another worker's, or none. */
 struct conn *conn_get(const struct worker *w, double handle);

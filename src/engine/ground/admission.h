@@ -1,5 +1,6 @@
 /* May this peer connect? Counts the connections of the process, in all and by address, against the
- * limits of the app that serves. Every function may be called from any thread, but for init and deinit. */
+ * limits of the app that serves. Every function may be called from any thread, but for init and
+ * deinit. */
 #pragma once
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* What the loop tells the script: one struct for C and for LuaJIT's ffi.cdef, which reads this text. */
+/* What the loop tells the script: one struct for C and for LuaJIT's ffi.cdef, which reads this
+ * text. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* The folder for what moonwire keeps between its runs, as the XDG base directories have it. */
 #include "engine/ground/state_folder.h"
 
 #include <errno.h>

@@ -229,10 +229,10 @@ static void on_eof(struct worker *w, struct conn *c)
         http_answer_last(w, c);
 }
 
-/* The peer has ended its side, and the script takes its time. A WebSocket is of no use to it any more.
- * Another answer it may still read (RFC 9293 §3.6; RFC 9112 §9.6 takes a half-close for no more than
- * that), unless it has reset the connection. We ask, since nothing is left to be read: the loop does
- * not tell. */
+/* The peer has ended its side, and the script takes its time. A WebSocket is of no use to it any
+ * more. Another answer it may still read (RFC 9293 §3.6; RFC 9112 §9.6 takes a half-close for no
+ * more than that), unless it has reset the connection. We ask, since nothing is left to be read:
+ * the loop does not tell. */
 static void still_there(struct worker *w, struct conn *c)
 {
     if (c->http->upgrading || transport_is_lost(&c->transport))

@@ -1,3 +1,4 @@
+/* The state that pages are told, in the main thread, and its way to them, in the workers. */
 #include "engine/reload/overlay.h"
 
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/json_out.h"
 #include "engine/server/server.h"
 #include "engine/worker/worker.h"
+#include "engine/ws/publish.h"
 #include "engine/ws/topics.h"
 #include "engine/ws/ws_conn.h"
 
@@ -46,7 +48,7 @@ static void post(struct overlay *o, struct shared *message)
 {
     struct server *s = o->server;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        struct letter *l = topics_letter(topic, TOPIC_LEN, message, false);
+        struct letter *l = publish_letter(topic, TOPIC_LEN, message, false);
         if (l == NULL)
             return; /* pages that connect later are told */
         mailbox_post(&s->workers[i].mailbox, l);
@@ -173,7 +175,7 @@ void overlay_fault(struct worker *w, const char *text, size_t len)
     json_out_object_end(&j);
     int err = j.err;
     if (!err)
-        err = topics_publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
+        err = publish(w, NULL, topic, TOPIC_LEN, out.data, out.len, false);
     if (err)
         log_write(w->log, LOG_ERROR, "out of memory: pages are not told of a fault");
     buffer_deinit(&out);

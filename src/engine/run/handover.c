@@ -1,4 +1,5 @@
-/* From one site to the next: routes move at once, what every connection must hear follows in slices. */
+/* From one site to the next: routes move at once, what every connection must hear follows in
+ * slices. */
 #include "engine/run/handover.h"
 
 #include <stdlib.h>
@@ -16,7 +17,8 @@ static uint32_t move_route(struct worker *w, uint32_t route)
     return to != SITE_NOWHERE ? to : site_retire(w->next, w->site, route);
 }
 
-/* A request that is read or answered. An upgrade that waits for the script points into its route. */
+/* A request that is read or answered. An upgrade that waits for the script points into its route.
+ */
 static void move_request(struct worker *w, struct http_session *s)
 {
     bool underway = s->state == HTTP_BODY_WANTED || s->state == HTTP_ANSWERING;

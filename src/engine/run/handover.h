@@ -1,8 +1,9 @@
-/* A worker goes from one site to the next, between two events: its connections stay as they are, with
- * what they have read by half and what they have not sent, and belong to the same routes as before.
+/* A worker goes from one site to the next, between two events: its connections stay as they are,
+ * with what they have read by half and what they have not sent, and belong to the same routes as
+ * before.
  *
- * What has to be done for every connection is done afterwards, in slices that are cut by the clock, with
- * the events of others between them. */
+ * What has to be done for every connection is done afterwards, in slices that are cut by the
+ * clock, with the events of others between them. */
 #pragma once
 
 #include <ev.h>
@@ -36,9 +37,9 @@ struct handover {
 /* For w->handover; freed with free(). NULL: out of memory. */
 struct handover *handover_new(void) __attribute__((warn_unused_result));
 
-/* Handles the events that wait; then w->next becomes w->site, and the script is told (ops->commit, with
- * the facts). Connections whose route is gone are served as before until they are closed, each at its
- * time. In the worker's thread. */
+/* Handles the events that wait; then w->next becomes w->site, and the script is told (ops->commit,
+ * with the facts). Connections whose route is gone are served as before until they are closed,
+ * each at its time. In the worker's thread. */
 void handover(struct worker *w, const struct reload_facts *facts);
 
 /* The app was loaded: ops->tidy is called from now on, until nothing is left. */

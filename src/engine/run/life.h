@@ -16,8 +16,8 @@ struct life_shared {
     struct connect_queues *connect_queues;
 };
 
-/* Prepares a worker; its script and its site come later. 0, ERR_MEMORY or ERR_IO (the system gives no
- * event loop); life_end is due in either case. */
+/* Prepares a worker; its script and its site come later. 0, ERR_MEMORY or ERR_IO (the system gives
+ * no event loop); life_end is due in either case. */
 int life_begin(struct worker *w, const struct life_shared *shared, uint32_t index)
     __attribute__((warn_unused_result));
 /* The body of the worker's thread: runs the loop until it is stopped. */

@@ -1,4 +1,5 @@
-/* One turn of a worker's loop: before it sleeps, everything that the turn began is brought to its end. */
+/* One turn of a worker's loop: before it sleeps, everything that the turn began is brought to its
+ * end. */
 #pragma once
 
 #include "engine/worker/worker.h"

@@ -1,6 +1,6 @@
-/* A listening socket in a loop: accepts, and hands each connection to its owner's function. With one
- * worker the worker listens itself; with several the main thread does, and deals connections out to
- * the worker that has the fewest. */
+/* A listening socket in a loop: accepts, and hands each connection to its owner's function. With
+ * one worker the worker listens itself; with several the main thread does, and deals connections
+ * out to the worker that has the fewest. */
 #pragma once
 
 #include <ev.h>
@@ -38,9 +38,11 @@ struct listener {
  * failure. NULL when out of memory. */
 struct listener *listener_new(int fd, struct tls_context *tls, const struct log *log);
 struct listener *listener_ref(struct listener *l);
-/* With the last reference stops it too, so not while another thread runs its loop. NULL is allowed. */
+/* With the last reference stops it too, so not while another thread runs its loop. NULL is
+ * allowed. */
 void listener_unref(struct listener *l);
-/* New connections use this context from now on, which is the listener's own then. The main thread. */
+/* New connections use this context from now on, which is the listener's own then. The main thread.
+ */
 void listener_set_tls(struct listener *l, struct tls_context *tls);
 
 /* Returns a reference to the context for a new connection; NULL: it is plain. From any thread. */

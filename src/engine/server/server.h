@@ -70,14 +70,16 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
 /* After server_join. Closes what is open. */
 void server_deinit(struct server *s);
 
-/* fn is called in the main thread's loop when the process gets the signal. At most SERVER_SIGNALS_MAX. */
+/* fn is called in the main thread's loop when the process gets the signal. At most
+ * SERVER_SIGNALS_MAX. */
 void server_on_signal(struct server *s, int signum, void (*fn)(struct server *s, int signum));
 
 /* Starts the worker threads. On failure none runs. */
 int server_start(struct server *s) __attribute__((warn_unused_result));
-/* The main thread's loop: returns 0 when every worker has ended. Workers end a drain by themselves,
- * after limits.drain_seconds and limits.close_seconds at the latest; the number of those that have
- * not a second later is returned then (their scripts never return: only the process can be ended). */
+/* The main thread's loop: returns 0 when every worker has ended. Workers end a drain by
+ * themselves, after limits.drain_seconds and limits.close_seconds at the latest; the number of
+ * those that have not a second later is returned then (their scripts never return: only the
+ * process can be ended). */
 uint32_t server_run(struct server *s) __attribute__((warn_unused_result));
 void server_join(struct server *s);
 

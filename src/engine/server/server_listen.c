@@ -325,8 +325,8 @@ static int post_listener(struct server *s, struct listener *l,
     return 0;
 }
 
-/* Starts or stops a listener in the thread of its loop: with one worker, that is the worker's. Takes
- * over the reference. */
+/* Starts or stops a listener in the thread of its loop: with one worker, that is the worker's.
+ * Takes over the reference. */
 static void tell(struct server *s, struct listener *l, bool listen)
 {
     if (s->started && s->worker_count == 1) {

@@ -21,8 +21,8 @@ struct listen_plan {
 };
 
 /* Finds the listeners that both have, and opens those that are new, which do not accept yet. A
- * certificate that cannot be taken up leaves a kept listener its old one: that is logged and counted.
- * 0; or an error with one line in why, and nothing has changed. */
+ * certificate that cannot be taken up leaves a kept listener its old one: that is logged and
+ * counted. 0; or an error with one line in why, and nothing has changed. */
 int server_plan_listeners(struct server *s, struct listen_plan *plan,
                           const struct site_listener *listeners, size_t listeners_len,
                           char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));

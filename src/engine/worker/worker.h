@@ -1,8 +1,8 @@
-/* A worker: one thread, one loop, its connections and its script. Other threads touch nothing in it
- * but the mailbox, the counters and the count of connections.
+/* A worker: one thread, one loop, its connections and its script. Other threads touch nothing in
+ * it but the mailbox, the counters and the count of connections.
  *
- * This is the ground on which the rooms above stand: the struct, the clock, the log, and the way of a
- * batch of events to the script. How a worker begins, turns and ends is in run/. */
+ * This is the ground on which the rooms above stand: the struct, the clock, the log, and the way
+ * of a batch of events to the script. How a worker begins, turns and ends is in run/. */
 #pragma once
 
 #include <ev.h>
@@ -43,8 +43,8 @@ struct topics;
 struct worker;
 
 enum {
-    /* With so much read the batch is run and its place used again, while the nearest caches have it.
-     * What TLS needs always fits behind it. */
+    /* With so much read the batch is run and its place used again, while the nearest caches have
+     * it. What TLS needs always fits behind it. */
     READ_BATCH_BYTES = 32 * 1024,
     READ_ARENA_BYTES = READ_BATCH_BYTES + 2 * TRANSPORT_READ_BYTES,
     READ_DIRECT_BYTES = 128 * 1024, /* of a large message, at a time, for the same reason */
@@ -58,10 +58,12 @@ enum {
 struct script_ops {
     /* Handles the events in w->given, at least one. */
     void (*dispatch)(void *script);
-    /* Loads the app once more, into next, and commits next; w->sources has the app's files as they were
-     * read for it, or is NULL. Nothing that serves changes. 0, or a negative error with a line in why. */
+    /* Loads the app once more, into next, and commits next; w->sources has the app's files as they
+     * were read for it, or is NULL. Nothing that serves changes. 0, or a negative error with a
+     * line in why. */
     int (*prepare)(struct worker *w, struct site *next, char *why, size_t why_len);
-    /* Declares into next what the generation before the present one had declared; otherwise as prepare. */
+    /* Declares into next what the generation before the present one had declared; otherwise as
+     * prepare. */
     int (*restore)(struct worker *w, struct site *next, char *why, size_t why_len);
     /* What was prepared or restored serves from now on; w->site is its site. */
     void (*commit)(void *script, const struct reload_facts *facts);
@@ -69,7 +71,8 @@ struct script_ops {
     void (*abandon)(void *script);
     /* Does at most a slice of what a reload has left to be collected. False: nothing is left. */
     bool (*tidy)(void *script);
-    /* Writes what the script knows of itself to out, as members of a JSON object. 0 or ERR_MEMORY. */
+    /* Writes what the script knows of itself to out, as members of a JSON object. 0 or ERR_MEMORY.
+     */
     int (*describe)(void *script, struct buffer *out);
     /* Returns the number of tasks that wait for something which turn_pending does not know. */
     uint32_t (*pending)(void *script);
@@ -118,8 +121,9 @@ struct worker {
     struct admission *admission;
     struct audiences *audiences;
     struct resolver *resolver;
-    /* What other threads write, and what they read, each apart from the rest: for every message this
-     * thread touches its counters and never its mailbox, and shares no line with another worker. */
+    /* What other threads write, and what they read, each apart from the rest: for every message
+     * this thread touches its counters and never its mailbox, and shares no line with another
+     * worker. */
     _Alignas(WORKER_ALIGNMENT) struct mailbox mailbox;
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;

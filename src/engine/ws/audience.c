@@ -88,3 +88,39 @@ uint32_t audience_next(const struct audience *a, uint32_t from)
     }
     return AUDIENCE_WORKERS_MAX;
 }
+
+/* ---- of topics that a worker only publishes to ---------------------------------------------- */
+
+void audience_cache_init(struct audience_cache *c)
+{
+    *c = (struct audience_cache){0};
+    map_init(&c->by_name);
+}
+
+void audience_cache_clear(struct audience_cache *c, struct audiences *all)
+{
+    struct map_entry e;
+    for (size_t at = 0; map_next(&c->by_name, &at, &e);)
+        audience_release(all, e.value);
+    map_deinit(&c->by_name);
+    c->bytes = 0;
+}
+
+struct audience *audience_cache_find(struct audience_cache *c, struct audiences *all,
+                                     const char *name, size_t len)
+{
+    struct audience *a = map_get(&c->by_name, name, len);
+    if (a)
+        return a;
+    if (c->by_name.count == AUDIENCE_CACHE_MAX || c->bytes + len > AUDIENCE_CACHE_BYTES)
+        audience_cache_clear(c, all);
+    a = audience_hold(all, name, len);
+    if (!a)
+        return NULL;
+    if (map_put(&c->by_name, name, len, a) < 0) {
+        audience_release(all, a);
+        return NULL;
+    }
+    c->bytes += len;
+    return a;
+}

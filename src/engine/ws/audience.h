@@ -52,3 +52,21 @@ void audience_join(struct audience *a, uint32_t worker);
 void audience_leave(struct audience *a, uint32_t worker);
 /* The first worker from index `from` on that has subscribers, or AUDIENCE_WORKERS_MAX. */
 uint32_t audience_next(const struct audience *a, uint32_t from);
+
+/* Audiences that one worker holds though it has no subscribers of them, since it publishes to
+ * them: the next message finds its audience without a lock. Bounded by number and by the bytes of
+ * their names; beyond that all are forgotten, and asked for again. */
+enum { AUDIENCE_CACHE_MAX = 256, AUDIENCE_CACHE_BYTES = 64 * 1024 };
+
+struct audience_cache {
+    struct map by_name;
+    size_t bytes; /* of the names */
+};
+
+void audience_cache_init(struct audience_cache *c);
+/* Lets go of all. Also what a cache that is full does; it can be used again. */
+void audience_cache_clear(struct audience_cache *c, struct audiences *all);
+/* The topic's audience, which the cache holds until it is cleared. NULL: out of memory. */
+struct audience *audience_cache_find(struct audience_cache *c, struct audiences *all,
+                                     const char *name, size_t len)
+    __attribute__((warn_unused_result));

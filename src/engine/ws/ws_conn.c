@@ -169,9 +169,9 @@ static int put_off_close(struct worker *w, struct conn *c, const struct message 
     return 0;
 }
 
-/* §5.5.1, §7.1.4: both Close frames are there when this one was not the answer to ours. Messages that
- * came in the same turn are not with the script yet: its answers to them go out before ours, as they
- * would had the Close come later. */
+/* §5.5.1, §7.1.4: both Close frames are there when this one was not the answer to ours. Messages
+ * that came in the same turn are not with the script yet: its answers to them go out before ours,
+ * as they would had the Close come later. */
 static void on_close(struct worker *w, struct conn *c, const struct message *m)
 {
     bool answers_first = w->batch.count > 0;
@@ -208,7 +208,8 @@ static void count_failure(struct worker *w, uint16_t code)
         count(&w->counters, COUNT_TOO_BIG, 1);
 }
 
-/* §7.1.7. The peer's Close is not waited for, so the code is 1006, as the WHATWG standard has it. */
+/* §7.1.7. The peer's Close is not waited for, so the code is 1006, as the WHATWG standard has it.
+ */
 void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why)
 {
     if (!is_open_or_closing(c))

@@ -1,5 +1,5 @@
-/* The role of an open WebSocket (RFC 6455), as server and as client: from bytes to messages to events,
- * the closing handshake, pings. */
+/* The role of an open WebSocket (RFC 6455), as server and as client: from bytes to messages to
+ * events, the closing handshake, pings. */
 #pragma once
 
 #include "engine/conn/conn.h"
@@ -24,8 +24,8 @@ struct ws_opening {
     const char *base;             /* where the spans of head begin */
 };
 
-/* The 101 is queued, or came: the connection speaks WebSocket from here, as a client when c->client is
- * set. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
+/* The 101 is queued, or came: the connection speaks WebSocket from here, as a client when
+ * c->client is set. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
 int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *opening)
     __attribute__((warn_unused_result));
 /* Takes bytes of the peer, which are unmasked in place and must stay until the batch is done. */
@@ -40,8 +40,8 @@ void ws_conn_resume(struct worker *w, struct conn *c);
  * queued_bytes, it is being closed with 1008; ERR_MEMORY. */
 int ws_conn_send(struct worker *w, struct conn *c, const uint8_t *data, size_t len, bool binary)
     __attribute__((warn_unused_result));
-/* Begins the closing handshake (§7.1.2), behind everything that was sent or published before. reason:
- * UTF-8 of at most 123 bytes. 0, or ERR_CLOSED: it is not open. */
+/* Begins the closing handshake (§7.1.2), behind everything that was sent or published before.
+ * reason: UTF-8 of at most 123 bytes. 0, or ERR_CLOSED: it is not open. */
 int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *reason, size_t len)
     __attribute__((warn_unused_result));
 /* Closes it with 1012: its route is not served any more. */

@@ -1,4 +1,5 @@
-/* From messages to frames in a connection's queue: masks, compression, the direct way for large ones. */
+/* From messages to frames in a connection's queue: masks, compression, the direct way for large
+ * ones. */
 #include "engine/ws/ws_output.h"
 
 #include <assert.h>
@@ -24,8 +25,8 @@ void ws_output_tell_failure(struct worker *w, struct conn *c, uint16_t code, con
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
-/* A client's frame gets its key (§5.3). Without random bytes nothing more can be said: the connection
- * is killed, and this returns ERR_CLOSED. */
+/* A client's frame gets its key (§5.3). Without random bytes nothing more can be said: the
+ * connection is killed, and this returns ERR_CLOSED. */
 static int seal(struct worker *w, struct conn *c, struct frame *f)
 {
     f->masked = c->client != NULL;

@@ -1,5 +1,6 @@
-/* What leaves a WebSocket (RFC 6455 §5, §6.1; RFC 7692 §7.2.1): messages become frames, masked in the
- * client's role (§5.3), compressed where that was agreed, at the end of the connection's queue. */
+/* What leaves a WebSocket (RFC 6455 §5, §6.1; RFC 7692 §7.2.1): messages become frames, masked in
+ * the client's role (§5.3), compressed where that was agreed, at the end of the connection's
+ * queue. */
 #pragma once
 
 #include "engine/conn/conn.h"
@@ -26,8 +27,8 @@ int ws_output_message(struct worker *w, struct conn *c, const uint8_t *data, siz
 int ws_output_control(struct worker *w, struct conn *c, enum frame_opcode opcode,
                       const uint8_t *payload, size_t len, bool ahead)
     __attribute__((warn_unused_result));
-/* Queues frames of a server, whole and unmasked (topics share them), masked for the server that c is
- * connected to. payload: the length of their messages before compression. 0, ERR_CLOSED or
+/* Queues frames of a server, whole and unmasked (topics share them), masked for the server that c
+ * is connected to. payload: the length of their messages before compression. 0, ERR_CLOSED or
  * ERR_PROTOCOL. */
 int ws_output_masked(struct worker *w, struct conn *c, const uint8_t *frames, size_t len,
                      size_t payload) __attribute__((warn_unused_result));

@@ -1,3 +1,4 @@
+/* Which fields of a request are stored, and which of them equal requests share. */
 #include "engine/ws/ws_request.h"
 
 #include <string.h>
