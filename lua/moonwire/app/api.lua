@@ -1,5 +1,6 @@
 -- What an app gets from require "moonwire". Everything is documented for users in docs/api.md.
 
+local generations = require "moonwire.reload.generation"
 local lazy = require "moonwire.base.lazy"
 local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
@@ -20,7 +21,7 @@ local M = {}
 
 -- ---- routes ---------------------------------------------------------------------------------
 
-local function add_routes(mw, generation)
+local function add_websocket_routes(mw, generation)
     --- A WebSocket route.
     -- @param path "/chat/:room", "/files/*rest": ":name" is one segment, "*name" the rest
     -- @param options optional table of hooks (on_upgrade, on_open, on_message, on_close, on_error,
@@ -38,21 +39,25 @@ local function add_routes(mw, generation)
         })
         return proxy
     end
+end
 
+local http_methods = {
+    get = C.HTTP_GET,
+    post = C.HTTP_POST,
+    put = C.HTTP_PUT,
+    delete = C.HTTP_DELETE,
+    patch = C.HTTP_PATCH,
+    options = C.HTTP_OPTIONS,
+    any = C.HTTP_ANY,
+}
+
+local function add_http_routes(mw, generation)
     --- HTTP routes: mw.get, mw.post, mw.put, mw.delete, mw.patch, mw.options, mw.any.
     -- @param path as for mw.ws
     -- @param handler function(req), which returns body, or status, body, headers; a table is JSON,
     --   nothing is 204
     -- @usage mw.get("/hello/:name", function(req) return "hello " .. req.params.name end)
-    for name, methods in pairs {
-        get = C.HTTP_GET,
-        post = C.HTTP_POST,
-        put = C.HTTP_PUT,
-        delete = C.HTTP_DELETE,
-        patch = C.HTTP_PATCH,
-        options = C.HTTP_OPTIONS,
-        any = C.HTTP_ANY,
-    } do
+    for name, methods in pairs(http_methods) do
         mw[name] = function(path, handler)
             local record = route.http(name, path, handler)
             generation:add(name, {
@@ -63,7 +68,9 @@ local function add_routes(mw, generation)
             })
         end
     end
+end
 
+local function add_static(mw, generation)
     --- Serves the files of a folder.
     -- @param prefix "/" or "/assets"
     -- @param folder relative to the folder of the app's file
@@ -86,7 +93,21 @@ end
 
 -- ---- listeners and limits -------------------------------------------------------------------
 
-local listen_options = { "port", "host", "tls" }
+local listen_options, certificate_options = { "port", "host", "tls" }, { "cert", "key" }
+
+-- Raises, at the caller's caller, for a field of options that is none of these names. what: the
+-- start of the message.
+local function check_names(options, names, what)
+    local known = {}
+    for _, name in ipairs(names) do
+        known[name] = true
+    end
+    for name in pairs(options) do
+        if not known[name] then
+            error(("%s %s%s"):format(what, tostring(name), suggest.text(name, names)), 4)
+        end
+    end
+end
 
 -- { cert =, key = } or a list of these.
 local function certificates(generation, tls)
@@ -100,12 +121,7 @@ local function certificates(generation, tls)
             or pair.key ~= nil and type(pair.key) ~= "string" then
             error('mw.listen: tls is { cert = "cert.pem", key = "key.pem" }, names of PEM files', 3)
         end
-        for name in pairs(pair) do
-            if name ~= "cert" and name ~= "key" then
-                error(("mw.listen: tls has no option %s%s"):format(tostring(name),
-                    suggest.text(name, { "cert", "key" })), 3)
-            end
-        end
+        check_names(pair, certificate_options, "mw.listen: tls has no option")
         out[i] = {
             cert = generation:resolve(pair.cert),
             key = pair.key and generation:resolve(pair.key),
@@ -118,12 +134,7 @@ local function check_listen(options)
     if type(options) ~= "table" then
         error("mw.listen: expected a table, mw.listen { port = 8080 }", 3)
     end
-    for name in pairs(options) do
-        if name ~= "port" and name ~= "host" and name ~= "tls" then
-            error(("mw.listen: there is no option %s%s"):format(tostring(name),
-                suggest.text(name, listen_options)), 3)
-        end
-    end
+    check_names(options, listen_options, "mw.listen: there is no option")
     local host, port = options.host, options.port
     if host ~= nil and type(host) ~= "string" then
         error(("mw.listen: the host is a string, got %s"):format(type(host)), 3)
@@ -171,9 +182,6 @@ end
 -- ---- timers and the rest --------------------------------------------------------------------
 
 local function add_timers(mw, generation)
-    -- Here, not at the top: generation.lua is loaded by what loads this.
-    local find_function = require("moonwire.reload.generation").find_function
-
     -- Before the app serves, a timer is only planned.
     local function begin(new)
         if generation.collecting then
@@ -192,7 +200,7 @@ local function add_timers(mw, generation)
     -- @return a timer with timer:stop()
     -- @usage mw.after("5s", function() mw.publish("news", "five seconds") end)
     function mw.after(duration, fn)
-        local new = timer.new("after", duration, fn, find_function)
+        local new = timer.new("after", duration, fn, generations.find_function)
         return begin(new)
     end
 
@@ -204,7 +212,7 @@ local function add_timers(mw, generation)
     -- @return a timer with timer:stop()
     -- @usage local tick = mw.every("1s", function() mw.publish("clock", os.date()) end)
     function mw.every(duration, fn)
-        local new = timer.new("every", duration, fn, find_function)
+        local new = timer.new("every", duration, fn, generations.find_function)
         return begin(new)
     end
 
@@ -310,7 +318,9 @@ function M.new(generation)
         --- What the server counts, by name, summed over all workers (docs/api.md).
         counters = counters,
     }
-    add_routes(mw, generation)
+    add_websocket_routes(mw, generation)
+    add_http_routes(mw, generation)
+    add_static(mw, generation)
     add_listeners(mw, generation)
     add_timers(mw, generation)
 

@@ -2,7 +2,7 @@
 -- memory, and the collector does not go through it.
 --
 --   local inbox = lazy.use "moonwire.connection.inbox"       -- who uses it: as of require
---   local M = require("moonwire.base.lazy").module(...) -- the module itself: its table, in place of {}
+--   local inbox = lazy.use "moonwire.connection.inbox"  -- who uses it: as of require
 --
 -- use gives the module's own table, empty until somebody asks it for a field. From then on it is as
 -- if it had been required, so that a hot path pays nothing. While such a module is loaded it must

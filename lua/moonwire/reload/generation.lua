@@ -7,6 +7,7 @@
 -- is kept with its plan, which it can declare again: a rollback brings it back, under a new number.
 -- Nothing here keeps an older one, or one that was taken back: those go with their last closure.
 
+local declare = require "moonwire.reload.declare"
 local dispatch = require "moonwire.dispatch.dispatch"
 local environment = require "moonwire.app.environment"
 local failure = require "moonwire.base.failure"
@@ -15,7 +16,6 @@ local native = require "moonwire.base.native"
 local owner = require "moonwire.base.owner"
 
 local held = lazy.use "moonwire.reload.held"
-local overlay = lazy.use "moonwire.app.overlay"
 local timer = lazy.use "moonwire.waiting.timer"
 
 local ffi = require "ffi"
@@ -172,90 +172,6 @@ function M.find_function(name)
     return serving and serving:find_function(name)
 end
 
-local function site_error(site)
-    local text = C.mw_site_error(site)
-    return text ~= nil and ffi.string(text) or "refused"
-end
-
-local function declare_limits(site, index, limits)
-    for name, value in pairs(limits) do
-        if C.mw_site_limit(site, index, name, value) < 0 then
-            return site_error(site)
-        end
-    end
-end
-
-local function declare_websocket(site, index, record)
-    for _, name in ipairs(record.protocols or {}) do
-        if C.mw_site_protocol(site, index, name, #name) < 0 then
-            return site_error(site)
-        end
-    end
-    for _, origin in ipairs(record.origins or {}) do
-        if C.mw_site_origin(site, index, origin, #origin) < 0 then
-            return site_error(site)
-        end
-    end
-    for name, value in pairs(record.compress or {}) do
-        if C.mw_site_compress(site, index, name, value) < 0 then
-            return site_error(site)
-        end
-    end
-    if C.mw_site_upgrade(site, index, record.on_upgrade ~= nil) < 0 then
-        return site_error(site)
-    end
-    if record.reload == "eager" and C.mw_site_eager(site, index, true) < 0 then
-        return site_error(site)
-    end
-    return declare_limits(site, index, record.limits or {})
-end
-
--- Each takes the generation, the site and the item, and returns a problem or nothing.
-local declare = {}
-
-function declare.limits(self, site, item)
-    for name, value in pairs(item.values) do
-        self.limits[name] = value
-    end
-    return declare_limits(site, -1, item.values)
-end
-
-function declare.route(self, site, item)
-    local record = item.record
-    local index = C.mw_site_route(site, record.pattern, #record.pattern, item.methods)
-    if index < 0 then
-        return site_error(site)
-    end
-    self.routes[index] = record
-    if record.kind == "websocket" then
-        record.upgrade_changed = function(changed)
-            C.mw_site_upgrade(site, index, changed.on_upgrade ~= nil)
-        end
-        return declare_websocket(site, index, record)
-    end
-end
-
-function declare.static(_, site, item)
-    if C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder) < 0 then
-        return site_error(site)
-    end
-end
-
-function declare.listen(_, site, item)
-    local listener = C.mw_site_listen(site, item.host, item.port)
-    if listener < 0 then
-        return site_error(site)
-    end
-    if item.development and C.mw_site_dev_certificate(site, listener) < 0 then
-        return site_error(site)
-    end
-    for _, pair in ipairs(item.certificates) do
-        if C.mw_site_certificate(site, listener, pair.cert, pair.key) < 0 then
-            return site_error(site)
-        end
-    end
-end
-
 -- A timer names its function, which may be defined below it.
 local function unknown_function(self)
     for _, waiting in ipairs(self.timers) do
@@ -266,25 +182,9 @@ local function unknown_function(self)
     end
 end
 
--- Hands the plan to a site. nil, or one line that says where and what.
-local function declare_plan(self, site)
-    self.routes, self.limits = {}, {}
-    for _, item in ipairs(self.plan) do
-        -- If it serves nothing it is a script, which ends by itself.
-        self.serves = self.serves or item.kind ~= "limits"
-        local problem = declare[item.kind](self, site, item)
-        if problem then
-            return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
-        end
-    end
-    if C.mw_overlay_wanted(worker, site) ~= 0 then
-        overlay.declare(self.routes, site)
-    end
-end
-
 function Generation:declare(site)
     self.collecting = false
-    return declare_plan(self, site) or unknown_function(self)
+    return declare.plan(self, site) or unknown_function(self)
 end
 
 -- The one that has served before does it once more, for another site. What it has set and required
@@ -293,7 +193,7 @@ function Generation:declare_again(site)
     for _, file in ipairs(self.files) do
         C.mw_site_file(worker, site, file.path, file.sha1)
     end
-    return declare_plan(self, site)
+    return declare.plan(self, site)
 end
 
 local function loaded(self)

@@ -104,7 +104,8 @@ struct letter *life_stop_letter(void)
 /* The script is gone: nobody is told any more. */
 static void close_all(struct worker *w)
 {
-    topics_hand_out(w); /* a log may name connections */
+    if (w->topics)
+        topics_hand_out(w); /* a log may name connections */
     for (uint32_t i = 0; i < w->slot_cap; i++)
         if (conn_at(w, i))
             conn_kill(w, conn_at(w, i));

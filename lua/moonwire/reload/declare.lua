@@ -1,0 +1,116 @@
+-- From what a generation's top level has planned to the site that C serves.
+
+local lazy = require "moonwire.base.lazy"
+local native = require "moonwire.base.native"
+
+local overlay = lazy.use "moonwire.app.overlay"
+
+local ffi = require "ffi"
+
+local C, worker = native.C, native.worker
+
+local M = {}
+
+local function site_error(site)
+    local text = C.mw_site_error(site)
+    return text ~= nil and ffi.string(text) or "refused"
+end
+
+local function declare_limits(site, index, limits)
+    for name, value in pairs(limits) do
+        if C.mw_site_limit(site, index, name, value) < 0 then
+            return site_error(site)
+        end
+    end
+end
+
+local function declare_websocket(site, index, record)
+    for _, name in ipairs(record.protocols or {}) do
+        if C.mw_site_protocol(site, index, name, #name) < 0 then
+            return site_error(site)
+        end
+    end
+    for _, origin in ipairs(record.origins or {}) do
+        if C.mw_site_origin(site, index, origin, #origin) < 0 then
+            return site_error(site)
+        end
+    end
+    for name, value in pairs(record.compress or {}) do
+        if C.mw_site_compress(site, index, name, value) < 0 then
+            return site_error(site)
+        end
+    end
+    if C.mw_site_upgrade(site, index, record.on_upgrade ~= nil) < 0 then
+        return site_error(site)
+    end
+    if record.reload == "eager" and C.mw_site_eager(site, index, true) < 0 then
+        return site_error(site)
+    end
+    return declare_limits(site, index, record.limits or {})
+end
+
+-- By kind of item. Each takes the generation, the site and the item, and returns a problem or
+-- nothing.
+local declare = {}
+
+function declare.limits(self, site, item)
+    for name, value in pairs(item.values) do
+        self.limits[name] = value
+    end
+    return declare_limits(site, -1, item.values)
+end
+
+function declare.route(self, site, item)
+    local record = item.record
+    local index = C.mw_site_route(site, record.pattern, #record.pattern, item.methods)
+    if index < 0 then
+        return site_error(site)
+    end
+    self.routes[index] = record
+    if record.kind == "websocket" then
+        record.upgrade_changed = function(changed)
+            C.mw_site_upgrade(site, index, changed.on_upgrade ~= nil)
+        end
+        return declare_websocket(site, index, record)
+    end
+end
+
+function declare.static(_, site, item)
+    if C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder) < 0 then
+        return site_error(site)
+    end
+end
+
+function declare.listen(_, site, item)
+    local listener = C.mw_site_listen(site, item.host, item.port)
+    if listener < 0 then
+        return site_error(site)
+    end
+    if item.development and C.mw_site_dev_certificate(site, listener) < 0 then
+        return site_error(site)
+    end
+    for _, pair in ipairs(item.certificates) do
+        if C.mw_site_certificate(site, listener, pair.cert, pair.key) < 0 then
+            return site_error(site)
+        end
+    end
+end
+
+-- Hands the plan of a generation to a site, and sets its routes, limits and serves. Returns nil, or
+-- one line that says where the fault is, and what it is.
+function M.plan(self, site)
+    self.routes, self.limits = {}, {}
+    for _, item in ipairs(self.plan) do
+        -- If it serves nothing it is a script, which ends by itself.
+        self.serves = self.serves or item.kind ~= "limits"
+        local problem = declare[item.kind](self, site, item)
+        if problem then
+            return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
+        end
+    end
+    if C.mw_overlay_wanted(worker, site) ~= 0 then
+        overlay.declare(self.routes, site)
+    end
+end
+
+return M
