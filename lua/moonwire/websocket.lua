@@ -3,6 +3,7 @@
 --   local WebSocket = require "moonwire.websocket"
 --   local ws = WebSocket.new("wss://example.com/chat", { "v2.chat", "chat" })
 
+local class = require "moonwire.connection.class"
 local connection = require "moonwire.connection.connection"
 local generation = require "moonwire.reload.generation"
 local lazy = require "moonwire.base.lazy"
@@ -28,7 +29,7 @@ local M = {
     CLOSED = connection.CLOSED,
 }
 
-local meta = connection.class({}, { [1000] = true }, "1000 (normal)")
+local meta = class.new({}, { [1000] = true }, "1000 (normal)")
 
 -- ---- arguments ------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ describe("the annotations", function()
 
     it("have exactly the methods of connections, tasks, timers and requests", function()
         local real, _ = {}, require "moonwire.connection.methods"
-        for name, value in pairs(require("moonwire.connection.connection").methods) do
+        for name, value in pairs(require("moonwire.connection.class").methods) do
             if type(value) == "function" then
                 real[name] = true
             end

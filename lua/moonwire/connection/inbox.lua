@@ -136,7 +136,7 @@ end
 
 -- The script closes the connection: no message is delivered from now on (WHATWG WebSockets §4), but
 -- the peer's Close is to be read.
-function connection.drop_messages(ws)
+function M.drop_messages(ws)
     local inbox = ws[QUEUE]
     while M.take(inbox, "message") do end
     go_on_reading(ws, inbox)
@@ -161,7 +161,7 @@ function M.closed(ws)
     end
 end
 
--- ---- methods of connections (connection.lua) ----------------------------------------------------
+-- ---- methods of connections (methods.lua) -------------------------------------------------------
 
 --- Waits for the next message. Messages that come while nobody waits here are kept, up to the limit
 -- waiting_messages; then the socket is not read. In a hook of the connection it gets the messages

@@ -1,5 +1,5 @@
 -- What a script sends and what becomes of it, but for the usual case of ws:send: that is in
--- connection.lua.
+-- class.lua.
 
 local ffi = require "ffi"
 local connection = require "moonwire.connection.connection"

@@ -1,4 +1,4 @@
--- What a connection can do but send, which is in connection.lua.
+-- What a connection can do but send, which is in class.lua.
 
 local connection = require "moonwire.connection.connection"
 local lazy = require "moonwire.base.lazy"
@@ -10,7 +10,7 @@ local messages = lazy.use "moonwire.connection.messages"
 local suggest = lazy.use "moonwire.base.suggest"
 
 local C, worker = native.C, native.worker
-local ERR_LIMIT, ERR_UTF8, ERR_INVALID = native.ERR_LIMIT, native.ERR_UTF8, native.ERR_INVALID
+local ERR_LIMIT, ERR_UTF8 = native.ERR_LIMIT, native.ERR_UTF8
 local HANDLE, STATE, QUEUE = connection.HANDLE, connection.STATE, connection.QUEUE
 local OPEN, CLOSING, CLOSED = connection.OPEN, connection.CLOSING, connection.CLOSED
 local check_self = connection.check_self
@@ -60,12 +60,12 @@ function methods.close(ws, code, reason)
     end
     reason = reason or ""
     local result = C.mw_close(worker, ws[HANDLE], code or 1005, reason, #reason)
-    if result == ERR_UTF8 or result == ERR_INVALID then
+    if result == ERR_UTF8 then
         error("SyntaxError: close: the reason is not UTF-8", 2)
     end
     ws[STATE] = CLOSING
     if ws[QUEUE] then
-        connection.drop_messages(ws)
+        inbox.drop_messages(ws)
     end
     if result < 0 then
         return messages.refused(ws, result)

@@ -1,6 +1,7 @@
--- The server's ws object: a connection that a client has opened (connection.lua), with what its
+-- The server's ws object: a connection that a client has opened (class.lua), with what its
 -- request said. Made at the first event that a hook wants.
 
+local class = require "moonwire.connection.class"
 local connection = require "moonwire.connection.connection"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
@@ -46,7 +47,7 @@ local getters = {
 local close_codes = { [1000] = true, [1001] = true, [1003] = true, [1007] = true, [1008] = true,
     [1009] = true, [1011] = true, [1012] = true, [1013] = true }
 
-local meta = connection.class(getters, close_codes, "1000 (normal), 1001 (going away), 1003 "
+local meta = class.new(getters, close_codes, "1000 (normal), 1001 (going away), 1003 "
     .. "(unsupported data), 1007 (invalid data), 1008 (policy), 1009 (too big), 1011 (internal "
     .. "error), 1012 (restart), 1013 (try again later)")
 

@@ -325,7 +325,7 @@ local function catch_up(ws, co)
 end
 
 -- A listener for messages was added while some wait for ws:receive.
-function connection.flush(ws)
+connection.set_flush(function(ws)
     local box = ws[QUEUE]
     if box.count > 0 and not box.holder then
         local flush
@@ -337,7 +337,7 @@ function connection.flush(ws)
         end, 0)
         wait.queue(flush)
     end
-end
+end)
 
 -- ---- requests -------------------------------------------------------------------------------
 
