@@ -9,7 +9,7 @@ local C, worker = native.C, native.worker
 
 local M = {}
 
--- Yielded by a coroutine that has nothing to do; dispatch.lua knows it.
+-- Yielded by a coroutine that has nothing to do, a task's or a dispatcher's.
 M.DONE = {}
 
 -- Coroutines that are kept for the next task.

@@ -7,8 +7,8 @@
 --   w.release = function(w) … end       -- optional: called once when the wait is over, however
 --   return wait.park(w)                 -- what wait.wake(w, …) is given
 --
--- A wait that is cancelled raises in the code that waits. dispatch.lua and C (src/script/state.c)
--- resume the coroutines.
+-- A wait that is cancelled raises in the code that waits. dispatch/coroutines.lua and C
+-- (src/script/state.c) resume the coroutines.
 
 local native = require "moonwire.base.native"
 
@@ -164,7 +164,7 @@ function M.forget(co)
     doomed[co] = nil
 end
 
--- ---- for dispatch.lua -----------------------------------------------------------------------
+-- ---- for the dispatcher ---------------------------------------------------------------------
 
 -- Is anything to be resumed? Compiled with each event that ends a batch.
 function M.any_ready()
@@ -181,7 +181,7 @@ function M.next_ready()
     return entry
 end
 
--- It was looked at what is ready, by whom ever.
+-- The dispatcher looks at what is ready: the next kick needs a timer of its own.
 function M.looked()
     kicked = false
 end
@@ -191,7 +191,7 @@ function M.set_current(co)
     current = co
 end
 
--- What has just yielded: does it wait for a wake?
+-- Returns whether the coroutine that has just yielded waits for a wake.
 function M.was_asked()
     local was = asked
     asked = false

@@ -7,23 +7,25 @@
 
 #include "protocol/http_parts.h"
 
+/* Those of a WebSocket come first, up to EVENT_RELOAD: the dispatcher compares with that. */
 enum event_kind {
-    EVENT_UPGRADE = 1, /* a valid upgrade request for a route with on_upgrade; answer it with
-                        * mw_upgrade_accept or mw_respond. route, serial */
-    EVENT_OPEN,        /* the 101 is on its way. route */
-    EVENT_MESSAGE,     /* data, len; flag: binary. route */
-    EVENT_DRAIN,       /* queued output, once the system had refused some, is all taken. route */
-    EVENT_ERROR,       /* the peer broke the protocol or a limit: data is the text, code the close
-                        * code that was sent. EVENT_CLOSE follows. route */
-    EVENT_CLOSE,       /* the last event of a WebSocket: code, data the reason; flag: was clean.
-                        * route */
-    EVENT_REQUEST,     /* a whole HTTP request; answer it with mw_respond. route, serial */
-    EVENT_ABORT,       /* the peer of an unanswered EVENT_UPGRADE or EVENT_REQUEST is gone. route,
-                        * serial */
-    EVENT_TIMER,       /* conn is the timer's id; flag: it will not fire again */
-    EVENT_RELOAD, /* another site serves now, and the route of this WebSocket wants to be told at
-                        * once (mw_site_eager). route */
-    EVENT_INPUT   /* conn is the descriptor of mw_input: it can be read */
+    EVENT_OPEN = 1, /* the 101 is on its way. route */
+    EVENT_MESSAGE,  /* data, len; flag: binary. route */
+    EVENT_DRAIN,    /* queued output, once the system had refused some, is all taken. route */
+    EVENT_ERROR,    /* the peer broke the protocol or a limit: data is the text, code the close code
+                     * that was sent. EVENT_CLOSE follows. route */
+    EVENT_CLOSE,    /* the last event of a WebSocket: code; data: the reason; flag: it was clean.
+                     * route */
+    EVENT_RELOAD,   /* another site serves now, and the route of this WebSocket wants to be told at
+                     * once (mw_site_eager). route */
+
+    EVENT_UPGRADE, /* a valid upgrade request for a route with on_upgrade; answer it with
+                    * mw_upgrade_accept or mw_respond. route, serial */
+    EVENT_REQUEST, /* a whole HTTP request; answer it with mw_respond. route, serial */
+    EVENT_ABORT,   /* the peer of an unanswered EVENT_UPGRADE or EVENT_REQUEST is gone. route,
+                    * serial */
+    EVENT_TIMER,   /* conn is the timer's id; flag: it will not fire again */
+    EVENT_INPUT    /* conn is the descriptor of mw_input: it can be read */
 };
 
 struct event {
