@@ -45,7 +45,7 @@ local function new(body)
         copy = false,    -- the bytes of that view, while the hook waits
     }
     dispatcher.co = coroutine.create(function()
-        return body(dispatcher)
+        body(dispatcher) -- no tail call, which would show in tracebacks
     end)
     return dispatcher
 end
