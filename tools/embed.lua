@@ -30,7 +30,7 @@ local function declarations(path, lines, seen)
     return lines
 end
 
--- "lua/moonwire/dispatch/dispatch.lua" is the module moonwire.dispatch, called @moonwire/dispatch/dispatch.lua in
+-- "lua/moonwire/base/log.lua" is the module moonwire.base.log, called @moonwire/base/log.lua in
 -- tracebacks.
 local function module_of(path)
     local inside = path:match "^lua/(.+)$"

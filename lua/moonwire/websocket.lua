@@ -39,13 +39,13 @@ local why = ffi.new "const char *[1]"
 -- The URL as ws.url shows it; nil and a text.
 local function serialize(url)
     local len = C.mw_url_serialize(url, #url, out, out_size, why)
-    if len == native.ERR_TOO_BIG then
+    if len == C.ERR_TOO_BIG then
         out_size = #url * 3 + 64 -- an escape has three bytes
         out = ffi.new("char[?]", out_size)
         len = C.mw_url_serialize(url, #url, out, out_size, why)
     end
     if len < 0 then
-        return nil, len == native.ERR_INVALID and ffi.string(why[0]) or "it is too long"
+        return nil, len == C.ERR_INVALID and ffi.string(why[0]) or "it is too long"
     end
     return ffi.string(out, len)
 end
@@ -181,8 +181,8 @@ local function connect(url, protocols, read)
 end
 
 local failures = {
-    [native.ERR_LIMIT] = "too many connections: raise the limit connections, or ulimit -n",
-    [native.ERR_MEMORY] = "out of memory",
+    [C.ERR_LIMIT] = "too many connections: raise the limit connections, or ulimit -n",
+    [C.ERR_MEMORY] = "out of memory",
 }
 
 -- Raises at the caller's caller.

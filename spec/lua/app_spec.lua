@@ -171,7 +171,8 @@ describe("an app's top level", function()
         write("spec_part.lua", 'return "part"')
         write("pack/init.lua", 'return "init"')
         local path, saved_arg = package.path, _G.arg
-        local problem = require("moonwire.app.app").load(folder .. "/main.lua", { "one", "two" }, nil)
+        local app = require "moonwire.app.app"
+        local problem = app.load(folder .. "/main.lua", { "one", "two" }, nil)
         package.path, _G.arg = path, saved_arg
         package.loaded.spec_part, package.loaded.pack = nil, nil
         os.execute("rm -r " .. folder)

@@ -465,16 +465,12 @@ function M.new()
     package.loaded.seen = engine.seen
     -- As inside the binary: what an app requires is the one that all share.
     package.preload["moonwire.websocket"] = loadfile "lua/moonwire/websocket.lua"
-    package.loaded["moonwire.base.native"] = setmetatable({
+    package.loaded["moonwire.base.native"] = {
         C = make_c(engine),
         worker = ffi.cast("struct worker *", 0),
         load_ahead = function() end, -- nothing was
         declare = function() end, -- everything was
-    }, {
-        __index = function(_, name)
-            return name:find "^ERR_" and ffi.C[name] or nil
-        end,
-    })
+    }
     return engine
 end
 

@@ -332,6 +332,13 @@ describe("the control socket", function()
             one.process:signal "CONT"
         end)
 
+        it("and a server that is asked for by name is said to be stopped, or busy", function()
+            local one = start()
+            one.process:signal "STOP"
+            fails(1, "does not answer: it is stopped, or busy", "status", tostring(one.pid))
+            one.process:signal "CONT"
+        end)
+
         it("in the first of a service's runtime directories", function()
             env.RUNTIME_DIRECTORY = folder.path .. ":/nonexistent"
             local one = start()

@@ -1,8 +1,8 @@
 -- How long from the save to the first event that the new code handles, and how long a reload holds
 -- events up, with ten thousand connections (bench/load/reload.c). The client says how long its
 -- messages waited, whatever for; the server, how long its reloads held it up (docs/operations.md,
--- "How long a reload takes"), by the clock and by the processor's time for that thread. The limit is
--- put on the last: where processors have other work, the first two count that as well.
+-- "How long a reload takes"), by the clock and by the processor's time for that thread. The limit
+-- is put on the last: where processors have other work, the first two count that as well.
 
 local big_app = require "spec.torture.big_app"
 local cjson = require "cjson"

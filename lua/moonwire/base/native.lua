@@ -1,5 +1,6 @@
--- The C side, declared once: src/script/api.h is what C includes and what ffi.cdef reads here. The
--- modules that use api_client.h or api_control.h declare them.
+-- The C side, declared once: src/script/api.h is what C includes and what ffi.cdef reads here, the
+-- numbers of errors (C.ERR_CLOSED) included. The modules that use api_client.h or api_control.h
+-- declare them.
 -- start.lua sets the worker before any other module is loaded, so that they may keep it as a local.
 
 local ffi = require "ffi"
@@ -8,15 +9,6 @@ local M = {
     C = ffi.C,
     worker = nil, -- struct worker *
     load_ahead = nil, -- function, src/script/state.c: digest, function or nil, problem; or nothing
-
-    -- enum error of src/base/error.h
-    ERR_MEMORY = -1,
-    ERR_UTF8 = -3,
-    ERR_TOO_BIG = -4,
-    ERR_CLOSED = -6,
-    ERR_INVALID = -8,
-    ERR_LIMIT = -9,
-    ERR_NOT_FOUND = -10,
 }
 
 function M.attach(worker, load_ahead)

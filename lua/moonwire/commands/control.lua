@@ -112,13 +112,13 @@ local function ask(path, request, found, seconds)
         parts[#parts + 1] = n > 0 and ffi.string(piece, n) or nil
     until n <= 0
     C.mw_control_done(fd)
-    if n == native.ERR_AGAIN then
+    if n == C.ERR_AGAIN then
         return nil, n, path .. ": the server does not answer: it is stopped, or busy"
     end
     local text = table.concat(parts)
     local answer = json_text.decode(text)
     if type(answer) ~= "table" then
-        return nil, native.ERR_CLOSED, path .. ": the server has ended without an answer"
+        return nil, C.ERR_CLOSED, path .. ": the server has ended without an answer"
     end
     return text, answer
 end
@@ -133,7 +133,7 @@ local function socket_paths(find)
         out = ffi.new("char[?]", size)
         len = tonumber(find(out, size))
         size = size * 2
-    until len ~= native.ERR_TOO_BIG
+    until len ~= C.ERR_TOO_BIG
     local paths = {}
     for path in ffi.string(out, math.max(len, 0)):gmatch "[^%z]+" do
         paths[#paths + 1] = path
@@ -148,7 +148,7 @@ local function servers()
         local _, answer, problem = ask(path, "about", true, ABOUT_SECONDS)
         if type(answer) == "table" then
             out[#out + 1] = { path = path, pid = answer.pid, app = answer.app, file = answer.file }
-        elseif answer ~= native.ERR_NOT_FOUND then
+        elseif answer ~= C.ERR_NOT_FOUND then
             out[#out + 1] = { path = path, pid = tonumber(path:match "(%d+)%.sock$"),
                 problem = problem }
         end

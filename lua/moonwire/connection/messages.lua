@@ -9,7 +9,7 @@ local native = require "moonwire.base.native"
 local view = lazy.use "moonwire.connection.view"
 
 local C, worker = native.C, native.worker
-local ERR_CLOSED, ERR_LIMIT, ERR_UTF8 = native.ERR_CLOSED, native.ERR_LIMIT, native.ERR_UTF8
+local ERR_CLOSED, ERR_LIMIT, ERR_UTF8 = C.ERR_CLOSED, C.ERR_LIMIT, C.ERR_UTF8
 local HANDLE, STATE = connection.HANDLE, connection.STATE
 local CONNECTING, OPEN = connection.CONNECTING, connection.OPEN
 local TEXT, BINARY, CHECKED_TEXT = C.MW_MESSAGE_TEXT, C.MW_MESSAGE_BINARY, C.MW_MESSAGE_CHECKED_TEXT
@@ -60,7 +60,7 @@ end
 -- What a failed call gives the script; the connection is on its way out after some.
 local reasons = {
     [ERR_CLOSED] = "closed",
-    [native.ERR_MEMORY] = "out of memory",
+    [C.ERR_MEMORY] = "out of memory",
 }
 
 function M.reason(code)

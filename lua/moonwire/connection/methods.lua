@@ -10,7 +10,7 @@ local messages = lazy.use "moonwire.connection.messages"
 local suggest = lazy.use "moonwire.base.suggest"
 
 local C, worker = native.C, native.worker
-local ERR_LIMIT, ERR_UTF8 = native.ERR_LIMIT, native.ERR_UTF8
+local ERR_LIMIT, ERR_UTF8 = C.ERR_LIMIT, C.ERR_UTF8
 local HANDLE, STATE, QUEUE = connection.HANDLE, connection.STATE, connection.QUEUE
 local OPEN, CLOSING, CLOSED = connection.OPEN, connection.CLOSING, connection.CLOSED
 local check_self = connection.check_self

@@ -249,7 +249,7 @@ function M.answer(req, first, second, third)
     if body and not has_type(lines .. (rawget(req, HEADERS_OUT) or "")) then
         lines = kind .. lines
     end
-    if respond(req, status, lines, body or "") == native.ERR_INVALID then
+    if respond(req, status, lines, body or "") == C.ERR_INVALID then
         return nil, ("status %d cannot be answered with this"):format(status)
     end
     return true
@@ -274,7 +274,7 @@ function M.accept(req)
     local headers = rawget(req, HEADERS_OUT) or ""
     local result = C.mw_upgrade_accept(worker, req[HANDLE], req[SERIAL], protocol,
         protocol and #protocol or 0, headers, #headers)
-    if result == native.ERR_INVALID then
+    if result == C.ERR_INVALID then
         return nil, ("req.protocol is %q, which the client did not offer (req.protocols lists "
             .. "what it did)"):format(protocol or "")
     end

@@ -225,7 +225,7 @@ local function take_over_routes(self, before)
     local i = 0
     while true do
         local was = C.mw_route_was(worker, i)
-        if was == native.ERR_NOT_FOUND then
+        if was == C.ERR_NOT_FOUND then
             return
         elseif was >= 0 then
             self.routes[i] = before.routes[was]
