@@ -119,6 +119,12 @@ local function make_c(engine)
         return engine.batch
     end
 
+    -- Its messages never have a block of their own.
+    function c.mw_string_begin()
+        error "not of a message that lies in the input"
+    end
+    c.mw_string_end = c.mw_string_begin
+
     function c.mw_send(_, conn, data, len, kind)
         local text = text_of(data, len)
         if not engine.conns[conn] then

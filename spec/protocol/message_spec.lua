@@ -301,7 +301,7 @@ describe("message", function()
                 { { TEXT, compress "Hello", rsv1 = true } },
             } do
                 local m = read_one(encode_all(list, true), deflate)
-                assert.is_true(m.block ~= nil and m.data == m.block)
+                assert.is_true(m.block ~= nil and m.data == m.block + C.MESSAGE_HEAD_ROOM)
                 assert.are.equal("Hello", ffi.string(m.data, m.len))
                 ffi.C.free(m.block)
             end

@@ -1,4 +1,4 @@
--- Messages that come in pieces, and
+-- Messages that come in pieces and become strings where they lie (src/script/long_string.h), and
 -- how much of them is garbage at once (src/script/collector.h).
 
 local deflate = require "spec.support.deflate"
@@ -161,6 +161,31 @@ describe("Long messages", function()
             assert.is_true(payload == pattern(100001))
         end
         assert.are.equal("all 20", p:ask "check")
+    end)
+
+    it("have one block of memory, not a second one for the string", function()
+        server = servers.start [==[
+            local ffi = require "ffi"
+            ffi.cdef [=[
+                struct mallinfo2 { size_t v[10]; };
+                struct mallinfo2 mallinfo2(void);
+            ]=]
+            local mw = require "moonwire"
+            local before
+            mw.ws("/", { limits = { message_bytes = "8m" }, on_message = function(ws, data)
+                collectgarbage() collectgarbage()
+                local used = tonumber(ffi.C.mallinfo2().v[7]) -- uordblks
+                ws:send(tostring(before and used - before))
+                before = used
+            end })
+        ]==]
+        local p = server:websocket "/"
+        p:ask "once" p:ask "again"
+        local len = 4 * 1024 * 1024
+        local more = tonumber(p:ask(("x"):rep(len)))
+        if more > 0 then -- a sanitizer's blocks are not the C library's
+            assert.is_true(more >= len and more < 1.25 * len)
+        end
     end)
 
     -- The most that Lua holds, in MiB, while so many texts of nearly 1 MiB come, no two the same.

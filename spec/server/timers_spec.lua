@@ -42,7 +42,7 @@ describe("Timers", function()
         assert.equal("tick 1\ntick 2\ntick 3\ntick 4\ntick 5\ntrue\tfalse\nend\n", out)
     end)
 
-    it("are not before their time", function()
+    it("are not before their time, however long the hook has worked", function()
         server = start [[
             local mw = require "moonwire"
             local ffi = require "ffi"
@@ -53,13 +53,15 @@ describe("Timers", function()
                 return tonumber(m.s) + tonumber(m.ns) / 1e9
             end
             mw.get("/", function()
+                local busy = now()
+                while now() < busy + 0.06 do end
                 local before = now()
                 mw.sleep "50ms"
                 return tostring(now() - before)
             end)
         ]]
         local waited = tonumber((server:get "/"))
-        assert.is_true(waited >= 0.0495 and waited < 1, tostring(waited))
+        assert.is_true(waited >= 0.05 and waited < 1, tostring(waited))
     end)
 
     it("may be started in hooks, and send to connections", function()

@@ -177,18 +177,17 @@ size_t message_space(struct message_reader *r, uint8_t **into)
     uint64_t left = p->frame.len - p->done - p->filled;
     if (left < DIRECT_MIN)
         return 0;
-    size_t used = p->payload.len + p->filled;
-    if (p->payload.cap - used < DIRECT_MIN && p->filled == 0 && message_reserve(p, 0) < 0)
+    if (message_payload_room(p) < p->filled + DIRECT_MIN && p->filled == 0 &&
+        message_reserve(p, 0) < 0)
         return 0;
-    *into = p->payload.data + used;
-    size_t room = p->payload.cap - used;
+    *into = p->payload.data + p->payload.len + p->filled;
+    size_t room = message_payload_room(p) - p->filled;
     return left < room ? (size_t)left : room;
 }
 
 void message_filled(struct message_reader *r, size_t n)
 {
-    assert(r->partial &&
-           n <= r->partial->payload.cap - r->partial->payload.len - r->partial->filled);
+    assert(r->partial && n <= message_payload_room(r->partial) - r->partial->filled);
     r->partial->filled += n;
 }
 

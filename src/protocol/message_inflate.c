@@ -40,12 +40,13 @@ int message_inflate(struct message_reading *in, uint8_t *piece, size_t n)
 {
     struct message_partial *p = in->partial;
     struct message_reader *r = in->reader;
-    if (!r->inflater && take_inflater(r, in->rules) < 0)
+    if ((!r->inflater && take_inflater(r, in->rules) < 0) ||
+        (p->payload.len == 0 && message_payload_grow(p, 0) < 0))
         return message_out_of_memory(in);
     bool last = p->frame.fin && message_frame_is_whole(p);
     bool whole = last && p->wire == n && n >= WHOLE_MIN && !in->rules->inflate_context;
     size_t before = p->payload.len;
-    size_t limit = (size_t)message_inflated_limit(in->rules);
+    size_t limit = (size_t)message_inflated_limit(in->rules) + MESSAGE_HEAD_ROOM;
     int failed = whole ? inflater_message(r->inflater, piece, n, limit, &p->payload)
                        : inflater_push(r->inflater, piece, n, last, limit, &p->payload);
     /* Text before a fault is checked first, as it would be if the bytes came slowly. */

@@ -34,6 +34,10 @@ struct message_rules {
     struct inflater **spare;
 };
 
+/* Unused bytes of a text's or binary message's own block, before its data and behind: the block can
+ * become something else without moving the data (script/long_string.h). */
+enum { MESSAGE_HEAD_ROOM = 24, MESSAGE_TAIL_ROOM = 8 };
+
 struct message {
     uint8_t kind;        /* enum message_kind */
     uint16_t close_code; /* of MESSAGE_CLOSE: CLOSE_NO_STATUS when there was none */

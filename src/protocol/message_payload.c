@@ -11,6 +11,8 @@
 enum {
     RESERVE_MAX = 64 * 1024, /* bytes taken ahead of what arrived; beyond it, */
     RESERVE_FACTOR = 3,      /* three times as much as has come */
+    FIT_MIN = 16 * 1024,     /* a message of so many bytes */
+    FIT_PART = 4,            /* wastes at most this part of its block */
     LOOK_BYTES = 16 * 1024   /* unmasked and checked while the nearest cache has them */
 };
 
@@ -31,12 +33,14 @@ static bool open_payload(struct message_partial *p, uint8_t *piece, size_t n)
     return ascii;
 }
 
-/* Gives the buffer's memory to the message. */
-static void hand_over(struct buffer *b, struct message *out)
+/* Gives the buffer's memory to the message, which begins behind `head` bytes of it. */
+static void hand_over(struct buffer *b, size_t head, struct message *out)
 {
+    if (b->len > 0) {
+        out->data = b->data + head;
+        out->len = b->len - head;
+    }
     out->block = b->data;
-    out->data = b->data;
-    out->len = b->len;
     *b = (struct buffer){0};
 }
 
@@ -94,7 +98,7 @@ int message_take_control(struct message_reading *in)
     p->in_frame = false;
     *in->out = (struct message){.kind = p->frame.opcode, .data = piece, .len = n};
     if (!in_place)
-        hand_over(&p->control, in->out);
+        hand_over(&p->control, 0, in->out);
     return in->out->kind == MESSAGE_CLOSE ? finish_close(in) : 1;
 }
 
@@ -104,13 +108,13 @@ int message_take_control(struct message_reading *in)
  * makes nobody spend memory. Growing by less would copy a large message more often. */
 int message_reserve(struct message_partial *p, size_t n)
 {
-    if (n > 0 && p->payload.cap - p->payload.len >= n)
+    if (n > 0 && message_payload_room(p) >= n)
         return 0;
     uint64_t left = p->frame.len - p->done + n;
     size_t have = p->payload.len + n;
     size_t ahead = have < RESERVE_MAX / 4 ? RESERVE_MAX - p->payload.len : have * RESERVE_FACTOR;
     size_t wish = n > ahead ? n : ahead;
-    return buffer_reserve(&p->payload, left < wish ? (size_t)left : wish);
+    return message_payload_grow(p, left < wish ? (size_t)left : wish);
 }
 
 /* Unmasks the next n bytes of a frame that is not compressed, and checks a text. */
@@ -149,6 +153,20 @@ static int store_piece(struct message_reading *in, const uint8_t *piece, size_t 
     return 0;
 }
 
+/* Gives the whole message its tail room, and a long one not much more: it may be kept. */
+static int fit_payload(struct message_partial *p)
+{
+    if (message_payload_grow(p, 0) < 0)
+        return ERR_MEMORY;
+    size_t needed = p->payload.len + MESSAGE_TAIL_ROOM;
+    if (needed < FIT_MIN || p->payload.cap - needed <= needed / FIT_PART)
+        return 0;
+    uint8_t *data = realloc(p->payload.data, needed);
+    if (data)
+        p->payload = (struct buffer){.data = data, .len = p->payload.len, .cap = needed};
+    return 0;
+}
+
 /* The message's last frame is whole. Its payload is the n bytes in place, or was stored where
  * in_place is NULL. */
 static int finish_message(struct message_reading *in, uint8_t *in_place, size_t n)
@@ -157,8 +175,11 @@ static int finish_message(struct message_reading *in, uint8_t *in_place, size_t 
     if (p->kind == MESSAGE_TEXT && !utf8_complete(&p->utf8))
         return message_refuse(in, ERR_UTF8, "a text message ends within a character");
     *in->out = (struct message){.kind = p->kind, .data = in_place, .len = n};
-    if (!in_place)
-        hand_over(&p->payload, in->out);
+    if (!in_place) {
+        if (p->payload.len > 0 && fit_payload(p) < 0)
+            return message_out_of_memory(in);
+        hand_over(&p->payload, MESSAGE_HEAD_ROOM, in->out);
+    }
     if (p->compressed)
         message_inflate_end(in);
     p->kind = 0; /* the reader is idle now: the rest of *p goes with it */

@@ -45,6 +45,21 @@ void message_partial_deinit(struct message_partial *p)
     buffer_deinit(&p->control);
 }
 
+size_t message_payload_room(const struct message_partial *p)
+{
+    size_t used = p->payload.len + MESSAGE_TAIL_ROOM;
+    return used < p->payload.cap ? p->payload.cap - used : 0;
+}
+
+int message_payload_grow(struct message_partial *p, size_t n)
+{
+    size_t head = p->payload.len == 0 ? MESSAGE_HEAD_ROOM : 0;
+    int err = buffer_reserve(&p->payload, head + n + MESSAGE_TAIL_ROOM);
+    if (!err)
+        p->payload.len += head;
+    return err;
+}
+
 uint64_t message_inflated_limit(const struct message_rules *rules)
 {
     return rules->inflated_bytes ? rules->inflated_bytes : rules->message_bytes;

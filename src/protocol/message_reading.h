@@ -18,7 +18,7 @@ struct message_partial {
     uint64_t done;         /* its payload bytes taken, those in place included */
     uint64_t wire;         /* payload bytes of the message's frames, this one included */
     size_t filled;         /* bytes after payload.len that message_filled told of: still masked */
-    struct buffer payload; /* the message so far */
+    struct buffer payload; /* MESSAGE_HEAD_ROOM, then the message so far; or empty */
     struct buffer control; /* the control frame so far */
     uint8_t header[FRAME_HEADER_MAX];
     uint8_t header_len; /* bytes of an incomplete header */
@@ -59,6 +59,11 @@ void message_drop_inflater(struct message_reader *r);
 
 /* Frees the buffers. */
 void message_partial_deinit(struct message_partial *p);
+
+/* How many more bytes fit into the payload's buffer, before MESSAGE_TAIL_ROOM. */
+size_t message_payload_room(const struct message_partial *p);
+/* Makes room in it for n more bytes. 0 or ERR_MEMORY. */
+int message_payload_grow(struct message_partial *p, size_t n) __attribute__((warn_unused_result));
 
 /* How many bytes a compressed message may have when inflated. */
 uint64_t message_inflated_limit(const struct message_rules *rules);

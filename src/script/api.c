@@ -30,6 +30,16 @@ struct event_batch *mw_batch(struct worker *w)
     return &w->given;
 }
 
+void mw_string_begin(struct worker *w, const char *data, uint32_t len)
+{
+    script_string_begin(w->script, data, len);
+}
+
+void mw_string_end(struct worker *w)
+{
+    script_string_end(w->script);
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 const struct request *mw_request_get(struct worker *w, double conn, uint32_t serial)

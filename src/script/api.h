@@ -28,6 +28,13 @@
 /* Returns the place where the dispatcher finds each batch, all the worker's life long. */
 struct event_batch *mw_batch(struct worker *w);
 
+/* Before and after ffi.string(data, len) of a message of at least MW_LONG_STRING bytes whose event
+ * says that it has a block of its own: the string then lies in that block, and nothing is copied.
+ * From mw_string_begin on, data may be read for that string only. */
+enum { MW_LONG_STRING = 16384 };
+void mw_string_begin(struct worker *w, const char *data, uint32_t len);
+void mw_string_end(struct worker *w);
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 /* Returns the request that waits for its answer, valid until the answer; NULL: it was answered or

@@ -22,6 +22,7 @@
 #include "engine/worker/worker.h"
 #include "script/collector.h"
 #include "script/embedded.h"
+#include "script/long_string.h"
 
 enum function { GO_ON, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
 
@@ -30,6 +31,7 @@ struct script {
     lua_State *lua;
     struct pool blocks; /* of Lua's memory */
     struct collector collector;
+    struct long_string long_string;
     const struct log *log;
     int functions[FUNCTIONS]; /* in the registry: what moonwire.start returned */
     int with_traceback;       /* in the registry; made once, since making it may run a finaliser */
@@ -47,7 +49,9 @@ struct script {
 static void *allocate(void *script, void *block, size_t old_size, size_t size)
 {
     struct script *s = script;
-    void *to = pool_realloc(&s->blocks, block, old_size, size);
+    void *to = long_string_take(&s->long_string, block, size);
+    if (!to)
+        to = pool_realloc(&s->blocks, block, old_size, size);
     if (to || size == 0)
         collector_note(&s->collector, block ? old_size : 0, size);
     return to;
@@ -123,6 +127,7 @@ static int start(lua_State *l)
 {
     struct script *s;
     (void)lua_getallocf(l, (void **)&s);
+    long_string_try(&s->long_string, l);
     lua_pushcfunction(l, with_traceback);
     s->with_traceback = luaL_ref(l, LUA_REGISTRYINDEX);
     luaL_openlibs(l);
@@ -409,6 +414,20 @@ void script_dispatch(void *script)
         more = go_on(s, status);
 }
 
+void script_string_begin(void *script, const char *data, size_t len)
+{
+    struct script *s = script;
+    uint8_t *block = (uint8_t *)(uintptr_t)data - MESSAGE_HEAD_ROOM;
+    if (s->long_string.works && batch_release(&s->worker->running, block))
+        long_string_offer(&s->long_string, block, len);
+}
+
+void script_string_end(void *script)
+{
+    struct script *s = script;
+    long_string_settle(&s->long_string);
+}
+
 uint32_t script_pending(void *script)
 {
     struct script *s = script;
@@ -447,6 +466,7 @@ void script_free(struct script *s)
     if (!s)
         return;
     lua_close(s->lua);
+    long_string_deinit(&s->long_string);
     pool_deinit(&s->blocks);
     free(s);
 }

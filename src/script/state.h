@@ -69,6 +69,11 @@ bool script_tidy(void *script);
  * with in Lua; one of the dispatcher itself is logged. */
 void script_dispatch(void *script);
 
+/* Before and after the string of a message that lies in a block of its own is made (struct event).
+ * The string may take that block, so data is valid between the two only. */
+void script_string_begin(void *script, const char *data, size_t len);
+void script_string_end(void *script);
+
 /* Appends what the script knows of its generations to out, as JSON for the control socket. Returns
  * 0, ERR_MEMORY, or ERR_INVALID: it does not know, which is logged. */
 int script_describe(void *script, struct buffer *out) __attribute__((warn_unused_result));

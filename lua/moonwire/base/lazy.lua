@@ -1,8 +1,8 @@
 -- Modules that are loaded when they are first used: what most workers never need is not in their
 -- memory, and the collector does not go through it.
 --
---   local inbox = lazy.use "moonwire.connection.inbox"       -- who uses it: as of require
---   local inbox = lazy.use "moonwire.connection.inbox"  -- who uses it: as of require
+--   local inbox = lazy.use "moonwire.connection.inbox"      -- where require would stand
+--   local M = require("moonwire.base.lazy").module(...)     -- in inbox.lua, instead of M = {}
 --
 -- use gives the module's own table, empty until somebody asks it for a field. From then on it is as
 -- if it had been required, so that a hot path pays nothing. While such a module is loaded it must

@@ -41,6 +41,8 @@ local TIMER, INPUT = C.EVENT_TIMER, C.EVENT_INPUT
 local checked = connection.checked
 -- From here on remembering that a text is UTF-8 costs less than looking again.
 local LONG_TEXT = 1024
+local LONG_STRING = C.MW_LONG_STRING
+local string_begin, string_end = C.mw_string_begin, C.mw_string_end
 
 -- Yielded by a dispatcher that has nothing to do, and when something is to be resumed.
 local DONE, READY = task.DONE, {}
@@ -67,6 +69,18 @@ end)
 
 -- ---- a connection's events ------------------------------------------------------------------
 
+-- The text of a message. A long one in a block of its own becomes a string where it lies.
+local function text_of(event)
+    local data, len = event.data, event.len
+    if event.code == 0 or len < LONG_STRING then
+        return to_string(data, len)
+    end
+    string_begin(native.worker, data, len)
+    local text = to_string(data, len)
+    string_end(native.worker)
+    return text
+end
+
 local function on_message(self, ws, route, event)
     if ws[STATE] ~= OPEN then
         return -- after ws:close() no message is delivered (WHATWG WebSockets §4)
@@ -74,15 +88,15 @@ local function on_message(self, ws, route, event)
     local box = ws[QUEUE]
     if box then
         if inbox.is_awaited(box) then
-            inbox.deliver(box, to_string(event.data, event.len), event.flag ~= 0)
+            inbox.deliver(box, text_of(event), event.flag ~= 0)
             return
         elseif box.holder or box.reading and not delivery.has_taker(ws, route) then
-            migration.put(ws, route, event, to_string(event.data, event.len))
+            migration.put(ws, route, event, text_of(event))
             return
         end
     end
     if event.flag == 0 then
-        local data = to_string(event.data, event.len)
+        local data = text_of(event)
         if #data >= LONG_TEXT then
             checked.text = data
         end
@@ -90,7 +104,7 @@ local function on_message(self, ws, route, event)
     elseif (ws[BINARY_TYPE] or route.binaryType) == "buffer" then
         delivery.view(ws, route, event.data, event.len, self)
     else
-        message(ws, route, to_string(event.data, event.len), true)
+        message(ws, route, text_of(event), true)
     end
 end
 

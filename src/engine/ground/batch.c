@@ -32,6 +32,17 @@ int batch_own(struct batch *b, void *data)
     return 0;
 }
 
+bool batch_release(struct batch *b, const void *data)
+{
+    for (uint32_t i = 0; i < b->owned_count; i++) {
+        if (b->owned[i] == data) {
+            b->owned[i] = b->owned[--b->owned_count];
+            return true;
+        }
+    }
+    return false;
+}
+
 void batch_clear(struct batch *b)
 {
     for (uint32_t i = 0; i < b->owned_count; i++)

@@ -23,5 +23,8 @@ void batch_deinit(struct batch *b);
 struct event *batch_add(struct batch *b) __attribute__((warn_unused_result));
 /* The batch frees `data` when it is cleared. 0, or ERR_MEMORY: data is still the caller's. */
 int batch_own(struct batch *b, void *data) __attribute__((warn_unused_result));
+/* Gives a block back: it is the caller's to free, and true. False when the batch does not own
+ * it. */
+bool batch_release(struct batch *b, const void *data);
 /* Empties the batch after its events were handled, and frees the blocks that it owns. */
 void batch_clear(struct batch *b);

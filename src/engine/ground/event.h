@@ -10,7 +10,8 @@
 /* Those of a WebSocket come first, up to EVENT_RELOAD: the dispatcher compares with that. */
 enum event_kind {
     EVENT_OPEN = 1, /* the 101 is on its way. route */
-    EVENT_MESSAGE,  /* data, len; flag: binary. route */
+    EVENT_MESSAGE,  /* data, len; flag: binary; code: 1 when the data lies in a block of its own,
+                     * which a string may take (mw_string_begin). route */
     EVENT_DRAIN,    /* queued output, once the system had refused some, is all taken. route */
     EVENT_ERROR,    /* the peer broke the protocol or a limit: data is the text, code the close code
                      * that was sent. EVENT_CLOSE follows. route */

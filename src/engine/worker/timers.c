@@ -115,9 +115,9 @@ double timers_start(struct worker *w, double after_seconds, double every_seconds
     t->generation = t->generation == UINT32_MAX ? 1 : t->generation + 1;
     t->running = true;
     w->timers->running++;
-    /* The loop does not run while the app is loaded, so its clock stands still. */
-    if (ev_depth(w->loop) == 0)
-        ev_now_update(w->loop);
+    /* The loop's clock is that of the turn's beginning: a hook that has worked for 50 ms would have
+     * a timer of 50 ms at once. */
+    ev_now_update(w->loop);
     ev_timer_init(&t->ev, fired, after_seconds, every_seconds);
     t->ev.data = t;
     ev_timer_start(w->loop, &t->ev);

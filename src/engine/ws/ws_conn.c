@@ -269,7 +269,8 @@ static void on_message(struct worker *w, struct conn *c, struct message *m)
         ws_conn_fail(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
         return;
     }
-    if (m->block && batch_own(&w->batch, m->block) < 0) {
+    bool owned = m->block != NULL;
+    if (owned && batch_own(&w->batch, m->block) < 0) {
         conn_kill(w, c);
         return;
     }
@@ -279,6 +280,7 @@ static void on_message(struct worker *w, struct conn *c, struct message *m)
         conn_kill(w, c);
         return;
     }
+    e->code = owned;
     e->data = (const char *)m->data;
     e->len = (uint32_t)m->len;
     e->flag = m->kind == MESSAGE_BINARY;
