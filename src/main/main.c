@@ -19,7 +19,7 @@
 #include "main/signals.h"
 #include "script/app.h"
 #include "script/compile.h"
-#include "script/state.h"
+#include "script/loading.h"
 #include "script/version.h"
 #include "transport/tls.h"
 

@@ -9,6 +9,7 @@ local environment = require "moonwire.app.environment"
 local failure = require "moonwire.base.failure"
 local generation = require "moonwire.reload.generation"
 local lazy = require "moonwire.base.lazy"
+local library = require "moonwire.base.library"
 local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local task = require "moonwire.waiting.task"
@@ -134,7 +135,7 @@ end
 -- @param code optional: runs this text, not a file; path is what it is called then
 -- @return nothing, or one line that says what failed, with file and line
 function M.load(path, arguments, site, code)
-    os.exit = task.exit -- luacheck: ignore 122
+    library.globals.os.exit = task.exit
     local app, chunk, problem = begin(path, arguments, site, code)
     problem = problem or first_run(app, chunk, path, arguments)
     if problem then

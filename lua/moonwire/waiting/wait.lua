@@ -191,6 +191,11 @@ function M.set_current(co)
     current = co
 end
 
+-- Returns the coroutine of the hook or task that runs, or nil.
+function M.current()
+    return current
+end
+
 -- Returns whether the coroutine that has just yielded waits for a wake.
 function M.was_asked()
     local was = asked

@@ -8,6 +8,7 @@
 #include "base/log_sink.h"
 #include "engine/run/draining.h"
 #include "engine/run/life.h"
+#include "engine/worker/loop_memory.h"
 
 /* What a worker gets beyond the limits of a drain before it counts as stuck. */
 static const double stuck_seconds = 1;
@@ -125,12 +126,23 @@ static void *thread_body(void *arg)
     return NULL;
 }
 
+static int start_thread(struct worker *w)
+{
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr))
+        return ERR_MEMORY;
+    bool ok = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES) == 0 &&
+              pthread_create(&w->thread, &attr, thread_body, w) == 0;
+    pthread_attr_destroy(&attr);
+    return ok ? 0 : ERR_LIMIT;
+}
+
 int server_start(struct server *s)
 {
     for (; s->started < s->worker_count; s->started++) {
         struct worker *w = &s->workers[s->started];
         atomic_fetch_add(&s->running, 1);
-        if (pthread_create(&w->thread, NULL, thread_body, w)) {
+        if (start_thread(w) < 0) {
             atomic_fetch_sub(&s->running, 1);
             server_stop(s);
             server_join(s);
@@ -184,7 +196,7 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
     ev_async_init(&s->wake, woken);
     ev_timer_init(&s->deadline, deadline_passed, 0, 0);
     s->wake.data = s->deadline.data = s;
-    s->loop = ev_loop_new(EVFLAG_AUTO);
+    s->loop = loop_memory_init() < 0 ? NULL : ev_loop_new(EVFLAG_AUTO);
     s->resolver = resolver_new();
     s->workers = aligned_alloc(WORKER_ALIGNMENT, worker_count * sizeof(*s->workers));
     s->dealt = calloc(worker_count, sizeof(*s->dealt));

@@ -49,8 +49,10 @@ enum {
     READ_ARENA_BYTES = READ_BATCH_BYTES + 2 * TRANSPORT_READ_BYTES,
     READ_DIRECT_BYTES = 128 * 1024, /* of a large message, at a time, for the same reason */
     WRITE_ARENA_BYTES = 1024 * 1024,
-    WORKER_TICKS_PER_SECOND = 10, /* of deadlines */
-    WORKER_ALIGNMENT = 64         /* a cache line */
+    WORKER_STACK_BYTES = 64 * 1024 * 1024, /* a script that calls itself through C takes 8 KiB
+                                            * a time; what is not used is no memory */
+    WORKER_TICKS_PER_SECOND = 10,          /* of deadlines */
+    WORKER_ALIGNMENT = 64                  /* a cache line */
 };
 
 /* What a worker asks of its script. Every function is called in the worker's thread; none may be
