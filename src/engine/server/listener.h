@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "transport/tcp.h"
+#include "transport/tcp_listen.h"
 #include "transport/tls.h"
 
 struct listener {
@@ -19,7 +20,7 @@ struct listener {
     ev_async stop;  /* listener_ask_stop */
     struct ev_loop *loop;
     const struct log *log;
-    int fd;                      /* owned; -1 once stopped */
+    struct listening socket;     /* owned; its fd is -1 once stopped */
     _Atomic uint32_t references; /* its owner's, and those of letters on their way */
     pthread_mutex_t lock;
     /* Owned; NULL: plain. Under the lock, but for the main thread's reads. */
@@ -36,7 +37,8 @@ struct listener {
 
 /* A listener that does not listen yet. The socket and the context are its own from now on, also on
  * failure. NULL when out of memory. */
-struct listener *listener_new(int fd, struct tls_context *tls, const struct log *log);
+struct listener *listener_new(const struct listening *socket, struct tls_context *tls,
+                              const struct log *log);
 struct listener *listener_ref(struct listener *l);
 /* With the last reference stops it too, so not while another thread runs its loop. NULL is
  * allowed. */
@@ -50,8 +52,8 @@ struct tls_context *listener_tls(struct listener *l);
 
 /* The listener accepts in this loop, which is the calling thread's or does not run yet. */
 void listener_start(struct listener *l, struct ev_loop *loop);
-/* In the thread of the loop, or when that has ended: closes the socket; a unix socket's file is
- * removed. Idempotent. */
+/* In the thread of the loop, or when that has ended: closes the socket; the file that a unix
+ * socket made is removed. Idempotent. */
 void listener_stop(struct listener *l);
 /* From any thread: stops it soon, in the thread of its loop. */
 void listener_ask_stop(struct listener *l);

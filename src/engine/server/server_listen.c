@@ -160,10 +160,10 @@ static struct ev_loop *accepting_loop(const struct server *s)
 }
 
 /* Takes over the socket. */
-static int add_fresh(struct server *s, struct listen_plan *p, int fd, struct tls_context *tls,
-                     const struct site_listener *from, uint32_t group)
+static int add_fresh(struct server *s, struct listen_plan *p, const struct listening *socket,
+                     struct tls_context *tls, const struct site_listener *from, uint32_t group)
 {
-    struct listener *l = listener_new(fd, NULL, &s->log);
+    struct listener *l = listener_new(socket, NULL, &s->log);
     if (l == NULL)
         return ERR_MEMORY;
     l->owner = s;
@@ -188,15 +188,15 @@ static int open_fresh(struct server *s, struct listen_plan *p, const struct site
         return err;
     struct tcp_listen_options options = {
         .host = from->host, .port = (uint16_t)from->port, .peer_first = true};
-    int fds[TCP_LISTENERS_MAX];
+    struct listening sockets[TCP_LISTENERS_MAX];
     uint16_t port = 0;
-    int opened = tcp_listen(&options, fds, &port, why);
+    int opened = tcp_listen(&options, sockets, &port, why);
     uint32_t group = ++s->listener_groups;
     err = opened < 0 ? opened : 0;
     for (int i = 0; i < opened; i++) {
         if (err) {
-            tcp_listen_close(fds[i]);
-        } else if ((err = add_fresh(s, p, fds[i], tls, from, group))) {
+            tcp_listen_close(&sockets[i]);
+        } else if ((err = add_fresh(s, p, &sockets[i], tls, from, group))) {
             snprintf(why, SERVER_WHY_BYTES, "%s", error_text(err));
         } else {
             server_address(from, from->port ? from->port : port,
