@@ -322,6 +322,9 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field cert string
 ---@field key? string
 
+---@class moonwire.StaticOptions: moonwire.NoOtherOptions
+---@field types? table<string, string> media types by the endings of files' names
+
 ---@class moonwire.ListenOptions: moonwire.NoOtherOptions
 ---@field port? integer 0 is one that is free; needed but for a local socket
 ---@field host? string default: loopback; "*": every address; "unix:/path": a local socket
@@ -491,7 +494,8 @@ function mw.any(path, handler) end
 ---Serves the files of a folder.
 ---@param prefix string
 ---@param folder string
-function mw.static(prefix, folder) end
+---@param options? moonwire.StaticOptions
+function mw.static(prefix, folder, options) end
 
 ---Listens on an address.
 ---@param options moonwire.ListenOptions

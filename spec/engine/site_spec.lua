@@ -162,6 +162,30 @@ describe("A site's folder", function()
         end
     end)
 
+    it("has types of its own, which are endings and media types", function()
+        local function add_type(ending, type, route)
+            return C.site_add_type(s, route or 0, core.copy(ending, "char *"), #ending,
+                core.copy(type, "char *"), #type)
+        end
+        assert.equal(0, add_static(s, "/", "src"))
+        assert.equal(1, add(s, "/x"))
+        assert.equal(0, add_type("ts", "text/plain; charset=utf-8"))
+        assert.equal(0, add_type("C++", "text/x-c++"))
+        for i, text in ipairs { "ts", "text/plain; charset=utf-8", "C++", "text/x-c++" } do
+            assert.equal(text, ffi.string(s.routes[0].types[i - 1]))
+        end
+        assert.is_true(s.routes[0].types[4] == nil)
+        for _, ending in ipairs { "", "tar.gz", ".", "a/b", "a b", "a\0", "a\n" } do
+            refused(s, "ERR_INVALID", "is not the ending of a file's name", add_type(ending, "a/b"))
+        end
+        for _, type in ipairs { "", "text", "text/x\r\nA: b", "text/x; a" } do
+            refused(s, "ERR_INVALID", "is not a media type for .x", add_type("x", type))
+        end
+        refused(s, "ERR_INVALID", ".TS has two types", add_type("TS", "a/b"))
+        refused(s, "ERR_INVALID", "route 1 is not a folder", add_type("x", "a/b", 1))
+        refused(s, "ERR_INVALID", "route 2 is not a folder", add_type("x", "a/b", 2))
+    end)
+
     it("exists, and has a prefix without parameters", function()
         refused(s, "ERR_NOT_FOUND", "no such directory", add_static(s, "/", "no/such"))
         refused(s, "ERR_NOT_FOUND", "it is not a directory", add_static(s, "/", "Makefile"))

@@ -20,7 +20,7 @@ describe("an app's top level", function()
             })
             function chat.on_upgrade() end
             mw.static("/", "public")
-            mw.static("/s", "/srv/files")
+            mw.static("/s", "/srv/files", { types = { [".GCode"] = "text/x.gcode" } })
             mw.limits { idle_seconds = "2m" }
             mw.listen { port = 8080 }
             mw.listen { host = "*", port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
@@ -44,6 +44,7 @@ describe("an app's top level", function()
             { "limit", 1, "message_bytes", 65536 },
             { "static", "/", folder .. "/public" },
             { "static", "/s", "/srv/files" },
+            { "type", 3, "GCode", "text/x.gcode" },
             { "limit", -1, "idle_seconds", 120 },
             { "listen", false, 8080 },
             { "listen", "*", 8443 },
@@ -96,6 +97,16 @@ describe("an app's top level", function()
             ['mw.get("/x")'] = "mw.get: the handler is a function(req), got nil",
             ['mw.get("x", print)'] = "begins with /",
             ["mw.static('/')"] = "mw.static: the folder is a string, got nil",
+            ["mw.static('/', 'x', true)"] = "mw.static: the options are a table, { types = ",
+            ["mw.static('/', 'x', { type = {} })"] =
+                "mw.static: there is no option type; did you mean types?",
+            ["mw.static('/', 'x', { types = 'text/x' })"] = "types is a table, { gcode = ",
+            ["mw.static('/', 'x', { types = { 'text/x' } })"] =
+                'types has an ending and its media type, as in { gcode = "text/x.gcode" }, got '
+                .. '[1] = "text/x"',
+            ["mw.static('/', 'x', { types = { ts = 5 } })"] = "got ts = number",
+            ["mw.static('/', 'x', { types = { ts = 'a/b', ['.ts'] = 'a/b' } })"] =
+                "types has .ts twice",
             ["mw.listen(8080)"] = "mw.listen: expected a table, mw.listen { port = 8080 }",
             ["mw.listen { prot = 1 }"] = "mw.listen: there is no option prot; did you mean port?",
             ["mw.listen { port = 70000 }"] = "the port is a whole number from 0",

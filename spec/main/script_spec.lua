@@ -175,7 +175,7 @@ describe("A script", function()
             folder:write("app/app.lua", "require 'broken'")
             local ended = run_in(folder.path .. "/elsewhere", folder.path .. "/app/app.lua")
             assert.equal(1, ended.status)
-            assert.matches("app%.lua:1: error loading module 'broken' from file '%S+/app/broken.so'",
+            assert.matches("app%.lua:1: error loading module 'broken' from file '%S+/broken.so'",
                 ended.err)
         end)
     end)

@@ -76,8 +76,14 @@ function declare.route(self, site, item)
 end
 
 function declare.static(_, site, item)
-    if C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder) < 0 then
+    local index = C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder)
+    if index < 0 then
         return site_error(site)
+    end
+    for ending, media_type in pairs(item.types) do
+        if C.mw_site_type(site, index, ending, #ending, media_type, #media_type) < 0 then
+            return site_error(site)
+        end
     end
 end
 

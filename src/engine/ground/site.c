@@ -79,6 +79,7 @@ void site_route_deinit(struct site_route *r)
     free(r->folder_path);
     list_free(r->protocols);
     list_free(r->origins);
+    list_free(r->types);
     if (r->folder >= 0)
         close(r->folder);
 }

@@ -37,6 +37,7 @@ struct site_route {
     bool eager; /* SITE_WEBSOCKET: the script is told of a new site at once (EVENT_RELOAD) */
     int folder; /* SITE_STATIC: an O_PATH descriptor */
     char *folder_path;
+    char **types; /* SITE_STATIC: the app's own types: an ending, its type, … ; or NULL */
     uint32_t was; /* of a retired route: its index in the site before */
 };
 

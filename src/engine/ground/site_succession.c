@@ -109,7 +109,7 @@ uint32_t site_retire(struct site *s, struct site *before, uint32_t route)
     *to = *from;
     to->was = route;
     from->pattern = from->folder_path = NULL;
-    from->protocols = from->origins = NULL;
+    from->protocols = from->origins = from->types = NULL;
     from->folder = -1;
     s->retirees[route] = (uint32_t)s->route_count;
     return (uint32_t)s->route_count++;
