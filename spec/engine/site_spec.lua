@@ -48,6 +48,32 @@ local function refused(s, code, pattern, result)
     assert.matches(pattern, ffi.string(s.error), 1, true)
 end
 
+describe("A site's listener", function()
+    it("takes the addresses of proxies, which workers must agree on", function()
+        local s = new()
+        assert.equal(0, C.site_add_listener(s, nil, 8080))
+        for _, range in ipairs { "127.0.0.1", "10.0.0.0/8", "unix:" } do
+            assert.equal(0, C.site_add_proxy(s, 0, range))
+        end
+        assert.equal(3, s.listeners[0].proxies.count)
+        refused(s, "ERR_INVALID", '"10.0.0.1/8" is not an address', C.site_add_proxy(s, 0,
+            "10.0.0.1/8"))
+        refused(s, "ERR_INVALID", "there is no listener 1", C.site_add_proxy(s, 1, "::1"))
+        for _ = 4, 32 do
+            assert.equal(0, C.site_add_proxy(s, 0, "::1"))
+        end
+        refused(s, "ERR_LIMIT", "at most 32 addresses", C.site_add_proxy(s, 0, "::1"))
+        local function one(range)
+            local other = new()
+            assert.equal(0, C.site_add_listener(other, nil, 8080))
+            assert.equal(0, C.site_add_proxy(other, 0, range))
+            return other
+        end
+        assert.is_true(C.site_agrees(one "::1", one "::1"))
+        assert.is_false(C.site_agrees(one "::1", one "::2"))
+    end)
+end)
+
 describe("A site's route", function()
     local s
 

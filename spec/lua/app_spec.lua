@@ -26,6 +26,10 @@ describe("an app's top level", function()
             mw.listen { host = "*", port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
             mw.listen { host = "unix:/run/x", tls = { { cert = "/a" }, { cert = "b", key = "c" } } }
             mw.listen { port = 0, tls = true }
+            mw.listen { port = 0, proxy = { "10.0.0.0/8", "unix:" } }
+            mw.listen { port = 0, proxy = "10.0.0.5" }
+            mw.listen { port = 0, proxy = true }
+            mw.listen { port = 0, proxy = false }
         ]])
         local folder = engine.folder
         assert.same({
@@ -52,6 +56,11 @@ describe("an app's top level", function()
             { "listen", "unix:/run/x", 0 },
             { "certificate", 0, "/a", false }, { "certificate", 0, folder .. "/b", folder .. "/c" },
             { "listen", false, 0 }, { "dev_certificate", 0 },
+            { "listen", false, 0 }, { "proxy", 0, "10.0.0.0/8" }, { "proxy", 0, "unix:" },
+            { "listen", false, 0 }, { "proxy", 0, "10.0.0.5" },
+            { "listen", false, 0 }, { "proxy", 0, "127.0.0.0/8" }, { "proxy", 0, "::1" },
+            { "proxy", 0, "unix:" },
+            { "listen", false, 0 },
         }, { unpack(engine.site, 8) })
     end)
 
@@ -114,6 +123,11 @@ describe("an app's top level", function()
             ["mw.listen { port = 1, tls = 'x' }"] = "mw.listen: tls is { cert = …, key = … }",
             ["mw.listen { port = 1, tls = { key = 'x' } }"] = "names of PEM files",
             ["mw.listen { port = 1, tls = { cert = 'a', kye = 'x' } }"] = "did you mean key?",
+            ["mw.listen { port = 1, proxy = 5 }"] = "mw.listen: proxy is true (proxies on this "
+                .. 'machine) or the addresses of proxies, as in { "127.0.0.1", "10.0.0.0/8", '
+                .. '"unix:" }, got number',
+            ["mw.listen { port = 1, proxy = {} }"] = "got a table without addresses",
+            ["mw.listen { port = 1, proxy = { '::1', 5 } }"] = "got number",
             ["mw.limits(5)"] = "mw.limits: limits is a table",
             ["mw.pubish()"] = "mw.pubish does not exist; did you mean publish?",
             ["mw.publish('a', {})"] = "publish: expected a string or an FFI buffer, got table",

@@ -425,6 +425,9 @@ local function make_c(engine)
         site_note("listen", host or false, port)
         return 0
     end
+    function c.mw_site_proxy(_, listener, range)
+        return site_note("proxy", listener, range)
+    end
     function c.mw_site_certificate(_, listener, cert, key)
         return site_note("certificate", listener, cert, key or false)
     end

@@ -11,7 +11,6 @@ local M = { C = core.C }
 
 ffi.cdef [[
 typedef long off_t;
-typedef unsigned socklen_t;
 struct iovec { void *iov_base; size_t iov_len; };
 struct sockaddr { unsigned short sa_family; char sa_data[14]; };
 struct mw_any_address { unsigned short family; uint8_t rest[126]; };

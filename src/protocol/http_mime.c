@@ -76,7 +76,7 @@ static const struct {
     {"ogv", "video/ogg"},
     {"m4v", "video/mp4"},
     {"mov", "video/quicktime"},
-    /* The segments of HTTP Live Streaming (RFC 8216 §3.2), not TypeScript, which no browser runs. */
+    /* A segment of HTTP Live Streaming (RFC 8216 §3.2), not TypeScript: no browser runs that. */
     {"ts", "video/mp2t"},
     {"m4s", "video/iso.segment"},
     {"m3u8", "application/vnd.apple.mpegurl"},

@@ -85,6 +85,11 @@ int mw_site_dev_certificate(struct site *s, int listener)
     return 0;
 }
 
+int mw_site_proxy(struct site *s, int listener, const char *range)
+{
+    return site_add_proxy(s, listener, range);
+}
+
 int mw_site_file(struct worker *w, struct site *s, const char *path, const char *digest)
 {
     if (s)

@@ -51,6 +51,10 @@ int mw_site_certificate(struct site *s, int listener, const char *cert_path, con
  * is none. */
 int mw_site_dev_certificate(struct site *s, int listener);
 
+/* Adds an address, or a range, of proxies that may connect to a listener, which makes it speak the
+ * PROXY protocol: "10.0.0.0/8", "unix:". */
+int mw_site_proxy(struct site *s, int listener, const char *range);
+
 /* Adds a file that the app is made of. digest: of the text that was read (mw_digest); "": there was
  * no such file, but it would be used if it came. s NULL: adds it to the app that serves. */
 int mw_site_file(struct worker *w, struct site *s, const char *path, const char *digest);

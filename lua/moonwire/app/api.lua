@@ -143,7 +143,7 @@ end
 
 -- ---- listeners and limits -------------------------------------------------------------------
 
-local listen_options, certificate_options = { "port", "host", "tls" }, { "cert", "key" }
+local listen_options, certificate_options = { "port", "host", "tls", "proxy" }, { "cert", "key" }
 
 -- { cert =, key = } or a list of these.
 local function certificates(generation, tls)
@@ -162,6 +162,28 @@ local function certificates(generation, tls)
             cert = generation:resolve(pair.cert),
             key = pair.key and generation:resolve(pair.key),
         }
+    end
+    return out
+end
+
+-- Proxies on this machine.
+local local_proxies = { "127.0.0.0/8", "::1", "unix:" }
+
+-- true, an address or range, or a list of these, to a list. C reads them when the site is declared.
+local function proxies(proxy)
+    if proxy == nil or proxy == false then
+        return {}
+    elseif proxy == true then
+        return local_proxies
+    end
+    local out = {}
+    for i, range in ipairs(type(proxy) == "table" and #proxy > 0 and proxy or { proxy }) do
+        if type(range) ~= "string" then
+            error(("mw.listen: proxy is true (proxies on this machine) or the addresses of "
+                .. 'proxies, as in { "127.0.0.1", "10.0.0.0/8", "unix:" }, got %s'):format(
+                type(range) == "table" and "a table without addresses" or type(range)), 3)
+        end
+        out[i] = range
     end
     return out
 end
@@ -187,7 +209,9 @@ local function add_listeners(mw, generation)
     --- Listens on an address.
     -- @param options port; host: nil is loopback, "*" every address, "unix:/path" a local socket;
     --   tls: { cert =, key = } (PEM files, relative to the app's folder), a list of these chosen by
-    --   SNI, or true for a development certificate for localhost
+    --   SNI, or true for a development certificate for localhost; proxy: only these proxies may
+    --   connect, and they begin with a PROXY header: a list of addresses ("10.0.0.0/8", "unix:"),
+    --   or true for those on this machine
     -- @usage mw.listen { port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
     function mw.listen(options)
         local port = check_listen(options)
@@ -198,6 +222,7 @@ local function add_listeners(mw, generation)
             host = options.host,
             port = port,
             development = tls == true,
+            proxies = proxies(options.proxy),
             certificates = tls and tls ~= true and certificates(generation, tls) or {},
         })
     end

@@ -95,6 +95,11 @@ function declare.listen(_, site, item)
     if item.development and C.mw_site_dev_certificate(site, listener) < 0 then
         return site_error(site)
     end
+    for _, range in ipairs(item.proxies) do
+        if C.mw_site_proxy(site, listener, range) < 0 then
+            return site_error(site)
+        end
+    end
     for _, pair in ipairs(item.certificates) do
         if C.mw_site_certificate(site, listener, pair.cert, pair.key) < 0 then
             return site_error(site)

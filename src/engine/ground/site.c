@@ -178,6 +178,22 @@ int site_add_certificate(struct site *s, int listener, const char *cert_path, co
     return 0;
 }
 
+int site_add_proxy(struct site *s, int listener, const char *range)
+{
+    if (listener < 0 || (size_t)listener >= s->listener_count)
+        return site_fail(s, ERR_INVALID, "proxy: there is no listener %d", listener);
+    int err = address_ranges_add(&s->listeners[listener].proxies, range);
+    if (err == ERR_LIMIT)
+        return site_fail(s, err, "listen: proxy has at most %d addresses", ADDRESS_RANGES_MAX);
+    if (err)
+        return site_fail(
+            s, err,
+            "listen: proxy: \"%.64s\" is not an address: write \"10.0.0.5\", a range with "
+            "zeros behind its prefix, as in \"10.0.0.0/8\" or \"fd00::/8\", or \"unix:\"",
+            range);
+    return 0;
+}
+
 /* ---- files ---- */
 
 bool site_has_static(const struct site *s)

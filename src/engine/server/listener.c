@@ -108,11 +108,12 @@ void listener_unref(struct listener *l)
     free(l);
 }
 
-void listener_set_tls(struct listener *l, struct tls_context *tls)
+void listener_set(struct listener *l, struct tls_context *tls, const struct address_ranges *proxies)
 {
     pthread_mutex_lock(&l->lock);
     struct tls_context *old = l->tls;
     l->tls = tls;
+    l->proxies = *proxies;
     pthread_mutex_unlock(&l->lock);
     tls_context_unref(old); /* the sessions that it made keep it */
 }
@@ -123,6 +124,15 @@ struct tls_context *listener_tls(struct listener *l)
     struct tls_context *tls = l->tls ? tls_context_ref(l->tls) : NULL;
     pthread_mutex_unlock(&l->lock);
     return tls;
+}
+
+enum listener_entry listener_entry(struct listener *l, const struct address *peer)
+{
+    pthread_mutex_lock(&l->lock);
+    bool open = l->proxies.count == 0;
+    bool proxy = address_ranges_have(&l->proxies, peer);
+    pthread_mutex_unlock(&l->lock);
+    return open ? LISTENER_OPEN : proxy ? LISTENER_PROXIED : LISTENER_CLOSED;
 }
 
 void listener_start(struct listener *l, struct ev_loop *loop)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "transport/address_range.h"
 #include "transport/tcp.h"
 #include "transport/tcp_listen.h"
 #include "transport/tls.h"
@@ -23,10 +24,11 @@ struct listener {
     struct listening socket;     /* owned; its fd is -1 once stopped */
     _Atomic uint32_t references; /* its owner's, and those of letters on their way */
     pthread_mutex_t lock;
-    /* Owned; NULL: plain. Under the lock, but for the main thread's reads. */
+    /* Owned; NULL: plain. Under the lock, but for the main thread's reads, as is the next. */
     struct tls_context *tls;
-    char *key;      /* owned: what the app asked for, to know it again */
-    uint32_t group; /* the same for the sockets of one address */
+    struct address_ranges proxies; /* who may connect, with a PROXY header; none: everybody */
+    char *key;                     /* owned: what the app asked for, to know it again */
+    uint32_t group;                /* the same for the sockets of one address */
     /* Takes over the socket. In the thread of the loop. */
     void (*on_accept)(struct listener *l, int fd, const struct address *peer);
     void *owner;         /* for on_accept */
@@ -43,9 +45,18 @@ struct listener *listener_ref(struct listener *l);
 /* With the last reference stops it too, so not while another thread runs its loop. NULL is
  * allowed. */
 void listener_unref(struct listener *l);
-/* New connections use this context from now on, which is the listener's own then. The main thread.
- */
-void listener_set_tls(struct listener *l, struct tls_context *tls);
+/* New connections use this context from now on, which is the listener's own then, and come from
+ * these proxies. The main thread. */
+void listener_set(struct listener *l, struct tls_context *tls,
+                  const struct address_ranges *proxies);
+
+enum listener_entry {
+    LISTENER_OPEN,    /* the peer may connect */
+    LISTENER_PROXIED, /* the peer is a proxy that may connect: its PROXY header comes first */
+    LISTENER_CLOSED   /* only proxies may connect, and the peer is none of them */
+};
+/* May this peer connect? From any thread. */
+enum listener_entry listener_entry(struct listener *l, const struct address *peer);
 
 /* Returns a reference to the context for a new connection; NULL: it is plain. From any thread. */
 struct tls_context *listener_tls(struct listener *l);
