@@ -21,6 +21,9 @@ local function new_socket(to, options)
         return socket.tcp()
     end
     local s = assert(socket.tcp4())
+    if options.from then
+        assert(s:bind(options.from, 0))
+    end
     if options.receive_buffer then
         assert(s:setoption("recv-buffer-size", options.receive_buffer))
     end
@@ -28,9 +31,9 @@ local function new_socket(to, options)
 end
 
 -- To a port of 127.0.0.1, or to the path of a unix socket; nil, why when it is refused. options:
--- another address (a table with it, or it alone); receive_buffer, so that the peer's system takes
--- little before it stops the server; first, bytes that it sends before all else; tls, the options
--- of tls.wrap.
+-- another address (a table with it, or it alone); from, its own address; receive_buffer, so that
+-- the peer's system takes little before it stops the server; first, bytes that it sends before all
+-- else; tls, the options of tls.wrap.
 function M.connect(to, options)
     options = type(options) == "string" and { address = options } or options or {}
     local s = new_socket(to, options)
