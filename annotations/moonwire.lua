@@ -1,7 +1,7 @@
 ---@meta moonwire
 
--- The API for editors (LuaCATS, read by lua-language-server). docs/api.md tells the rest, also how
--- an editor finds this file.
+-- The API for editors (LuaCATS, read by lua-language-server). docs/api.md tells the rest, and
+-- docs/editor.md how an editor finds this file.
 
 ---Seconds, or "250ms", "5s", "1.5m", "2h", "1d".
 ---@alias moonwire.Duration number|string

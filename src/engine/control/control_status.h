@@ -1,4 +1,4 @@
-/* The answers of the control socket: one JSON object each (docs/reload.md says what is in them).
+/* The answers of the control socket: one JSON object each, whose fields docs/operations.md names.
  * Every function appends to out and returns 0 or ERR_MEMORY. The main thread's. */
 #pragma once
 
