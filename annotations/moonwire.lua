@@ -1,7 +1,7 @@
 ---@meta moonwire
 
--- The API for editors (LuaCATS, read by lua-language-server). docs/api.md tells the rest, also how
--- an editor finds this file.
+-- The API for editors (LuaCATS, read by lua-language-server). docs/api.md tells the rest, and
+-- docs/editor.md how an editor finds this file.
 
 ---Seconds, or "250ms", "5s", "1.5m", "2h", "1d".
 ---@alias moonwire.Duration number|string
@@ -322,10 +322,14 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field cert string
 ---@field key? string
 
+---@class moonwire.StaticOptions: moonwire.NoOtherOptions
+---@field types? table<string, string> media types by the endings of files' names
+
 ---@class moonwire.ListenOptions: moonwire.NoOtherOptions
 ---@field port? integer 0 is one that is free; needed but for a local socket
 ---@field host? string default: loopback; "*": every address; "unix:/path": a local socket
 ---@field tls? true|moonwire.Certificate|moonwire.Certificate[] a list is chosen from by SNI; true: a certificate for development
+---@field proxy? true|string|string[] who may connect, with a PROXY header first: "10.0.0.0/8", "unix:"; true: proxies on this machine
 
 -- ---- the rest -----------------------------------------------------------------------------------
 
@@ -399,7 +403,7 @@ function json.decode(text) end
 ---@field forwarded integer published messages passed on to another worker that has subscribers, once for each
 ---@field refused_requests integer requests that the server itself answered with 4xx or 5xx
 ---@field refused_handshakes integer handshakes that were refused, by the server or by on_upgrade
----@field refused_connections integer connections over connections or connections_per_address
+---@field refused_connections integer connections over connections or connections_per_address, or not from a proxy that may
 ---@field protocol_errors integer connections closed with 1002 or 1007
 ---@field too_big integer connections closed with 1009
 ---@field queue_overflows integer connections closed since their client read too slowly
@@ -491,7 +495,8 @@ function mw.any(path, handler) end
 ---Serves the files of a folder.
 ---@param prefix string
 ---@param folder string
-function mw.static(prefix, folder) end
+---@param options? moonwire.StaticOptions
+function mw.static(prefix, folder, options) end
 
 ---Listens on an address.
 ---@param options moonwire.ListenOptions

@@ -17,7 +17,8 @@ local decisions = "docs/decisions/"
 local columns = 100
 
 local documents = {
-    "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/protocol.md",
+    "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/app.md", "docs/waiting.md",
+    "docs/client.md", "docs/editor.md", "docs/protocol.md",
     "docs/operations.md", "docs/tuning.md", "docs/reload.md", "docs/websocket.md",
     "examples/README.md", "bench/README.md", "bench/NOTES.md", decisions .. "README.md",
 }

@@ -58,6 +58,26 @@ describe("the API page", function()
         end
     end)
 
+    it("has an entry for each function, with an example that loads", function()
+        local count = 0
+        for heading, body in (page:gsub("\n### ", "\1\n### ") .. "\1"):gmatch
+            "\n### ([^\n]+)\n([^\1]*)" do
+            count = count + 1
+            local code = body:match "```lua\n(.-)```"
+            assert.is_truthy(code, heading .. " has no example")
+            assert.is_truthy(loadstring(code), heading)
+        end
+        assert.is_true(count > 40)
+        for name in pairs(annotated_functions()) do
+            local receiver, separator, rest = name:match "^(%w+)([.:])(.+)$"
+            local written = receivers[receiver] .. separator .. rest
+            local entry = "\n###[^\n]*`" .. written:gsub("%p", "%%%0") .. "%f[^%w_]"
+            local among = "\n###[^\n]*`" .. rest .. "`"
+            assert.is_truthy(page:find(entry) or page:find(among) or receiver == "View",
+                ("docs/api.md has no entry for %s"):format(written))
+        end
+    end)
+
     it("names no function that the annotations do not have", function()
         local known = {}
         for name in pairs(annotated_functions()) do

@@ -48,6 +48,32 @@ local function refused(s, code, pattern, result)
     assert.matches(pattern, ffi.string(s.error), 1, true)
 end
 
+describe("A site's listener", function()
+    it("takes the addresses of proxies, which workers must agree on", function()
+        local s = new()
+        assert.equal(0, C.site_add_listener(s, nil, 8080))
+        for _, range in ipairs { "127.0.0.1", "10.0.0.0/8", "unix:" } do
+            assert.equal(0, C.site_add_proxy(s, 0, range))
+        end
+        assert.equal(3, s.listeners[0].proxies.count)
+        refused(s, "ERR_INVALID", '"10.0.0.1/8" is not an address', C.site_add_proxy(s, 0,
+            "10.0.0.1/8"))
+        refused(s, "ERR_INVALID", "there is no listener 1", C.site_add_proxy(s, 1, "::1"))
+        for _ = 4, 32 do
+            assert.equal(0, C.site_add_proxy(s, 0, "::1"))
+        end
+        refused(s, "ERR_LIMIT", "at most 32 addresses", C.site_add_proxy(s, 0, "::1"))
+        local function one(range)
+            local other = new()
+            assert.equal(0, C.site_add_listener(other, nil, 8080))
+            assert.equal(0, C.site_add_proxy(other, 0, range))
+            return other
+        end
+        assert.is_true(C.site_agrees(one "::1", one "::1"))
+        assert.is_false(C.site_agrees(one "::1", one "::2"))
+    end)
+end)
+
 describe("A site's route", function()
     local s
 
@@ -160,6 +186,30 @@ describe("A site's folder", function()
             assert.equal(route, target(s, "/code"), first)
             assert.equal(folder, target(s, "/code/"), first)
         end
+    end)
+
+    it("has types of its own, which are endings and media types", function()
+        local function add_type(ending, type, route)
+            return C.site_add_type(s, route or 0, core.copy(ending, "char *"), #ending,
+                core.copy(type, "char *"), #type)
+        end
+        assert.equal(0, add_static(s, "/", "src"))
+        assert.equal(1, add(s, "/x"))
+        assert.equal(0, add_type("ts", "text/plain; charset=utf-8"))
+        assert.equal(0, add_type("C++", "text/x-c++"))
+        for i, text in ipairs { "ts", "text/plain; charset=utf-8", "C++", "text/x-c++" } do
+            assert.equal(text, ffi.string(s.routes[0].types[i - 1]))
+        end
+        assert.is_true(s.routes[0].types[4] == nil)
+        for _, ending in ipairs { "", "tar.gz", ".", "a/b", "a b", "a\0", "a\n" } do
+            refused(s, "ERR_INVALID", "is not the ending of a file's name", add_type(ending, "a/b"))
+        end
+        for _, type in ipairs { "", "text", "text/x\r\nA: b", "text/x; a" } do
+            refused(s, "ERR_INVALID", "is not a media type for .x", add_type("x", type))
+        end
+        refused(s, "ERR_INVALID", ".TS has two types", add_type("TS", "a/b"))
+        refused(s, "ERR_INVALID", "route 1 is not a folder", add_type("x", "a/b", 1))
+        refused(s, "ERR_INVALID", "route 2 is not a folder", add_type("x", "a/b", 2))
     end)
 
     it("exists, and has a prefix without parameters", function()

@@ -20,12 +20,16 @@ describe("an app's top level", function()
             })
             function chat.on_upgrade() end
             mw.static("/", "public")
-            mw.static("/s", "/srv/files")
+            mw.static("/s", "/srv/files", { types = { [".GCode"] = "text/x.gcode" } })
             mw.limits { idle_seconds = "2m" }
             mw.listen { port = 8080 }
             mw.listen { host = "*", port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
             mw.listen { host = "unix:/run/x", tls = { { cert = "/a" }, { cert = "b", key = "c" } } }
             mw.listen { port = 0, tls = true }
+            mw.listen { port = 0, proxy = { "10.0.0.0/8", "unix:" } }
+            mw.listen { port = 0, proxy = "10.0.0.5" }
+            mw.listen { port = 0, proxy = true }
+            mw.listen { port = 0, proxy = false }
         ]])
         local folder = engine.folder
         assert.same({
@@ -44,6 +48,7 @@ describe("an app's top level", function()
             { "limit", 1, "message_bytes", 65536 },
             { "static", "/", folder .. "/public" },
             { "static", "/s", "/srv/files" },
+            { "type", 3, "GCode", "text/x.gcode" },
             { "limit", -1, "idle_seconds", 120 },
             { "listen", false, 8080 },
             { "listen", "*", 8443 },
@@ -51,6 +56,11 @@ describe("an app's top level", function()
             { "listen", "unix:/run/x", 0 },
             { "certificate", 0, "/a", false }, { "certificate", 0, folder .. "/b", folder .. "/c" },
             { "listen", false, 0 }, { "dev_certificate", 0 },
+            { "listen", false, 0 }, { "proxy", 0, "10.0.0.0/8" }, { "proxy", 0, "unix:" },
+            { "listen", false, 0 }, { "proxy", 0, "10.0.0.5" },
+            { "listen", false, 0 }, { "proxy", 0, "127.0.0.0/8" }, { "proxy", 0, "::1" },
+            { "proxy", 0, "unix:" },
+            { "listen", false, 0 },
         }, { unpack(engine.site, 8) })
     end)
 
@@ -96,6 +106,16 @@ describe("an app's top level", function()
             ['mw.get("/x")'] = "mw.get: the handler is a function(req), got nil",
             ['mw.get("x", print)'] = "begins with /",
             ["mw.static('/')"] = "mw.static: the folder is a string, got nil",
+            ["mw.static('/', 'x', true)"] = "mw.static: the options are a table, { types = ",
+            ["mw.static('/', 'x', { type = {} })"] =
+                "mw.static: there is no option type; did you mean types?",
+            ["mw.static('/', 'x', { types = 'text/x' })"] = "types is a table, { gcode = ",
+            ["mw.static('/', 'x', { types = { 'text/x' } })"] =
+                'types has an ending and its media type, as in { gcode = "text/x.gcode" }, got '
+                .. '[1] = "text/x"',
+            ["mw.static('/', 'x', { types = { ts = 5 } })"] = "got ts = number",
+            ["mw.static('/', 'x', { types = { ts = 'a/b', ['.ts'] = 'a/b' } })"] =
+                "types has .ts twice",
             ["mw.listen(8080)"] = "mw.listen: expected a table, mw.listen { port = 8080 }",
             ["mw.listen { prot = 1 }"] = "mw.listen: there is no option prot; did you mean port?",
             ["mw.listen { port = 70000 }"] = "the port is a whole number from 0",
@@ -103,6 +123,11 @@ describe("an app's top level", function()
             ["mw.listen { port = 1, tls = 'x' }"] = "mw.listen: tls is { cert = …, key = … }",
             ["mw.listen { port = 1, tls = { key = 'x' } }"] = "names of PEM files",
             ["mw.listen { port = 1, tls = { cert = 'a', kye = 'x' } }"] = "did you mean key?",
+            ["mw.listen { port = 1, proxy = 5 }"] = "mw.listen: proxy is true (proxies on this "
+                .. 'machine) or the addresses of proxies, as in { "127.0.0.1", "10.0.0.0/8", '
+                .. '"unix:" }, got number',
+            ["mw.listen { port = 1, proxy = {} }"] = "got a table without addresses",
+            ["mw.listen { port = 1, proxy = { '::1', 5 } }"] = "got number",
             ["mw.limits(5)"] = "mw.limits: limits is a table",
             ["mw.pubish()"] = "mw.pubish does not exist; did you mean publish?",
             ["mw.publish('a', {})"] = "publish: expected a string or an FFI buffer, got table",

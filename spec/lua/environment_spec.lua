@@ -69,12 +69,22 @@ describe("an app's globals", function()
         assert.matches("requires itself", engine.seen.loop, 1, true)
         assert.matches("broken.lua:2: ", engine.seen.broken, 1, true)
         assert.equal(engine.seen.broken, engine.seen.again)
-        assert.matches("module 'not.there' not found:.*not/there.lua", engine.seen.missing)
+        -- As plain Lua says it: each place, the app's folder first.
+        for _, place in ipairs { "no field package%.preload%['not%.there'%]",
+            folder .. "/not/there%.lua", folder .. "/not/there/init%.lua",
+            "/usr/local/share/lua/5%.1/not/there%.lua", folder .. "/not/there%.so",
+            "/usr/local/lib/lua/5%.1/not/there%.so", folder .. "/not%.so" } do
+            assert.matches("module 'not%.there' not found:\n.*" .. place, engine.seen.missing)
+        end
+        local lua, c = engine.seen.missing:find("there.lua", 1, true),
+            engine.seen.missing:find("there.so", 1, true)
+        assert.is_true(lua < c)
         assert.is_nil(package.loaded.part)
         -- What is watched: what was read, and where what is missing may come.
         assert.equal(40, #engine.files[folder .. "/part.lua"])
         assert.equal("", engine.files[folder .. "/not/there.lua"])
         assert.equal("", engine.files[folder .. "/not/there/init.lua"])
+        assert.equal("", engine.files[folder .. "/not/there.so"])
         os.execute("rm -r " .. folder)
     end)
 end)

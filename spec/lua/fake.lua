@@ -403,6 +403,9 @@ local function make_c(engine)
         site_note("static", text_of(prefix, prefix_len), text_of(folder, folder_len))
         return engine.route_count - 1
     end
+    function c.mw_site_type(_, route, ending, ending_len, type, type_len)
+        return site_note("type", route, text_of(ending, ending_len), text_of(type, type_len))
+    end
     function c.mw_site_limit(_, route, name, value)
         if name == "mesage_bytes" then
             return refuse 'there is no limit "mesage_bytes"'
@@ -424,6 +427,9 @@ local function make_c(engine)
     function c.mw_site_listen(_, host, port)
         site_note("listen", host or false, port)
         return 0
+    end
+    function c.mw_site_proxy(_, listener, range)
+        return site_note("proxy", listener, range)
     end
     function c.mw_site_certificate(_, listener, cert, key)
         return site_note("certificate", listener, cert, key or false)

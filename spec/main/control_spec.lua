@@ -515,6 +515,68 @@ describe("the control socket", function()
         end)
     end)
 
+    describe("is taken over by a successor", function()
+        local path
+        local draining = app:gsub("drain_seconds = 0", "drain_seconds = 30")
+
+        local function successor()
+            return start { arguments = { "--control", path } }
+        end
+
+        local function drain(one)
+            assert(one:websocket "/talk")
+            assert(one:websocket "/talk")
+            one.process:signal "TERM"
+            one:logged "SIGTERM: closing"
+        end
+
+        before_each(function()
+            path = folder.path .. "/own.sock"
+        end)
+
+        it("while the old server drains, which then leaves it alone", function()
+            local old = start { app = draining, arguments = { "--control", path } }
+            drain(old)
+            assert.matches('"draining":true', process.run({ "status", "--json", "--control", path },
+                { env = env }).out)
+            local new = successor()
+            assert.matches("pid " .. new.pid, run("status", "--control", path).out)
+            old:close_peers()
+            assert.equal(0, old.process:wait().status)
+            assert.matches("pid " .. new.pid, run("status", "--control", path).out)
+            new:stop()
+            assert.is_false(process.exists(path))
+        end)
+
+        it("also when the old one ends by a second signal", function()
+            local old = start { app = draining, arguments = { "--control", path } }
+            drain(old)
+            local new = successor()
+            old.process:signal "TERM"
+            assert.equal(15, old.process:wait().signal_number)
+            assert.matches("pid " .. new.pid, run("status", "--control", path).out)
+        end)
+
+        it("also when a hook of the old one never returns", function()
+            local old = start { arguments = { "--control", path } }
+            assert(old:websocket "/never"):text "a"
+            old:logged "(never returns)"
+            old.process:signal "TERM"
+            old:logged "SIGTERM: closing"
+            local new = successor()
+            assert.equal(3, old.process:wait().status)
+            assert.matches("pid " .. new.pid, run("status", "--control", path).out)
+        end)
+
+        it("for which somebody has cleared the path", function()
+            local old = start { arguments = { "--control", path } }
+            assert(os.remove(path))
+            local new = successor()
+            old:stop()
+            assert.matches("pid " .. new.pid, run("status", "--control", path).out)
+        end)
+    end)
+
     it("replaces one that a server left behind", function()
         local path = folder.path .. "/own.sock"
         local one = start { arguments = { "--control", path } }

@@ -2,6 +2,8 @@
 -- process ends (see moonwire --help).
 
 local process = require "spec.support.process"
+local shell = require "spec.support.shell"
+local unistd = require "posix.unistd"
 
 describe("A script", function()
     local folder = process.fresh_folder()
@@ -117,6 +119,65 @@ describe("A script", function()
         end
         assert.same({ 20000, 4 }, { lines, empty }, other)
         assert.is_nil(other)
+    end)
+
+    describe("finds C modules beside it,", function()
+        local binary = process.binary:sub(1, 1) == "/" and process.binary
+            or unistd.getcwd() .. "/" .. process.binary
+
+        -- In a working directory, as a user would.
+        local function run_in(directory, path)
+            return process.run { [0] = "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", directory,
+                binary, path }
+        end
+
+        local function compile(name, symbol)
+            local source = folder:write("native.c", ([[
+                #include <lua.h>
+                int luaopen_%s(lua_State *l);
+                int luaopen_%s(lua_State *l) { lua_pushinteger(l, 42); return 1; }
+            ]]):format(symbol, symbol))
+            shell(("cc -shared -fPIC $(pkg-config --cflags luajit) -o '%s/%s' '%s'"):format(
+                folder.path, name, source))
+        end
+
+        before_each(function()
+            shell(("mkdir -p '%s/app/deep' '%s/elsewhere'"):format(folder.path, folder.path))
+            compile("app/native.so", "native")
+            compile("app/deep/native.so", "deep_native")
+            folder:write("app/app.lua", "print(require 'native', require 'deep.native')")
+        end)
+
+        for title, where in pairs {
+            ["in its own folder"] = { "/app", "app.lua" },
+            ["in the folder above"] = { "", "app/app.lua" },
+            ["in a folder below"] = { "/app/deep", "../app.lua" },
+            ["in another one"] = { "/elsewhere" },
+        } do
+            it("started " .. title, function()
+                local ended = run_in(folder.path .. where[1], where[2]
+                    or folder.path .. "/app/app.lua")
+                assert.same({ 0, "42\t42\n", "" }, { ended.status, ended.out, ended.err })
+            end)
+        end
+
+        it("and says where it looked for one that is not there", function()
+            folder:write("app/app.lua", "print(select(2, pcall(require, 'absent')))")
+            local ended = run_in(folder.path .. "/elsewhere", folder.path .. "/app/app.lua")
+            for _, name in ipairs { "absent.lua", "absent/init.lua", "absent.so" } do
+                local line = ("\n\tno file '%s/app/%s'"):format(folder.path, name)
+                assert.truthy(ended.out:find(line, 1, true), ended.out)
+            end
+        end)
+
+        it("and says what is wrong with one that cannot be loaded", function()
+            folder:write("app/broken.so", "no library")
+            folder:write("app/app.lua", "require 'broken'")
+            local ended = run_in(folder.path .. "/elsewhere", folder.path .. "/app/app.lua")
+            assert.equal(1, ended.status)
+            assert.matches("app%.lua:1: error loading module 'broken' from file '%S+/broken.so'",
+                ended.err)
+        end)
     end)
 
     it("that prints what has no text is told where", function()

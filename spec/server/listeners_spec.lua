@@ -186,4 +186,33 @@ describe("listeners", function()
             end)
         end
     end)
+
+    it("leave a unix socket alone that another server has put in place of theirs", function()
+        local folder = process.folder()
+        finally(function()
+            folder:remove()
+        end)
+        local path = folder.path .. "/a.sock"
+        local function start(name)
+            return servers.start(([[
+                local mw = require "moonwire"
+                mw.get("/", function() return "%s" end)
+                mw.listen { host = "unix:%s" }
+                mw.listen { port = 0, host = "127.0.0.1" }
+            ]]):format(name, path), { listen = {} })
+        end
+        server = start "old"
+        assert(os.remove(path))
+        local new = start "new"
+        server:edit [[
+            local mw = require "moonwire"
+            mw.listen { port = 0, host = "127.0.0.1" }
+        ]]
+        server:reload() -- which stops the listener
+        assert.equal("new", (peer.get(path, "/")))
+        server:stop()
+        assert.equal("new", (peer.get(path, "/")))
+        new:stop()
+        assert.is_false(process.exists(path))
+    end)
 end)

@@ -10,7 +10,7 @@ local app = [[
 local mw = require "moonwire"
 mw.limits { request_seconds = 60, close_seconds = 1 }
 mw.static("/", "public")
-mw.static("/files", "public")
+mw.static("/files", "public", { types = { [".Part"] = "model/x.part", js = "text/x-other" } })
 mw.get("/handled", function() return "by the handler" end)
 mw.ws("/chat", {})
 mw.listen { port = 0, host = "127.0.0.1" }
@@ -52,7 +52,7 @@ describe("mw.static", function()
                     [".well-known/x"] = "known", ["empty.txt"] = "", ["large.bin"] = large,
                     ["app.js"] = "1", ["style.css"] = "1", ["data.json"] = "1", ["pic.png"] = "1",
                     ["UPPER.HTML"] = "1", ["noending"] = "1", ["vector.svg"] = "1",
-                    ["x.wasm"] = "1",
+                    ["x.wasm"] = "1", ["a.part"] = "1",
                 } do
                     folder:write("public/" .. name, text)
                 end
@@ -159,6 +159,8 @@ describe("mw.static", function()
             ["/style.css"] = "text/css; charset=utf-8", ["/pic.png"] = "image/png",
             ["/UPPER.HTML"] = "text/html; charset=utf-8", ["/vector.svg"] = "image/svg+xml",
             ["/x.wasm"] = "application/wasm", ["/noending"] = "application/octet-stream",
+            ["/a.part"] = "application/octet-stream", ["/files/a.part"] = "model/x.part",
+            ["/files/app.js"] = "text/x-other", ["/files/style.css"] = "text/css; charset=utf-8",
         } do
             local r = get(path)
             assert.equal(type, r.headers["content-type"], path)

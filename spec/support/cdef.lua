@@ -58,6 +58,7 @@ end
 
 ffi.cdef [[
 typedef long time_t;
+typedef unsigned socklen_t;
 void *malloc(size_t size);
 void free(void *p);
 ]]

@@ -21,6 +21,9 @@ local function new_socket(to, options)
         return socket.tcp()
     end
     local s = assert(socket.tcp4())
+    if options.from then
+        assert(s:bind(options.from, 0))
+    end
     if options.receive_buffer then
         assert(s:setoption("recv-buffer-size", options.receive_buffer))
     end
@@ -28,8 +31,9 @@ local function new_socket(to, options)
 end
 
 -- To a port of 127.0.0.1, or to the path of a unix socket; nil, why when it is refused. options:
--- another address (a table with it, or it alone); receive_buffer, so that the peer's system takes
--- little before it stops the server; tls, the options of tls.wrap.
+-- another address (a table with it, or it alone); from, its own address; receive_buffer, so that
+-- the peer's system takes little before it stops the server; first, bytes that it sends before all
+-- else; tls, the options of tls.wrap.
 function M.connect(to, options)
     options = type(options) == "string" and { address = options } or options or {}
     local s = new_socket(to, options)
@@ -46,6 +50,9 @@ function M.connect(to, options)
     end
     if type(to) == "number" then
         s:setoption("tcp-nodelay", true)
+    end
+    if options.first then
+        assert(s:send(options.first))
     end
     if options.tls then
         local tcp = s
@@ -195,9 +202,10 @@ function Peer:response(bodiless)
     return r
 end
 
--- The body of an answer to GET, on a connection of its own; its status, the response.
-function M.get(to, path)
-    local peer = assert(M.connect(to))
+-- The body of an answer to GET, on a connection of its own; its status, the response. options: as
+-- in connect.
+function M.get(to, path, options)
+    local peer = assert(M.connect(to, options))
     peer:send(("GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):format(path))
     local r = assert(peer:response())
     peer:close()

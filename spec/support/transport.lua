@@ -11,7 +11,6 @@ local M = { C = core.C }
 
 ffi.cdef [[
 typedef long off_t;
-typedef unsigned socklen_t;
 struct iovec { void *iov_base; size_t iov_len; };
 struct sockaddr { unsigned short sa_family; char sa_data[14]; };
 struct mw_any_address { unsigned short family; uint8_t rest[126]; };
@@ -28,8 +27,9 @@ int fileno(void *file);
 int fcntl(int fd, int command, ...);
 ]]
 
-for _, name in ipairs { "address", "tcp", "tcp_listen", "transport", "tls_pieces", "tls_ciphers",
-    "tls_record", "tls_traffic", "tls_tickets", "tls_context", "tls_session", "tls", "dev_cert" } do
+for _, name in ipairs { "address", "tcp", "listening", "tcp_listen", "transport", "tls_pieces",
+    "tls_ciphers", "tls_record", "tls_traffic", "tls_tickets", "tls_context", "tls_session", "tls",
+    "dev_cert" } do
     core.declare("src/transport/" .. name .. ".h")
 end
 
@@ -46,21 +46,25 @@ function M.wait(fd, for_write)
     assert(ffi.C.poll(p, 1, 5000) == 1, "nothing happened on the socket for 5 s")
 end
 
--- tcp_listen as Lua likes it: the sockets and the port, or nil, the code and the text.
-function M.listen(host, port, peer_first)
+-- tcp_listen as Lua likes it: the descriptors, the port and what tcp_listen_close wants of each; or
+-- nil, the code and the text.
+function M.listen(host, port, peer_first, leaves)
     local options = ffi.new "struct tcp_listen_options"
     options.host, options.port, options.peer_first = host, port or 0, peer_first or false
-    local fds, got = ffi.new("int[?]", C.TCP_LISTENERS_MAX), ffi.new "uint16_t[1]"
-    local why = ffi.new("char[?]", C.TCP_WHY_BYTES)
-    local n = C.tcp_listen(options, fds, got, why)
+    options.leaves = leaves
+    local sockets = ffi.new("struct listening[?]", C.TCP_LISTENERS_MAX)
+    local got = ffi.new "uint16_t[1]"
+    local why = ffi.new("char[?]", C.LISTENING_WHY_BYTES)
+    local n = C.tcp_listen(options, sockets, got, why)
     if n < 0 then
         return nil, n, ffi.string(why)
     end
-    local list = {}
+    local list, listening = {}, {}
     for i = 0, n - 1 do
-        list[#list + 1] = fds[i]
+        list[#list + 1] = sockets[i].fd
+        listening[#listening + 1] = ffi.new("struct listening", sockets[i])
     end
-    return list, got[0]
+    return list, got[0], listening
 end
 
 -- A blocking-enough connection to where fd listens.
@@ -122,7 +126,7 @@ function M.link(context, o)
     self.open = true
     self.fd = M.connect(listeners[1])
     local fd = M.accept(listeners[1])
-    C.tcp_listen_close(listeners[1])
+    ffi.C.close(listeners[1])
     if o.buffer then
         set_buffer(fd, SO_SNDBUF, o.buffer)
         set_buffer(self.fd, SO_RCVBUF, o.buffer)

@@ -1,5 +1,7 @@
 local ffi = require "ffi"
+local sys_stat = require "posix.sys.stat"
 local transport = require "spec.support.transport"
+local unistd = require "posix.unistd"
 local C = transport.C
 local listen, connect, accept = transport.listen, transport.connect, transport.accept
 
@@ -26,7 +28,7 @@ describe("tcp", function()
     end
     after_each(function()
         for _, fd in ipairs(open) do
-            C.tcp_listen_close(fd)
+            ffi.C.close(fd)
         end
         open = {}
     end)
@@ -121,17 +123,86 @@ describe("tcp", function()
     it("removes the unix socket's file when it stops listening", function()
         local folder, remove = transport.folder()
         finally(remove)
-        C.tcp_listen_close(listen("unix:" .. folder .. "/socket")[1])
-        assert.is_nil(io.open(folder .. "/socket"))
+        local _, _, listening = listen("unix:" .. folder .. "/socket")
+        assert.is_truthy(sys_stat.lstat(folder .. "/socket"))
+        C.tcp_listen_close(listening[1])
+        assert.is_nil(sys_stat.lstat(folder .. "/socket"))
         assert.is_true(os.rename(folder, folder)) -- the folder is still there
     end)
 
+    describe("leaves at the unix socket's path", function()
+        local folder, remove, path
+        before_each(function()
+            folder, remove = transport.folder()
+            path = folder .. "/socket"
+        end)
+        after_each(function()
+            remove()
+        end)
+
+        for title, replace in pairs {
+            ["the socket of another listener"] = function()
+                assert(os.remove(path))
+                keep(assert(listen("unix:" .. path)))
+            end,
+            ["the socket of another one that was moved there"] = function()
+                keep(assert(listen("unix:" .. path .. "2")))
+                assert(os.rename(path .. "2", path))
+            end,
+            ["a file of another kind"] = function()
+                assert(os.remove(path))
+                assert(io.open(path, "w")):close()
+            end,
+            ["a link, even one to its own socket"] = function()
+                assert(os.rename(path, path .. "2"))
+                assert(unistd.link(path .. "2", path, true))
+            end,
+        } do
+            it(title, function()
+                local _, _, listening = listen("unix:" .. path)
+                replace()
+                local before = sys_stat.lstat(path).st_ino
+                C.tcp_listen_close(listening[1])
+                assert.equal(before, sys_stat.lstat(path).st_ino)
+            end)
+        end
+    end)
+
+    it("takes a unix socket's path over from whoever leaves it, and from nobody else", function()
+        local folder, remove = transport.folder()
+        finally(remove)
+        local path = folder .. "/socket"
+        local asked = 0
+        local function start(answer)
+            local leaves = ffi.cast("bool (*)(const char *)", function(of)
+                asked = asked + 1
+                assert.equal(path, ffi.string(of))
+                return answer
+            end)
+            local fds, code, why_or_listening = listen("unix:" .. path, 0, false, leaves)
+            leaves:free()
+            return fds, code, why_or_listening
+        end
+        local first, _, first_listening = start(false)
+        assert.equal(0, asked) -- nobody was there
+        assert.matches("is in use", select(3, start(false)))
+        assert.equal(1, asked)
+        local second = keep(assert(start(true)))
+        C.tcp_listen_close(first_listening[1])
+        assert.is_true(first[1] ~= second[1])
+        local client, status = connect(second[1])
+        assert.equal(0, status)
+        ffi.C.close(client)
+        ffi.C.close((accept(second[1])))
+    end)
+
     it("reports a refused connection", function()
-        local fd = listen("127.0.0.1")[1]
+        local fds, _, listening = listen "127.0.0.1"
+        local fd = fds[1]
         local at, len = ffi.new "struct mw_any_address", ffi.new "socklen_t[1]"
         len[0] = ffi.sizeof(at)
         ffi.C.getsockname(fd, at, len)
-        C.tcp_listen_close(fd)
+        C.tcp_listen_close(listening[1])
         local client = C.tcp_connect(ffi.cast("const struct sockaddr *", at), len[0])
         if client >= 0 then -- else it was refused at once
             transport.wait(client, true)

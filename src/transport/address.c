@@ -6,6 +6,16 @@
 #include <stdbool.h>
 #include <string.h>
 
+void address_set(struct address *out, int family, const uint8_t *bytes, uint16_t port)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    bool is_mapped = family == AF_INET6 && memcmp(bytes, mapped, sizeof(mapped)) == 0;
+    if (is_mapped)
+        bytes += sizeof(mapped);
+    *out = (struct address){.family = (uint8_t)(is_mapped ? AF_INET : family), .port = port};
+    memcpy(out->bytes, bytes, out->family == AF_INET ? 4 : 16);
+}
+
 void address_from(struct address *out, const struct sockaddr *from, socklen_t len)
 {
     *out = (struct address){0};
@@ -14,16 +24,11 @@ void address_from(struct address *out, const struct sockaddr *from, socklen_t le
     if (from->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
         struct sockaddr_in v4;
         memcpy(&v4, from, sizeof(v4));
-        out->family = AF_INET;
-        memcpy(out->bytes, &v4.sin_addr, 4);
-        out->port = ntohs(v4.sin_port);
+        address_set(out, AF_INET, (const uint8_t *)&v4.sin_addr, ntohs(v4.sin_port));
     } else if (from->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
         struct sockaddr_in6 v6;
         memcpy(&v6, from, sizeof(v6));
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr);
-        out->family = mapped ? AF_INET : AF_INET6;
-        memcpy(out->bytes, v6.sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
-        out->port = ntohs(v6.sin6_port);
+        address_set(out, AF_INET6, v6.sin6_addr.s6_addr, ntohs(v6.sin6_port));
     } else if (from->sa_family == AF_UNIX) {
         out->family = AF_UNIX;
     }

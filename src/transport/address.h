@@ -14,6 +14,9 @@ struct address {
     uint16_t port;     /* host order */
 };
 
+/* Makes an address of AF_INET or AF_INET6 from its bytes (4 or 16, in network order) and its port;
+ * an IPv4-mapped one becomes IPv4. */
+void address_set(struct address *out, int family, const uint8_t *bytes, uint16_t port);
 /* Reads an address of the system's. One that is too short, or of another family, is unknown. */
 void address_from(struct address *out, const struct sockaddr *from, socklen_t len);
 /* Writes "127.0.0.1", "::1", "unix" or "unknown", without the port. Returns out. */

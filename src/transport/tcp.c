@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,6 +57,39 @@ int tcp_accept(int fd, struct address *peer)
             return ERR_IO;
     }
     return ERR_AGAIN;
+}
+
+void tcp_peer(int fd, struct address *out)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+    *out = (struct address){0};
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+        address_from(out, (struct sockaddr *)&peer, len);
+}
+
+long tcp_peek(int fd, void *into, size_t len)
+{
+    ssize_t n;
+    do {
+        n = recv(fd, into, len, MSG_PEEK);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? ERR_AGAIN : ERR_IO;
+}
+
+int tcp_skip(int fd, size_t len)
+{
+    uint8_t away[512];
+    while (len > 0) {
+        ssize_t n = recv(fd, away, len < sizeof(away) ? len : sizeof(away), 0);
+        if (n > 0)
+            len -= (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            return ERR_IO;
+    }
+    return 0;
 }
 
 int tcp_connect(const struct sockaddr *to, socklen_t len)

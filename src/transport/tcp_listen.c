@@ -3,20 +3,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "transport/address.h"
+#include "transport/unix_listen.h"
 
 enum {
     DEFAULT_BACKLOG = 4096,
@@ -31,18 +28,17 @@ union any_address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-    struct sockaddr_un un;
     struct sockaddr_storage room;
 };
 
-static int fail(char why[TCP_WHY_BYTES], int code, const char *format, ...)
+static int fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static int fail(char why[TCP_WHY_BYTES], int code, const char *format, ...)
+static int fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(why, TCP_WHY_BYTES, format, arguments);
+    vsnprintf(why, LISTENING_WHY_BYTES, format, arguments);
     va_end(arguments);
     return code;
 }
@@ -68,7 +64,7 @@ static const char *where(const union any_address *at, char out[ADDRESS_TEXT_BYTE
 
 /* ---- one socket that listens ---- */
 
-static int in_use(const struct address *a, char why[TCP_WHY_BYTES])
+static int in_use(const struct address *a, char why[LISTENING_WHY_BYTES])
 {
     char host[ADDRESS_TEXT_BYTES];
     return fail(why, ERR_IO,
@@ -77,7 +73,7 @@ static int in_use(const struct address *a, char why[TCP_WHY_BYTES])
 }
 
 /* Says why bind() or listen() refused: number is errno. Returns ERR_IO. */
-static int explain(const union any_address *at, int number, char why[TCP_WHY_BYTES])
+static int explain(const union any_address *at, int number, char why[LISTENING_WHY_BYTES])
 {
     char text[ADDRESS_TEXT_BYTES];
     struct address a;
@@ -236,7 +232,7 @@ static int take_found(const struct addrinfo *found, uint16_t port,
 }
 
 static int resolve(const char *host, uint16_t port, struct place out[TCP_LISTENERS_MAX],
-                   char why[TCP_WHY_BYTES])
+                   char why[LISTENING_WHY_BYTES])
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found;
@@ -257,7 +253,7 @@ static int resolve(const char *host, uint16_t port, struct place out[TCP_LISTENE
 /* The places that a host stands for: how many, or a negative code. "localhost" is not looked up:
  * what it means must not depend on a file of the machine (RFC 6761 §6.3). */
 static int places_of(const char *host, uint16_t port, struct place out[TCP_LISTENERS_MAX],
-                     char why[TCP_WHY_BYTES])
+                     char why[LISTENING_WHY_BYTES])
 {
     if (!host || strcmp(host, "localhost") == 0) {
         out[0] = place_v4(INADDR_LOOPBACK, port);
@@ -310,7 +306,7 @@ static int listen_places(struct place *places, int count, const struct tcp_liste
 }
 
 static int listen_tcp(const struct tcp_listen_options *options, int fds[TCP_LISTENERS_MAX],
-                      uint16_t *port, char why[TCP_WHY_BYTES])
+                      uint16_t *port, char why[LISTENING_WHY_BYTES])
 {
     struct place places[TCP_LISTENERS_MAX];
     int count = places_of(options->host, options->port, places, why);
@@ -328,87 +324,28 @@ static int listen_tcp(const struct tcp_listen_options *options, int fds[TCP_LIST
     return explain(&places[at].at, errno, why);
 }
 
-/* Removes a socket's file that nobody listens on any more. 0: the path is free. */
-static int clear_stale(const union any_address *at, socklen_t len, char why[TCP_WHY_BYTES])
-{
-    const char *path = at->un.sun_path;
-    struct stat info;
-    if (lstat(path, &info)) {
-        if (errno == ENOENT)
-            return 0;
-        return fail(why, ERR_IO, "cannot listen on unix:%s: %s", path, errno_text(errno));
-    }
-    if (!S_ISSOCK(info.st_mode))
-        return fail(why, ERR_IO, "%s exists and is not a socket: remove it or choose another path",
-                    path);
-
-    int probe = open_stream(AF_UNIX);
-    if (probe < 0)
-        return fail(why, ERR_IO, "cannot open a socket: %s", errno_text(errno));
-    int number = connect(probe, &at->any, len) ? errno : 0;
-    close(probe);
-    if (number == ENOENT)
-        return 0;
-    if (number != ECONNREFUSED)
-        return fail(why, ERR_IO, "unix:%s is in use: stop the other program or choose another path",
-                    path);
-    if (unlink(path) && errno != ENOENT)
-        return fail(why, ERR_IO, "cannot remove the stale socket %s: %s", path, errno_text(errno));
-    return 0;
-}
-
-static int listen_unix(const struct tcp_listen_options *options, const char *path,
-                       char why[TCP_WHY_BYTES])
-{
-    union any_address at = {.un = {.sun_family = AF_UNIX}};
-    size_t len = strlen(path);
-    if (len == 0)
-        return fail(why, ERR_INVALID, "unix: needs a path, as in unix:/run/app.sock");
-    if (len >= sizeof(at.un.sun_path))
-        return fail(why, ERR_INVALID,
-                    "the path of unix:%.40s… is too long: %zu bytes, at most %zu fit", path, len,
-                    sizeof(at.un.sun_path) - 1);
-    memcpy(at.un.sun_path, path, len + 1);
-    socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
-
-    int cleared = clear_stale(&at, address_len, why);
-    if (cleared < 0)
-        return cleared;
-    int fd = open_stream(AF_UNIX);
-    if (fd < 0)
-        return fail(why, ERR_IO, "cannot open a socket: %s", errno_text(errno));
-    /* The mode of a socket before bind() is that of its file, less the umask (unix(7)). */
-    if ((options->private && fchmod(fd, S_IRUSR | S_IWUSR)) || bind(fd, &at.any, address_len) ||
-        listen(fd, options->backlog > 0 ? options->backlog : DEFAULT_BACKLOG)) {
-        int number = errno;
-        close(fd);
-        return fail(why, ERR_IO, "cannot listen on unix:%s: %s", path, errno_text(number));
-    }
-    return fd;
-}
-
-int tcp_listen(const struct tcp_listen_options *options, int fds[TCP_LISTENERS_MAX], uint16_t *port,
-               char why[TCP_WHY_BYTES])
+int tcp_listen(const struct tcp_listen_options *options, struct listening out[TCP_LISTENERS_MAX],
+               uint16_t *port, char why[LISTENING_WHY_BYTES])
 {
     why[0] = '\0';
     *port = 0;
+    int backlog = options->backlog > 0 ? options->backlog : DEFAULT_BACKLOG;
     size_t prefix = sizeof(unix_prefix) - 1;
-    if (!options->host || strncmp(options->host, unix_prefix, prefix) != 0)
-        return listen_tcp(options, fds, port, why);
-    int fd = listen_unix(options, options->host + prefix, why);
-    if (fd < 0)
-        return fd;
-    fds[0] = fd;
-    return 1;
+    if (options->host && strncmp(options->host, unix_prefix, prefix) == 0) {
+        const struct unix_listen_options file = {options->host + prefix, backlog, options->private,
+                                                 options->leaves};
+        int err = unix_listen(&file, &out[0], why);
+        return err ? err : 1;
+    }
+    int fds[TCP_LISTENERS_MAX];
+    int open = listen_tcp(options, fds, port, why);
+    for (int i = 0; i < open; i++)
+        out[i] = (struct listening){.fd = fds[i]};
+    return open;
 }
 
-void tcp_listen_close(int fd)
+void tcp_listen_close(const struct listening *l)
 {
-    union any_address at = {0};
-    socklen_t len = sizeof(at);
-    /* The file goes first, so that nobody finds a path that refuses. */
-    if (getsockname(fd, &at.any, &len) == 0 && at.any.sa_family == AF_UNIX &&
-        at.un.sun_path[0] != '\0')
-        unlink(at.un.sun_path);
-    close(fd);
+    unix_listen_remove(l);
+    close(l->fd);
 }

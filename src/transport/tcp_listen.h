@@ -4,10 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    TCP_LISTENERS_MAX = 8, /* sockets of one tcp_listen call */
-    TCP_WHY_BYTES = 256    /* room for one line that says what is wrong */
-};
+#include "transport/listening.h"
+
+enum { TCP_LISTENERS_MAX = 8 }; /* sockets of one tcp_listen call */
 
 struct tcp_listen_options {
     /* NULL or "localhost": loopback, IPv4 and IPv6 as far as the machine has them; "*": every
@@ -20,14 +19,17 @@ struct tcp_listen_options {
      * the caller once, not twice. */
     bool peer_first;
     bool private; /* a unix socket's file is for its owner only, whatever the umask */
+    /* Somebody listens at the path of a unix socket: will they leave it, so that we may have it
+     * now? NULL: they will not. It may wait. */
+    bool (*leaves)(const char *path);
 };
 
-/* Binds and listens. Returns the number of sockets put in fds (>= 1), with their port in *port, or
+/* Binds and listens. Returns the number of sockets put in out (>= 1), with their port in *port, or
  * a negative enum error with one line in why that says what to do: ERR_INVALID (host is not one),
  * ERR_NOT_FOUND (it has no address) or ERR_IO. A unix socket's file that nobody listens on is
- * replaced; one that somebody listens on is an error. It may ask the system's resolver, thus wait:
- * do not call it in an event loop. */
-int tcp_listen(const struct tcp_listen_options *options, int fds[TCP_LISTENERS_MAX], uint16_t *port,
-               char why[TCP_WHY_BYTES]) __attribute__((warn_unused_result));
-/* Closes fd and, if it is a unix socket's, removes its file. */
-void tcp_listen_close(int fd);
+ * replaced; one that somebody listens on is an error, unless they leave. It may ask the system's
+ * resolver, thus wait: do not call it in an event loop. */
+int tcp_listen(const struct tcp_listen_options *options, struct listening out[TCP_LISTENERS_MAX],
+               uint16_t *port, char why[LISTENING_WHY_BYTES]) __attribute__((warn_unused_result));
+/* Closes the socket and, if it made a file, removes that; one that has taken its place stays. */
+void tcp_listen_close(const struct listening *l);

@@ -48,11 +48,20 @@ M.compile = compile
 local function look_out(env, generation, name)
     local file = name:gsub("%.", "/")
     local folder = generation.folder .. "/"
-    for template in env.package.path:gmatch "[^;]+" do
+    for template in (env.package.path .. ";" .. env.package.cpath):gmatch "[^;]+" do
         if template:sub(1, #folder) == folder then
             generation:found_file((template:gsub("%?", (file:gsub("%%", "%%%%")))), nil)
         end
     end
+end
+
+-- What require says in plain Lua: every place where the module could have been, in the order in
+-- which they were tried. found_none is what the shared require says of C modules.
+local function not_found(env, name, found_none)
+    local _, tried = package.searchpath(name, env.package.path)
+    local of_c = found_none:match "\n\t?no file .*" or ""
+    return ("module '%s' not found:\n\tno field package.preload['%s']%s%s"):format(name, name,
+        tried or "", of_c)
 end
 
 -- A C module, by the one require that all share.
@@ -66,8 +75,7 @@ local function require_shared(env, generation, name)
     end
     if type(result) == "string" and result:find("module '" .. name .. "' not found", 1, true) then
         look_out(env, generation, name)
-        local _, tried = package.searchpath(name, env.package.path)
-        result = ("module '%s' not found:%s"):format(name, tried or "")
+        result = not_found(env, name, result)
     end
     error(result, 2)
 end
@@ -164,11 +172,11 @@ function M.new(generation)
         env[name] = value
     end
     env._G = env
-    local templates = ("%s/?.lua;%s/?/init.lua;%s"):format(generation.folder, generation.folder,
-        package.path)
+    local folder = generation.folder
+    local templates = ("%s/?.lua;%s/?/init.lua;%s"):format(folder, folder, package.path)
     env.package = setmetatable({
         path = templates,
-        cpath = package.cpath,
+        cpath = ("%s/?.so;%s"):format(folder, package.cpath),
         loaded = setmetatable({}, { __index = package.loaded }),
         preload = {},
     }, { __index = package })

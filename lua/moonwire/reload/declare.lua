@@ -76,8 +76,14 @@ function declare.route(self, site, item)
 end
 
 function declare.static(_, site, item)
-    if C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder) < 0 then
+    local index = C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder)
+    if index < 0 then
         return site_error(site)
+    end
+    for ending, media_type in pairs(item.types) do
+        if C.mw_site_type(site, index, ending, #ending, media_type, #media_type) < 0 then
+            return site_error(site)
+        end
     end
 end
 
@@ -88,6 +94,11 @@ function declare.listen(_, site, item)
     end
     if item.development and C.mw_site_dev_certificate(site, listener) < 0 then
         return site_error(site)
+    end
+    for _, range in ipairs(item.proxies) do
+        if C.mw_site_proxy(site, listener, range) < 0 then
+            return site_error(site)
+        end
     end
     for _, pair in ipairs(item.certificates) do
         if C.mw_site_certificate(site, listener, pair.cert, pair.key) < 0 then

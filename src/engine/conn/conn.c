@@ -188,7 +188,14 @@ void conn_attach(struct conn *c, int fd)
     ev_io_init(&c->io, on_io, fd, EV_READ);
 }
 
-int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls)
+void conn_begin(struct worker *w, struct conn *c)
+{
+    c->state = c->secure ? CONN_HANDSHAKE : CONN_HTTP;
+    conn_watch(w, c);
+}
+
+int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls,
+              bool proxied)
 {
     struct conn *c;
     struct transport t = {.fd = fd, .tls = tls};
@@ -201,7 +208,7 @@ int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_s
     conn_attach(c, fd);
     c->transport = t;
     c->secure = tls != NULL;
-    c->state = tls ? CONN_HANDSHAKE : CONN_HTTP;
+    c->state = proxied ? CONN_PROXY : tls ? CONN_HANDSHAKE : CONN_HTTP;
     c->peer = *peer;
     c->admitted = true;
     count(&w->counters, COUNT_ACCEPTED, 1);

@@ -18,10 +18,13 @@ static inline const struct conn_role *conn_role(const struct worker *w, const st
 }
 
 /* A connection of a peer that admission_admit has counted; its end releases the peer. Takes over
- * the socket and the TLS session (NULL: plain). 0, ERR_LIMIT or ERR_MEMORY: they are then closed,
- * and the peer is released. */
-int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls)
-    __attribute__((warn_unused_result));
+ * the socket and the TLS session (NULL: plain). proxied: a proxy says first who the peer is, whose
+ * address is unknown until then. 0, ERR_LIMIT or ERR_MEMORY: they are then closed, and the peer is
+ * released. */
+int conn_open(struct worker *w, int fd, const struct address *peer, struct tls_session *tls,
+              bool proxied) __attribute__((warn_unused_result));
+/* The peer is known: goes on with TLS or HTTP. */
+void conn_begin(struct worker *w, struct conn *c);
 
 /* A connection without a socket, in CONN_CONNECT: the caller makes it a client's at once. 0 with
  * *out, ERR_LIMIT or ERR_MEMORY. It is not counted by admission_admit. */

@@ -22,6 +22,7 @@ struct ws_request;
 
 enum conn_state {
     CONN_CONNECT,   /* opened by the script: name, TCP, TLS (client/) */
+    CONN_PROXY,     /* accepted from a proxy: its PROXY header */
     CONN_HANDSHAKE, /* accepted: the peer's TLS handshake */
     CONN_HTTP,      /* accepted: HTTP (http/) */
     CONN_ANSWER,    /* opened by the script: the request is on its way (client/) */
@@ -41,7 +42,7 @@ struct client {
 
 /* Packed by hand: 10,000 that are idle are 10,000 of these and little else. */
 struct conn {
-    ev_io io; /* io.data: ws_conn.c keeps the peer's Close there */
+    ev_io io; /* io.data: ws_conn.c keeps the peer's Close there, conn_proxy.c a part of a header */
     struct transport transport;
     struct outbound out;
     struct message_reader reader;

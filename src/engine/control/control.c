@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "engine/control/control_ask.h"
 #include "engine/control/control_place.h"
 #include "engine/control/control_rounds.h"
 #include "engine/control/control_status.h"
@@ -45,7 +46,7 @@ struct control {
     struct control_rounds rounds;
     struct control_identity identity;
     struct control_last_reload last_reload;
-    int fd; /* -1: closed */
+    struct listening socket; /* its fd is -1: closed */
     ev_io accept;
     ev_timer look;
     struct control_session sessions[CONTROL_SESSIONS];
@@ -57,7 +58,7 @@ struct control {
 
 static void accept_again(struct control *c)
 {
-    if (c->paused && c->fd >= 0)
+    if (c->paused && c->socket.fd >= 0)
         ev_io_start(c->server->loop, &c->accept);
     c->paused = false;
 }
@@ -215,7 +216,9 @@ static void reload_ended(struct reload_observer *o, const struct reload_end *end
 
 static void answer_about(struct control_session *session)
 {
-    begin_answer(session, control_status_about(&session->answer, &session->control->identity));
+    struct control *c = session->control;
+    begin_answer(session, control_status_about(&session->answer, &c->identity,
+                                               atomic_load(&c->server->draining)));
 }
 
 static const struct command {
@@ -339,7 +342,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
     struct control *c = io->data;
     for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
         struct control_session *place = place_for_session(c);
-        int fd = place ? accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+        int fd = place ? accept4(c->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
         if (fd >= 0) {
             adopt(c, place, fd);
         } else if (place && errno == EAGAIN) {
@@ -394,20 +397,21 @@ static int open_socket(struct control *c, const char *path, char why[SERVER_WHY_
         return err;
     }
     snprintf(host, sizeof(host), "unix:%s", path ? path : place);
-    const struct tcp_listen_options options = {.host = host, .private = true};
-    int fds[TCP_LISTENERS_MAX];
+    const struct tcp_listen_options options = {
+        .host = host, .private = true, .leaves = control_is_leaving};
+    struct listening sockets[TCP_LISTENERS_MAX];
     uint16_t port;
-    int opened = tcp_listen(&options, fds, &port, why);
+    int opened = tcp_listen(&options, sockets, &port, why);
     if (opened < 0)
         return opened;
-    c->fd = fds[0];
+    c->socket = sockets[0];
     return 0;
 }
 
 /* 0 or ERR_MEMORY. */
 static int init(struct control *c, struct server *s, const struct control_options *o)
 {
-    *c = (struct control){.server = s, .fd = -1};
+    *c = (struct control){.server = s, .socket.fd = -1};
     c->identity = (struct control_identity){
         .version = o->version,
         .app = strdup(o->app),
@@ -444,18 +448,18 @@ void control_start(struct control *c)
 {
     struct server *s = c->server;
     reload_observe(s->reload, &c->observer);
-    ev_io_init(&c->accept, on_accept, c->fd, EV_READ);
+    ev_io_init(&c->accept, on_accept, c->socket.fd, EV_READ);
     c->accept.data = c;
     ev_io_start(s->loop, &c->accept);
 }
 
 void control_close(struct control *c)
 {
-    if (c->fd < 0)
+    if (c->socket.fd < 0)
         return;
     ev_io_stop(c->server->loop, &c->accept);
-    tcp_listen_close(c->fd);
-    c->fd = -1;
+    tcp_listen_close(&c->socket);
+    c->socket.fd = -1;
 }
 
 void control_free(struct control *c)

@@ -1,5 +1,6 @@
 /* The control socket of a running server: moonwire reload, rollback and status ask here. The peer
- * sends one line, gets one JSON object (docs/reload.md says what is in it), and the session ends.
+ * sends one line, gets one JSON object, whose fields docs/operations.md names, and the session
+ * ends.
  *
  * The main thread's loop serves it and never waits for a peer. Everything that a peer can hold is
  * limited: sessions at once, the bytes of a request, the time until it is whole, until its answer

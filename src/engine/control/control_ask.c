@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
+
+/* Of an answer to "about", with paths in it: further bytes are not looked at. */
+enum { ANSWER_BYTES = 16384, ANSWER_MS = 2000 };
 
 static int fail(char *why, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -91,4 +95,27 @@ long control_read(int fd, char *out, size_t size, double seconds)
     if (n < 0)
         return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
     return n;
+}
+
+bool control_is_leaving(const char *path)
+{
+    char why[CONTROL_ASK_WHY_BYTES];
+    char answer[ANSWER_BYTES];
+    size_t len = 0;
+    int fd = control_ask(path, "about", false, why);
+    if (fd < 0)
+        return fd == ERR_NOT_FOUND;
+    uint64_t until_ms = clock_monotonic_ms() + ANSWER_MS;
+    for (uint64_t now_ms = until_ms - ANSWER_MS; now_ms < until_ms && len < sizeof(answer) - 1;
+         now_ms = clock_monotonic_ms()) {
+        double seconds = (double)(until_ms - now_ms) / 1000;
+        long n = control_read(fd, answer + len, sizeof(answer) - 1 - len, seconds);
+        if (n <= 0 && n != ERR_AGAIN)
+            break;
+        len += n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    answer[len] = '\0';
+    /* Within a string the quotes would be escaped. */
+    return strstr(answer, ",\"draining\":true") != NULL;
 }

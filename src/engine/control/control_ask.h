@@ -1,7 +1,8 @@
-/* The commands' side of the control socket: moonwire reload, rollback and status ask a server here.
- * It waits, so it is not for a server's threads. */
+/* The commands' side of the control socket: moonwire reload, rollback and status ask a server here,
+ * and so does a server that begins. It waits, so it is not for threads that serve. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { CONTROL_ASK_WHY_BYTES = 256 };
@@ -16,3 +17,7 @@ int control_ask(const char *path, const char *request, int found, char why[CONTR
  * within so many seconds; ERR_IO. */
 long control_read(int fd, char *out, size_t size, double seconds)
     __attribute__((warn_unused_result));
+
+/* Does the server whose socket is at path say that it is ending? Also true when it has ended
+ * meanwhile. It has 2 seconds to answer. For struct tcp_listen_options. */
+bool control_is_leaving(const char *path);

@@ -17,7 +17,7 @@ int control_status_refusal(struct buffer *out, const char *text)
     return j.err;
 }
 
-static void put_identity(struct json_out *j, const struct control_identity *identity)
+static void put_identity(struct json_out *j, const struct control_identity *identity, bool draining)
 {
     json_out_bool(j, "ok", true);
     json_out_integer(j, "pid", getpid());
@@ -25,13 +25,14 @@ static void put_identity(struct json_out *j, const struct control_identity *iden
     json_out_string(j, "file", identity->file);
     json_out_string(j, "version", identity->version);
     json_out_integer(j, "since", identity->since);
+    json_out_bool(j, "draining", draining);
 }
 
-int control_status_about(struct buffer *out, const struct control_identity *identity)
+int control_status_about(struct buffer *out, const struct control_identity *identity, bool draining)
 {
     struct json_out j = {.out = out};
     json_out_object(&j, NULL);
-    put_identity(&j, identity);
+    put_identity(&j, identity, draining);
     json_out_object_end(&j);
     return j.err;
 }
@@ -86,8 +87,7 @@ int control_status_whole(struct buffer *out, const struct control_identity *iden
     struct json_out j = {.out = out};
     const struct server *s = rounds->server;
     json_out_object(&j, NULL);
-    put_identity(&j, identity);
-    json_out_bool(&j, "draining", atomic_load(&s->draining));
+    put_identity(&j, identity, atomic_load(&s->draining));
     json_out_integer(&j, "generation", reload_generation(s->reload));
     put_listeners(&j, s);
     put_counters(&j, s);

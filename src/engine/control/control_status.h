@@ -1,4 +1,4 @@
-/* The answers of the control socket: one JSON object each (docs/reload.md says what is in them).
+/* The answers of the control socket: one JSON object each, whose fields docs/operations.md names.
  * Every function appends to out and returns 0 or ERR_MEMORY. The main thread's. */
 #pragma once
 
@@ -27,7 +27,7 @@ struct control_last_reload {
 /* {"ok":false,"text":…} */
 int control_status_refusal(struct buffer *out, const char *text)
     __attribute__((warn_unused_result));
-int control_status_about(struct buffer *out, const struct control_identity *identity)
+int control_status_about(struct buffer *out, const struct control_identity *identity, bool draining)
     __attribute__((warn_unused_result));
 /* rounds: the answers of the round that has just ended. */
 int control_status_whole(struct buffer *out, const struct control_identity *identity,

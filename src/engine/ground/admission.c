@@ -49,27 +49,42 @@ static uintptr_t count_of(const struct admission *a, const struct address *peer)
     return has_address(peer) ? (uintptr_t)map_get(&a->by_address, peer, PEER_KEY_BYTES) : 0;
 }
 
+/* Counts the peer among those of its address, if it has one. */
+static const char *count_address(struct admission *a, const struct address *peer)
+{
+    static const char limit[] = "connections_per_address";
+    uint32_t most = a->limits.connections_per_address;
+    if (!has_address(peer))
+        return NULL;
+    uintptr_t others = count_of(a, peer);
+    if (most && others >= most)
+        return limit;
+    /* Without memory to count it a connection would not get far either. */
+    return map_put(&a->by_address, peer, PEER_KEY_BYTES, (void *)(others + 1)) ? limit : NULL;
+}
+
 static const char *admit_locked(struct admission *a, const struct address *peer)
 {
-    const struct limits *limits = &a->limits;
-    if (a->connections >= limits->connections)
+    if (a->connections >= a->limits.connections)
         return "connections";
-    if (has_address(peer)) {
-        uintptr_t others = count_of(a, peer);
-        if (limits->connections_per_address && others >= limits->connections_per_address)
-            return "connections_per_address";
-        /* Without memory to count it a connection would not get far either. */
-        if (map_put(&a->by_address, peer, PEER_KEY_BYTES, (void *)(others + 1)))
-            return "connections_per_address";
-    }
-    a->connections++;
-    return NULL;
+    const char *refused = count_address(a, peer);
+    if (!refused)
+        a->connections++;
+    return refused;
 }
 
 const char *admission_admit(struct admission *a, const struct address *peer)
 {
     pthread_mutex_lock(&a->lock);
     const char *refused = admit_locked(a, peer);
+    pthread_mutex_unlock(&a->lock);
+    return refused;
+}
+
+const char *admission_know(struct admission *a, const struct address *peer)
+{
+    pthread_mutex_lock(&a->lock);
+    const char *refused = count_address(a, peer);
     pthread_mutex_unlock(&a->lock);
     return refused;
 }

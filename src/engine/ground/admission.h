@@ -26,7 +26,11 @@ void admission_set_limits(struct admission *a, const struct limits *limits);
 struct limits admission_limits(struct admission *a);
 
 /* Returns NULL and counts the peer, which admission_release undoes; or the name of the limit that
- * forbids it. */
+ * forbids it. A peer whose address is unknown counts among all connections only. */
 const char *admission_admit(struct admission *a, const struct address *peer)
+    __attribute__((warn_unused_result));
+/* A peer that was admitted while its address was unknown has this one. Returns NULL: it is released
+ * with it from now on; or the name of the limit that forbids it: its address is unknown still. */
+const char *admission_know(struct admission *a, const struct address *peer)
     __attribute__((warn_unused_result));
 void admission_release(struct admission *a, const struct address *peer);

@@ -79,6 +79,7 @@ void site_route_deinit(struct site_route *r)
     free(r->folder_path);
     list_free(r->protocols);
     list_free(r->origins);
+    list_free(r->types);
     if (r->folder >= 0)
         close(r->folder);
 }
@@ -174,6 +175,22 @@ int site_add_certificate(struct site *s, int listener, const char *cert_path, co
         return site_no_memory(s);
     }
     l->certificate_count++;
+    return 0;
+}
+
+int site_add_proxy(struct site *s, int listener, const char *range)
+{
+    if (listener < 0 || (size_t)listener >= s->listener_count)
+        return site_fail(s, ERR_INVALID, "proxy: there is no listener %d", listener);
+    int err = address_ranges_add(&s->listeners[listener].proxies, range);
+    if (err == ERR_LIMIT)
+        return site_fail(s, err, "listen: proxy has at most %d addresses", ADDRESS_RANGES_MAX);
+    if (err)
+        return site_fail(
+            s, err,
+            "listen: proxy: \"%.64s\" is not an address: write \"10.0.0.5\", a range with "
+            "zeros behind its prefix, as in \"10.0.0.0/8\" or \"fd00::/8\", or \"unix:\"",
+            range);
     return 0;
 }
 

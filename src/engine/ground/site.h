@@ -11,6 +11,7 @@
 #include "protocol/handshake.h"
 #include "protocol/message.h"
 #include "protocol/router.h"
+#include "transport/address_range.h"
 
 /* Where pages find the dev overlay's WebSocket and script. */
 #define SITE_OVERLAY_SOCKET "/.moonwire/overlay"
@@ -37,6 +38,7 @@ struct site_route {
     bool eager; /* SITE_WEBSOCKET: the script is told of a new site at once (EVENT_RELOAD) */
     int folder; /* SITE_STATIC: an O_PATH descriptor */
     char *folder_path;
+    char **types; /* SITE_STATIC: the app's own types: an ending, its type, … ; or NULL */
     uint32_t was; /* of a retired route: its index in the site before */
 };
 
@@ -51,6 +53,8 @@ struct site_listener {
     struct site_certificate *certificates; /* none: plain */
     size_t certificate_count;
     bool development; /* TLS with the development certificate */
+    /* Who may connect, and begins with a PROXY header; none: everybody, without one. */
+    struct address_ranges proxies;
 };
 
 /* A file that the app was made of, or that it looked for and that did not exist. */
@@ -95,6 +99,10 @@ int site_add_listener(struct site *s, const char *host, int port)
     __attribute__((warn_unused_result));
 /* One more certificate of the listener. key_path NULL: the key is in the certificate's file. */
 int site_add_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)
+    __attribute__((warn_unused_result));
+/* One more address, or range of addresses, of proxies that may connect to the listener
+ * (address_range.h), which speaks the PROXY protocol from then on. */
+int site_add_proxy(struct site *s, int listener, const char *range)
     __attribute__((warn_unused_result));
 /* A file that the app was made of; digest "": it was looked for and is not there. Only the first
  * call for a path counts. */

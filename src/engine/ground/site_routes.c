@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "protocol/http_mime.h"
 #include "protocol/http_syntax.h"
 #include "protocol/url.h"
 
@@ -121,7 +123,7 @@ int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const
     return (int)s->route_count++;
 }
 
-/* ---- who may connect ---- */
+/* ---- lists ---- */
 
 /* Appends a copy to a NULL-terminated list. 0 or ERR_MEMORY. */
 static int list_add(struct site *s, char ***list, const char *text, size_t len)
@@ -140,6 +142,44 @@ static int list_add(struct site *s, char ***list, const char *text, size_t len)
     *list = more;
     return 0;
 }
+
+/* ---- content types ---- */
+
+static bool ending_valid(const char *ending, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((uint8_t)ending[i] <= 0x20 || ending[i] == 0x7F || ending[i] == '.' || ending[i] == '/')
+            return false;
+    }
+    return len > 0;
+}
+
+int site_add_type(struct site *s, int route, const char *ending, size_t ending_len,
+                  const char *type, size_t type_len)
+{
+    if (route < 0 || (size_t)route >= s->route_count || s->routes[route].kind != SITE_STATIC)
+        return site_fail(s, ERR_INVALID, "types: route %d is not a folder", route);
+    if (!ending_valid(ending, ending_len))
+        return site_fail(
+            s, ERR_INVALID,
+            "types: \"%.*s\" is not the ending of a file's name: write what follows its "
+            "last dot, as in { ts = \"text/plain\" }",
+            (int)ending_len, ending);
+    if (!http_mime_valid(type, type_len))
+        return site_fail(s, ERR_INVALID,
+                         "types: \"%.*s\" is not a media type for .%.*s: write type/subtype, as in "
+                         "\"text/plain; charset=utf-8\"",
+                         (int)type_len, type, (int)ending_len, ending);
+    struct site_route *r = &s->routes[route];
+    for (char **known = r->types; known && *known; known += 2) {
+        if (strlen(*known) == ending_len && strncasecmp(*known, ending, ending_len) == 0)
+            return site_fail(s, ERR_INVALID, "types: .%.*s has two types", (int)ending_len, ending);
+    }
+    int err = list_add(s, &r->types, ending, ending_len);
+    return err ? err : list_add(s, &r->types, type, type_len);
+}
+
+/* ---- who may connect ---- */
 
 int site_add_protocol(struct site *s, int route, const char *name, size_t len)
 {

@@ -15,6 +15,10 @@ int site_add_route(struct site *s, const char *pattern, size_t len, uint32_t met
  * folder. */
 int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
                     size_t folder_len) __attribute__((warn_unused_result));
+/* What files of the folder are sent as when their names end with a dot and `ending`, in any case of
+ * letters. */
+int site_add_type(struct site *s, int route, const char *ending, size_t ending_len,
+                  const char *type, size_t type_len) __attribute__((warn_unused_result));
 /* One more subprotocol that the WebSocket route speaks, the preferred one first. */
 int site_add_protocol(struct site *s, int route, const char *name, size_t len)
     __attribute__((warn_unused_result));

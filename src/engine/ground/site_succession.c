@@ -35,7 +35,8 @@ static bool same_listeners(const struct site *a, const struct site *b)
         const struct site_listener *x = &a->listeners[i];
         const struct site_listener *y = &b->listeners[i];
         if (x->port != y->port || x->development != y->development ||
-            x->certificate_count != y->certificate_count || !same_text(x->host, y->host))
+            x->certificate_count != y->certificate_count || !same_text(x->host, y->host) ||
+            memcmp(&x->proxies, &y->proxies, sizeof(x->proxies)) != 0)
             return false;
     }
     return true;
@@ -109,7 +110,7 @@ uint32_t site_retire(struct site *s, struct site *before, uint32_t route)
     *to = *from;
     to->was = route;
     from->pattern = from->folder_path = NULL;
-    from->protocols = from->origins = NULL;
+    from->protocols = from->origins = from->types = NULL;
     from->folder = -1;
     s->retirees[route] = (uint32_t)s->route_count;
     return (uint32_t)s->route_count++;

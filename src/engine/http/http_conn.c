@@ -51,7 +51,7 @@ static void request_whole(struct worker *w, struct conn *c)
     struct http_span rest = {s->head.path.at + s->head.path.len, 0};
     if (s->match.param_count > 0)
         rest = s->match.params[s->match.param_count - 1];
-    static_files_serve(w, c, route->folder, (const char *)s->in.data + rest.at, rest.len);
+    static_files_serve(w, c, route, (const char *)s->in.data + rest.at, rest.len);
 }
 
 /* RFC 9110 §8.6, §15.5.12: a body may follow, but where does it end? In HTTP/1.1 no length means no

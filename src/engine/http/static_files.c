@@ -327,12 +327,23 @@ static void answer_file(struct worker *w, struct conn *c, struct file *f)
     send_part(w, c, f, &r, first, (size_t)part);
 }
 
+/* The app's own types go before those that are known. */
+static const char *type_of(const struct site_route *route, const char *path)
+{
+    const char *ending = http_mime_ending(path);
+    for (char **type = route->types; ending && type && *type; type += 2) {
+        if (strcasecmp(type[0], ending) == 0)
+            return type[1];
+    }
+    return http_mime_type(path);
+}
+
 /* Answers with a regular file. Owns fd from now on. */
 static void serve_open(struct worker *w, struct conn *c, int fd, const struct stat *st,
-                       const char *path)
+                       const char *type)
 {
-    struct file f = {.fd = fd, .size = (uint64_t)st->st_size, .type = http_mime_type(path)};
-    f.tagged = w->site->overlay && strncmp(f.type, "text/html", strlen("text/html")) == 0;
+    struct file f = {.fd = fd, .size = (uint64_t)st->st_size, .type = type};
+    f.tagged = w->site->overlay && strncasecmp(f.type, "text/html", strlen("text/html")) == 0;
     time_t now = (time_t)ev_now(w->loop);
     f.modified = st->st_mtim.tv_sec < now ? st->st_mtim.tv_sec : now;
     if (f.modified < 0)
@@ -354,7 +365,8 @@ static void serve_open(struct worker *w, struct conn *c, int fd, const struct st
         http_answer_refuse(w, c, status, "the file is not as the request supposes", NULL);
 }
 
-void static_files_serve(struct worker *w, struct conn *c, int folder, const char *rest, size_t len)
+void static_files_serve(struct worker *w, struct conn *c, const struct site_route *route,
+                        const char *rest, size_t len)
 {
     char path[PATH_BYTES];
     struct stat st;
@@ -363,7 +375,7 @@ void static_files_serve(struct worker *w, struct conn *c, int folder, const char
         not_found(w, c);
         return;
     }
-    int fd = open_beneath(folder, path);
+    int fd = open_beneath(route->folder, path);
     int status = fd < 0 ? -1 : fstat(fd, &st);
     if (status == 0 && S_ISDIR(st.st_mode)) {
         close(fd);
@@ -373,7 +385,7 @@ void static_files_serve(struct worker *w, struct conn *c, int folder, const char
             return;
         }
         strcat(path, index_name);
-        fd = open_beneath(folder, path);
+        fd = open_beneath(route->folder, path);
         status = fd < 0 ? -1 : fstat(fd, &st);
     }
     if (status < 0) {
@@ -384,6 +396,6 @@ void static_files_serve(struct worker *w, struct conn *c, int folder, const char
         close(fd);
         not_found(w, c);
     } else {
-        serve_open(w, c, fd, &st, path);
+        serve_open(w, c, fd, &st, type_of(route, path));
     }
 }

@@ -9,6 +9,7 @@
 #include "engine/client/client_answer.h"
 #include "engine/client/connect_queue.h"
 #include "engine/conn/conn.h"
+#include "engine/conn/conn_proxy.h"
 #include "engine/http/http_conn.h"
 #include "engine/run/draining.h"
 #include "engine/run/handover.h"
@@ -18,10 +19,11 @@
 #include "engine/ws/ws_conn.h"
 
 static const struct conn_role *const roles[CONN_STATES] = {
-    [CONN_CONNECT] = &client_connect_role, [CONN_HANDSHAKE] = &conn_handshake_role,
-    [CONN_HTTP] = &http_conn_role,         [CONN_ANSWER] = &client_answer_role,
-    [CONN_OPEN] = &ws_conn_role,           [CONN_CLOSING] = &ws_conn_role,
-    [CONN_LINGER] = &conn_linger_role,     [CONN_DEAD] = &conn_dead_role,
+    [CONN_CONNECT] = &client_connect_role,   [CONN_PROXY] = &conn_proxy_role,
+    [CONN_HANDSHAKE] = &conn_handshake_role, [CONN_HTTP] = &http_conn_role,
+    [CONN_ANSWER] = &client_answer_role,     [CONN_OPEN] = &ws_conn_role,
+    [CONN_CLOSING] = &ws_conn_role,          [CONN_LINGER] = &conn_linger_role,
+    [CONN_DEAD] = &conn_dead_role,
 };
 
 /* Pages that are not touched cost nothing: a worker that is idle has a small arena. */

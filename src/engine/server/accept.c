@@ -9,7 +9,8 @@
 #include "engine/server/server.h"
 
 /* In the worker's thread: an admitted socket becomes a connection, or is closed and released. */
-static void adopt(struct worker *w, struct listener *l, int fd, const struct address *peer)
+static void adopt(struct worker *w, struct listener *l, int fd, const struct address *peer,
+                  bool proxied)
 {
     struct tls_context *context = listener_tls(l);
     struct tls_session *tls = context ? tls_accept(context, fd, &w->tls_ciphers) : NULL;
@@ -17,7 +18,7 @@ static void adopt(struct worker *w, struct listener *l, int fd, const struct add
     if (context && !tls) {
         close(fd);
         admission_release(w->admission, peer);
-    } else if (conn_open(w, fd, peer, tls)) { /* it has closed and released it */
+    } else if (conn_open(w, fd, peer, tls, proxied)) { /* it has closed and released it */
         log_write(l->log, LOG_ERROR, "%s: a connection was dropped: out of memory or slots",
                   l->address);
     }
@@ -31,13 +32,14 @@ struct dealt {
     struct server *server;
     struct listener *listener; /* a reference */
     struct address peer;
+    bool proxied;
     int fd; /* -1: the worker has it */
 };
 
 static void read_dealt(struct worker *w, struct letter *l)
 {
     struct dealt *d = (struct dealt *)l;
-    adopt(w, d->listener, d->fd, &d->peer);
+    adopt(w, d->listener, d->fd, &d->peer, d->proxied);
     d->fd = -1;
     /* It counts among the worker's own from here. */
     atomic_fetch_sub_explicit(&d->server->dealt[w->index], 1, memory_order_relaxed);
@@ -70,7 +72,8 @@ static struct worker *least_busy(struct server *s)
     return &s->workers[best];
 }
 
-static void deal(struct listener *l, struct server *s, int fd, const struct address *peer)
+static void deal(struct listener *l, struct server *s, int fd, const struct address *peer,
+                 bool proxied)
 {
     struct dealt *d = calloc(1, sizeof(*d));
     if (!d) {
@@ -83,6 +86,7 @@ static void deal(struct listener *l, struct server *s, int fd, const struct addr
     d->server = s;
     d->listener = listener_ref(l);
     d->peer = *peer;
+    d->proxied = proxied;
     d->fd = fd;
     struct worker *w = least_busy(s);
     atomic_fetch_add_explicit(&s->dealt[w->index], 1, memory_order_relaxed);
@@ -90,14 +94,14 @@ static void deal(struct listener *l, struct server *s, int fd, const struct addr
 }
 
 static void refuse(struct listener *l, struct server *s, int fd, const struct address *peer,
-                   const char *limit)
+                   const char *why, const char *what)
 {
     close(fd);
     count_shared(&s->counters, COUNT_REFUSED_CONNECTIONS, 1);
     if (listener_may_warn(l)) {
         char from[ADDRESS_TEXT_BYTES];
-        log_write(&s->log, LOG_WARN, "connection from %s refused: over limits.%s",
-                  address_format(peer, from), limit);
+        log_write(&s->log, LOG_WARN, "connection from %s refused: %s%s", address_format(peer, from),
+                  why, what);
     }
 }
 
@@ -108,11 +112,19 @@ void accept_peer(struct listener *l, int fd, const struct address *peer)
         close(fd);
         return;
     }
-    const char *over = admission_admit(&s->admission, peer);
+    static const struct address unknown;
+    enum listener_entry entry = listener_entry(l, peer);
+    bool proxied = entry == LISTENER_PROXIED;
+    const struct address *client = proxied ? &unknown : peer;
+    if (entry == LISTENER_CLOSED) {
+        refuse(l, s, fd, peer, "it is not in the option proxy of the listener ", l->address);
+        return;
+    }
+    const char *over = admission_admit(&s->admission, client);
     if (over)
-        refuse(l, s, fd, peer, over);
+        refuse(l, s, fd, peer, "over limits.", over);
     else if (s->worker_count > 1)
-        deal(l, s, fd, peer);
+        deal(l, s, fd, client, proxied);
     else
-        adopt(&s->workers[0], l, fd, peer);
+        adopt(&s->workers[0], l, fd, client, proxied);
 }

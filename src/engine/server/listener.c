@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "transport/tcp_listen.h"
 
 /* Connections that wait behind these are taken in the next turn, after those that are open. */
 enum { ACCEPTS_PER_TURN = 64 };
@@ -51,7 +50,7 @@ static void readable(struct ev_loop *loop, ev_io *io, int revents)
     struct listener *l = io->data;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct address peer;
-        int fd = tcp_accept(l->fd, &peer);
+        int fd = tcp_accept(l->socket.fd, &peer);
         if (fd == ERR_AGAIN)
             return;
         if (fd < 0) {
@@ -70,21 +69,22 @@ static void asked_to_stop(struct ev_loop *loop, ev_async *stop, int revents)
     listener_stop(stop->data);
 }
 
-struct listener *listener_new(int fd, struct tls_context *tls, const struct log *log)
+struct listener *listener_new(const struct listening *socket, struct tls_context *tls,
+                              const struct log *log)
 {
     struct listener *l = calloc(1, sizeof(*l));
     if (l == NULL) {
-        tcp_listen_close(fd);
+        tcp_listen_close(socket);
         tls_context_unref(tls);
         return NULL;
     }
-    l->fd = fd;
+    l->socket = *socket;
     l->references = 1;
     pthread_mutex_init(&l->lock, NULL);
     l->tls = tls;
     l->log = log;
     l->warned_at = -1;
-    ev_io_init(&l->io, readable, fd, EV_READ);
+    ev_io_init(&l->io, readable, socket->fd, EV_READ);
     ev_timer_init(&l->pause, go_on, pause_seconds, 0);
     ev_async_init(&l->stop, asked_to_stop);
     l->io.data = l->pause.data = l->stop.data = l;
@@ -108,11 +108,12 @@ void listener_unref(struct listener *l)
     free(l);
 }
 
-void listener_set_tls(struct listener *l, struct tls_context *tls)
+void listener_set(struct listener *l, struct tls_context *tls, const struct address_ranges *proxies)
 {
     pthread_mutex_lock(&l->lock);
     struct tls_context *old = l->tls;
     l->tls = tls;
+    l->proxies = *proxies;
     pthread_mutex_unlock(&l->lock);
     tls_context_unref(old); /* the sessions that it made keep it */
 }
@@ -123,6 +124,15 @@ struct tls_context *listener_tls(struct listener *l)
     struct tls_context *tls = l->tls ? tls_context_ref(l->tls) : NULL;
     pthread_mutex_unlock(&l->lock);
     return tls;
+}
+
+enum listener_entry listener_entry(struct listener *l, const struct address *peer)
+{
+    pthread_mutex_lock(&l->lock);
+    bool open = l->proxies.count == 0;
+    bool proxy = address_ranges_have(&l->proxies, peer);
+    pthread_mutex_unlock(&l->lock);
+    return open ? LISTENER_OPEN : proxy ? LISTENER_PROXIED : LISTENER_CLOSED;
 }
 
 void listener_start(struct listener *l, struct ev_loop *loop)
@@ -139,9 +149,9 @@ void listener_stop(struct listener *l)
         ev_timer_stop(l->loop, &l->pause);
         ev_async_stop(l->loop, &l->stop);
     }
-    if (l->fd >= 0)
-        tcp_listen_close(l->fd);
-    l->fd = -1;
+    if (l->socket.fd >= 0)
+        tcp_listen_close(&l->socket);
+    l->socket.fd = -1;
 }
 
 void listener_ask_stop(struct listener *l)

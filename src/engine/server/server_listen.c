@@ -120,27 +120,24 @@ static char *key_of(const struct site_listener *l)
     return asprintf(&key, "%s %d", host, l->port) < 0 ? NULL : key;
 }
 
-/* Takes over the listener and the context. */
-static int plan_add(struct listen_plan *p, struct listener *l, struct tls_context *tls, bool fresh)
+/* Takes over the listener; adds a reference to the context. */
+static int plan_add(struct listen_plan *p, struct listener *l, struct tls_context *tls,
+                    const struct site_listener *from, bool fresh)
 {
     size_t n = p->count + 1;
     struct listener **listeners = realloc(p->listeners, n * sizeof(struct listener *));
     if (listeners)
         p->listeners = listeners;
-    struct tls_context **contexts = realloc(p->contexts, n * sizeof(struct tls_context *));
-    if (contexts)
-        p->contexts = contexts;
-    bool *fresh_ones = realloc(p->fresh, n * sizeof(*p->fresh));
-    if (fresh_ones)
-        p->fresh = fresh_ones;
-    if (!listeners || !contexts || !fresh_ones) {
+    struct listen_next *next = realloc(p->next, n * sizeof(*next));
+    if (next)
+        p->next = next;
+    if (!listeners || !next) {
         listener_unref(l);
-        tls_context_unref(tls);
         return ERR_MEMORY;
     }
     listeners[p->count] = l;
-    contexts[p->count] = tls;
-    fresh_ones[p->count++] = fresh;
+    next[p->count++] =
+        (struct listen_next){tls ? tls_context_ref(tls) : NULL, from->proxies, fresh};
     return 0;
 }
 
@@ -160,10 +157,10 @@ static struct ev_loop *accepting_loop(const struct server *s)
 }
 
 /* Takes over the socket. */
-static int add_fresh(struct server *s, struct listen_plan *p, int fd, struct tls_context *tls,
-                     const struct site_listener *from, uint32_t group)
+static int add_fresh(struct server *s, struct listen_plan *p, const struct listening *socket,
+                     struct tls_context *tls, const struct site_listener *from, uint32_t group)
 {
-    struct listener *l = listener_new(fd, NULL, &s->log);
+    struct listener *l = listener_new(socket, NULL, &s->log);
     if (l == NULL)
         return ERR_MEMORY;
     l->owner = s;
@@ -176,7 +173,7 @@ static int add_fresh(struct server *s, struct listen_plan *p, int fd, struct tls
         listener_unref(l);
         return ERR_MEMORY;
     }
-    return plan_add(p, l, tls ? tls_context_ref(tls) : NULL, true);
+    return plan_add(p, l, tls, from, true);
 }
 
 static int open_fresh(struct server *s, struct listen_plan *p, const struct site_listener *from,
@@ -188,15 +185,15 @@ static int open_fresh(struct server *s, struct listen_plan *p, const struct site
         return err;
     struct tcp_listen_options options = {
         .host = from->host, .port = (uint16_t)from->port, .peer_first = true};
-    int fds[TCP_LISTENERS_MAX];
+    struct listening sockets[TCP_LISTENERS_MAX];
     uint16_t port = 0;
-    int opened = tcp_listen(&options, fds, &port, why);
+    int opened = tcp_listen(&options, sockets, &port, why);
     uint32_t group = ++s->listener_groups;
     err = opened < 0 ? opened : 0;
     for (int i = 0; i < opened; i++) {
         if (err) {
-            tcp_listen_close(fds[i]);
-        } else if ((err = add_fresh(s, p, fds[i], tls, from, group))) {
+            tcp_listen_close(&sockets[i]);
+        } else if ((err = add_fresh(s, p, &sockets[i], tls, from, group))) {
             snprintf(why, SERVER_WHY_BYTES, "%s", error_text(err));
         } else {
             server_address(from, from->port ? from->port : port,
@@ -249,7 +246,7 @@ static int plan_kept(struct server *s, struct listen_plan *p, const struct liste
     for (size_t i = 0; err == 0 && i < s->listener_count; i++) {
         struct listener *l = s->listeners[i];
         if (l->group == first->group)
-            err = plan_add(p, listener_ref(l), tls ? tls_context_ref(tls) : NULL, false);
+            err = plan_add(p, listener_ref(l), tls, from, false);
     }
     if (err == ERR_MEMORY)
         snprintf(why, SERVER_WHY_BYTES, "%s", error_text(err));
@@ -277,11 +274,10 @@ void server_abandon_listeners(struct listen_plan *p)
 {
     for (size_t i = 0; i < p->count; i++) {
         listener_unref(p->listeners[i]);
-        tls_context_unref(p->contexts[i]);
+        tls_context_unref(p->next[i].tls);
     }
     free(p->listeners);
-    free(p->contexts);
-    free(p->fresh);
+    free(p->next);
     *p = (struct listen_plan){0};
 }
 
@@ -342,14 +338,14 @@ static void tell(struct server *s, struct listener *l, bool listen)
 }
 
 /* One line for the sockets of one address. */
-static void log_addresses(struct server *s, struct listener *const *list, const bool *which,
-                          size_t n, const char *what)
+static void log_fresh(const struct server *s, const struct listen_plan *p)
 {
     const struct listener *last = NULL;
-    for (size_t i = 0; i < n; i++) {
-        if (which[i] && (last == NULL || last->group != list[i]->group)) {
-            log_write(&s->log, LOG_INFO, "%s %s", what, list[i]->address);
-            last = list[i];
+    for (size_t i = 0; i < p->count; i++) {
+        const struct listener *l = s->listeners[i];
+        if (p->next[i].fresh && (last == NULL || last->group != l->group)) {
+            log_write(&s->log, LOG_INFO, "listening on %s", l->address);
+            last = l;
         }
     }
 }
@@ -380,15 +376,14 @@ void server_commit_listeners(struct server *s, struct listen_plan *p)
     s->listener_count = p->count;
     pthread_mutex_unlock(&s->listeners_lock);
     for (size_t i = 0; i < p->count; i++) {
-        listener_set_tls(p->listeners[i], p->contexts[i]);
-        if (p->fresh[i])
+        listener_set(p->listeners[i], p->next[i].tls, &p->next[i].proxies);
+        if (p->next[i].fresh)
             tell(s, listener_ref(p->listeners[i]), true);
     }
-    log_addresses(s, p->listeners, p->fresh, p->count, "listening on");
+    log_fresh(s, p);
     close_gone(s, p, before, before_count);
     free(before);
-    free(p->contexts);
-    free(p->fresh);
+    free(p->next);
     *p = (struct listen_plan){0};
 }
 

@@ -12,11 +12,17 @@ int server_check(const struct server *s, const struct site_listener *listeners,
                  size_t listeners_len, char why[SERVER_WHY_BYTES])
     __attribute__((warn_unused_result));
 
-/* What a reload makes of the listeners. */
+/* What a reload makes of a listener, */
+struct listen_next {
+    struct tls_context *tls;
+    struct address_ranges proxies;
+    bool fresh;
+};
+
+/* and of all. */
 struct listen_plan {
-    struct listener **listeners;   /* the next ones, kept and new */
-    struct tls_context **contexts; /* by listener: what it uses then */
-    bool *fresh;
+    struct listener **listeners; /* the next ones, kept and new */
+    struct listen_next *next;    /* by listener: what it uses then */
     size_t count;
 };
 

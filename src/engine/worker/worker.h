@@ -102,7 +102,7 @@ struct worker {
     struct event_batch given; /* the running ones, for the script */
 
     /* What each state of a connection does (conn/conn.h). */
-    const struct conn_role *roles[8];
+    const struct conn_role *roles[9];
     struct conn_block **blocks; /* of connections, by slot / CONN_BLOCK */
     struct conn *free_conns;    /* slots that are free */
     uint32_t slot_cap;          /* slots there are */
