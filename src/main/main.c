@@ -169,6 +169,7 @@ static int prepare_reload(struct process *p)
     const struct reload_options options = {
         .app = o->app,
         .fixed_listeners = o->listener_count > 0,
+        .at_desk = wants_watch(o) && (isatty(STDOUT_FILENO) || isatty(STDERR_FILENO)),
         .compile = script_compile,
     };
     int err = reload_init(&p->reload, &p->server, &options);
