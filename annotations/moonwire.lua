@@ -535,7 +535,8 @@ function mw.every(duration, fn) end
 ---@param duration moonwire.Duration
 function mw.sleep(duration) end
 
----Starts a task.
+---Starts a task. One of the top level is cancelled when a reload replaces its code, unless it is
+---spawned within mw.keep.
 ---@param fn fun(...): any
 ---@param ... any its arguments
 ---@return moonwire.Task

@@ -5,6 +5,7 @@ local lazy = require "moonwire.base.lazy"
 local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local route = require "moonwire.app.route"
+local wait = require "moonwire.waiting.wait"
 
 local concurrent = lazy.use "moonwire.waiting.concurrent"
 local json = lazy.use "moonwire.base.json"
@@ -242,27 +243,35 @@ end
 
 -- ---- timers and the rest --------------------------------------------------------------------
 
-local function add_timers(mw, generation)
-    -- Before the app serves, a timer is only planned.
-    local function begin(new)
-        if generation.collecting then
-            generation.timers[#generation.timers + 1] = new
-            return new
-        end
-        local ok, problem = timer.start(new)
-        if not ok then
-            return nil, problem
+-- Before the app serves, a timer is only planned. One that mw.keep's function makes (without a top
+-- level) lasts.
+local function begin(generation, new)
+    local top = wait.top()
+    if generation.collecting and top then
+        generation.timers[#generation.timers + 1] = new
+        return new
+    elseif generation.collecting then
+        generation.deferred[#generation.deferred + 1] = function()
+            timer.start(new)
         end
         return new
     end
+    new.top = top or false
+    local ok, problem = timer.start(new)
+    if not ok then
+        return nil, problem
+    end
+    return new
+end
 
+local function add_timers(mw, generation)
     --- Calls a function once, after a while. It may wait.
     -- @param duration seconds, or "250ms", "5s", "2m", "1h"
     -- @return a timer with timer:stop()
     -- @usage mw.after("5s", function() mw.publish("news", "five seconds") end)
     function mw.after(duration, fn)
         local new = timer.new("after", duration, fn, generations.find_function)
-        return begin(new)
+        return begin(generation, new)
     end
 
     --- Calls a function again and again, the first time after one duration. One that raises is
@@ -274,7 +283,7 @@ local function add_timers(mw, generation)
     -- @usage local tick = mw.every("1s", function() mw.publish("clock", os.date()) end)
     function mw.every(duration, fn)
         local new = timer.new("every", duration, fn, generations.find_function)
-        return begin(new)
+        return begin(generation, new)
     end
 
 end
@@ -312,7 +321,8 @@ local function add_reload(mw, generation)
         C.mw_rollback(worker)
     end
 
-    --- A table that outlives reloads: each worker has one by this name.
+    --- A table that outlives reloads: each worker has one by this name. So do the tasks and timers
+    -- that make starts.
     -- @param name a string
     -- @param make optional function() that makes it the first time; without it, it is empty
     -- @return what make returned the first time, whichever generation asks

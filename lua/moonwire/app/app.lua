@@ -87,7 +87,8 @@ end
 
 -- The app's file failed: after it had waited, a server goes on, and a script ends.
 local function main_ended(done)
-    if done.ok or loading then
+    local replaced = done.cancelled and done.problem and done.problem.value == done.cancelled
+    if done.ok or loading or replaced then
         return
     elseif serves then
         failure.report(main_path, done.problem)
@@ -112,6 +113,8 @@ local function first_run(app, chunk, path, arguments)
     main_path = path
     main = task.new(path, chunk, #arguments, unpack(arguments))
     task.watch(main, main_ended)
+    main.top, app.top.main = app.top, main
+    app.top:add(main, {})
     loading = true
     dispatch.run_task(main)
     loading = false
@@ -189,6 +192,7 @@ function M.prepare(path, arguments, site, code)
     wait.hold_back()
     local chunk, problem
     prepared, chunk, problem = begin(path, arguments, site, code)
+    wait.set_top(prepared.top)
     problem = problem or run_again(prepared, chunk, path, arguments)
     wait.loaded_again()
     return problem and problem .. excerpt(prepared, problem)
@@ -206,8 +210,8 @@ end
 function M.commit()
     local app = prepared
     prepared = nil
+    app:start() -- the tasks of what served before end before the new ones begin
     wait.let_go(true)
-    app:start()
 end
 
 --- It does not. Allowed also when nothing was prepared.
