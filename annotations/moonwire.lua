@@ -285,7 +285,7 @@ function UpgradeRequest:reject(status, text, headers) end
 -- ---- routes -------------------------------------------------------------------------------------
 
 ---@class moonwire.RouteFields
----@field on_upgrade? fun(req: moonwire.UpgradeRequest): any what it returns becomes ws.state; false, or req:reject(…), refuses
+---@field on_upgrade? fun(req: moonwire.UpgradeRequest): table|string|boolean|nil a table, a string or true becomes ws.state; false, or req:reject(…), refuses
 ---@field on_open? fun(ws: moonwire.ws) the WebSocket is open
 ---@field on_message? fun(ws: moonwire.ws, data: string, is_binary: boolean) with binaryType "buffer" binary is a view: local view = data --[[@as moonwire.View]]
 ---@field on_drain? fun(ws: moonwire.ws) the system took all output, after ws:send said "queued"
