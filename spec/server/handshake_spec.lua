@@ -12,6 +12,7 @@ mw.ws("/chat", {
     on_open = function(ws) ws:send(ws.protocol) end,
 })
 mw.ws("/list", { origins = { "https://example.com", "http://localhost:3000" } })
+mw.ws("/labels", { origins = { "https://*.example.com" } })
 mw.ws("/any", { origins = "*" })
 mw.get("/page", function() return "a page" end)
 ]]
@@ -216,6 +217,15 @@ describe("The opening handshake", function()
                 "http://localhost", "null",
             } do
                 refused(403, "/list", { Origin = origin })
+            end
+        end)
+
+        it("which has one label where the route's list has an asterisk", function()
+            accepted("/labels", { Origin = "https://shop.example.com" })
+            accepted("/labels", { Origin = "https://Blog.Example.com:443" })
+            for _, origin in ipairs { "https://example.com", "https://a.b.example.com",
+                "http://shop.example.com", "https://shopexample.com", "https://evil.com" } do
+                refused(403, "/labels", { Origin = origin })
             end
         end)
 

@@ -6,6 +6,7 @@ local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local route = require "moonwire.app.route"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local concurrent = lazy.use "moonwire.waiting.concurrent"
 local json = lazy.use "moonwire.base.json"
 local messages = lazy.use "moonwire.connection.messages"
@@ -29,7 +30,8 @@ local function add_websocket_routes(mw, generation)
     -- @return the route; its hooks are fields, which may be set at any time
     -- @usage local chat = mw.ws "/chat/:room"
     --   function chat.on_message(ws, data) ws:send(data) end
-    function mw.ws(path, options)
+    function mw.ws(path, options, ...)
+        arguments.no_more("mw.ws(path, options)", nil, ...)
         local record, proxy = route.websocket(path, options)
         generation:add("ws", {
             kind = "route",
@@ -58,7 +60,9 @@ local function add_http_routes(mw, generation)
     --   nothing is 204
     -- @usage mw.get("/hello/:name", function(req) return "hello " .. req.params.name end)
     for name, methods in pairs(http_methods) do
-        mw[name] = function(path, handler)
+        mw[name] = function(path, handler, ...)
+            arguments.no_more(("mw.%s(path, handler)"):format(name), "a handler that asks "
+                .. "another function first calls it", ...)
             local record = route.http(name, path, handler)
             generation:add(name, {
                 kind = "route",
@@ -75,7 +79,8 @@ local function add_static(mw, generation)
     -- @param prefix "/" or "/assets"
     -- @param folder relative to the folder of the app's file
     -- @usage mw.static("/", "public")
-    function mw.static(prefix, folder)
+    function mw.static(prefix, folder, ...)
+        arguments.no_more("mw.static(prefix, folder)", nil, ...)
         if type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
             error('mw.static: the prefix is a string that begins with /, as in mw.static("/", '
                 .. '"public")', 2)
@@ -153,8 +158,9 @@ local function add_listeners(mw, generation)
     --   tls: { cert =, key = } (PEM files, relative to the app's folder), a list of these chosen by
     --   SNI, or true for a development certificate for localhost
     -- @usage mw.listen { port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
-    function mw.listen(options)
+    function mw.listen(options, ...)
         local port = check_listen(options)
+        arguments.no_more("mw.listen { port = … }", nil, ...)
         local tls = options.tls
         generation:add("listen", {
             kind = "listen",
@@ -170,7 +176,8 @@ local function add_listeners(mw, generation)
     -- @param values { name = number }; "64k", "16M" for sizes, "30s", "2m" for seconds. docs/api.md
     --   lists the names.
     -- @usage mw.limits { message_bytes = "64k", idle_seconds = "1m" }
-    function mw.limits(values)
+    function mw.limits(values, ...)
+        arguments.no_more("mw.limits { name = value }", nil, ...)
         local read, problem = route.numbers(values, "limits")
         if not read then
             error("mw.limits: " .. problem, 2)
@@ -199,7 +206,9 @@ local function add_timers(mw, generation)
     -- @param duration seconds, or "250ms", "5s", "2m", "1h"
     -- @return a timer with timer:stop()
     -- @usage mw.after("5s", function() mw.publish("news", "five seconds") end)
-    function mw.after(duration, fn)
+    function mw.after(duration, fn, ...)
+        arguments.no_more("mw.after(duration, fn)", "write function() … end around a call with "
+            .. "arguments", ...)
         local new = timer.new("after", duration, fn, generations.find_function)
         return begin(new)
     end
@@ -211,7 +220,9 @@ local function add_timers(mw, generation)
     --   serves, whenever the timer fires
     -- @return a timer with timer:stop()
     -- @usage local tick = mw.every("1s", function() mw.publish("clock", os.date()) end)
-    function mw.every(duration, fn)
+    function mw.every(duration, fn, ...)
+        arguments.no_more("mw.every(duration, fn)", "write function() … end around a call with "
+            .. "arguments", ...)
         local new = timer.new("every", duration, fn, generations.find_function)
         return begin(new)
     end
@@ -256,7 +267,8 @@ local function add_reload(mw, generation)
     -- @param make optional function() that makes it the first time; without it, it is empty
     -- @return what make returned the first time, whichever generation asks
     -- @usage local rooms = mw.keep("rooms", function() return {} end)
-    function mw.keep(name, make)
+    function mw.keep(name, make, ...)
+        arguments.no_more("mw.keep(name, make)", nil, ...)
         if type(name) ~= "string" then
             error(("mw.keep: the name is a string, got %s"):format(type(name)), 2)
         elseif make ~= nil and type(make) ~= "function" then

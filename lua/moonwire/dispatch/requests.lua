@@ -15,7 +15,7 @@ local M = lazy.module(...)
 local function answer(req, route)
     local ok, problem = request.answer(req, route.handler(req))
     if not ok then
-        error(problem, 0)
+        error(definition.prefix(route.handler) .. problem, 0)
     end
 end
 
