@@ -196,7 +196,8 @@ describe("the router", function()
         local sign, regular = "a parameter is written :id", "a path is no regular expression"
         for pattern, wanted in pairs {
             ["/:id?"] = whole, ["/:id.json"] = whole, ["/:from-:to"] = whole,
-            ["/:id(\\d+)"] = whole, ["/:id*"] = whole, ["/:id+"] = whole, ["/:"] = "needs a name", ["/user-:id"] = whole,
+            ["/:id(\\d+)"] = whole,
+            ["/:id*"] = whole, ["/:id+"] = whole, ["/:"] = "needs a name", ["/user-:id"] = whole,
             ["/v:version/x"] = whole, ["/@:user"] = whole, ["/:a:b"] = whole, ["/: id"] = whole,
             ["/g*"] = rest, ["/*.js"] = "the name of the rest", ["/**"] = "the name of the rest",
             ["/a/**/b"] = "the name of the rest", ["/x*y"] = rest, ["/*"] = "needs a name",
