@@ -400,6 +400,9 @@ local function make_c(engine)
         site_note("static", text_of(prefix, prefix_len), text_of(folder, folder_len))
         return engine.route_count - 1
     end
+    function c.mw_site_folder_check()
+        return 0
+    end
     function c.mw_site_limit(_, route, name, value)
         if name == "mesage_bytes" then
             return refuse 'there is no limit "mesage_bytes"'

@@ -17,6 +17,48 @@ describe("An app", function()
         return run.err
     end
 
+    describe("with mw.static may not make public", function()
+        local unistd, sys_stat = require "posix.unistd", require "posix.sys.stat"
+
+        before_each(function()
+            for _, name in ipairs { "public", "lib", "keys" } do
+                assert(sys_stat.mkdir(folder.path .. "/" .. name))
+            end
+            folder:write("lib/rooms.lua", "return {}")
+            assert(unistd.link(folder.path, folder.path .. "/public/up", true))
+            assert(unistd.link("..", folder.path .. "/link", true))
+        end)
+
+        it("its own file, wherever above it the folder is", function()
+            for _, name in ipairs { ".", "./", "..", "public/..", "/", "/tmp", folder.path,
+                "public/up", "link" } do
+                local problem = problem_of(("mw.static('/', %q)"):format(name))
+                assert.matches('static "/": the folder ', problem, 1, true)
+                assert.matches("holds [^ ]*app%.lua, the app's own file", problem)
+                assert.matches('mw.static("/", "public")', problem, 1, true)
+            end
+        end)
+
+        it("a module", function()
+            assert.matches("holds [^ ]*lib/rooms.lua, a module of the app",
+                problem_of 'mw.static("/lib", "lib") require "lib.rooms"')
+        end)
+
+        it("a key, whichever is declared first", function()
+            local certificates = require "spec.support.certificates"
+            certificates.make(folder.path .. "/keys", "a", { "localhost" })
+            local listen = 'mw.listen { port = 0, tls = { cert = "keys/a.pem", '
+                .. 'key = "keys/a.key" } }'
+            local static = 'mw.static("/", "keys")'
+            for _, line in ipairs { listen .. " " .. static, static .. " " .. listen } do
+                assert.matches("holds [^ ]*keys/a.key, a listener's private key", problem_of(line))
+            end
+            assert.matches("holds [^ ]*keys/both.pem, a listener's private key",
+                problem_of('mw.listen { port = 0, tls = { cert = "keys/both.pem" } } ' .. static,
+                    folder:write("keys/both.pem", "both")))
+        end)
+    end)
+
     it("is told that patterns of other routers mean nothing here", function()
         for pattern, wanted in pairs {
             ["/:id?"] = "declare two routes", ["/{id}"] = "a parameter is written :id",

@@ -8,6 +8,7 @@
 
 /* Answers the request in c->http from the folder, which is an O_PATH descriptor. rest[0..len) is
  * the path below the route's prefix, still encoded. Files are opened with openat2 and
- * RESOLVE_BENEATH, so that neither ".." nor links lead out of the folder. May kill the
+ * RESOLVE_BENEATH, so that neither ".." nor links lead out of the folder. Hidden files, and those
+ * whose ending says that they are code, keys or databases, are not found. May kill the
  * connection. */
 void static_files_serve(struct worker *w, struct conn *c, int folder, const char *rest, size_t len);
