@@ -1,9 +1,9 @@
--- The one module that src/script/state.c asks for. Called with the worker (lightuserdata) and
--- native.load_ahead, it returns what C may call: go_on(), which gives the coroutine that C resumes
--- with each batch of events; load(path, arguments, site [, code]), prepare with the same arguments
--- and restore(site), each with commit() or abandon() after it; pending(), when a script without
--- listeners has no connections and timers left; and describe(), for moonwire status. Last what that
--- coroutine yields when nothing is left to do.
+-- The one module that src/script/state.c asks for. Called with the worker (lightuserdata),
+-- native.load_ahead and native.open_json, it returns what C may call: go_on(), which gives the
+-- coroutine that C resumes with each batch of events; load(path, arguments, site [, code]), prepare
+-- with the same arguments and restore(site), each with commit() or abandon() after it; pending(),
+-- when a script without listeners has no connections and timers left; and describe(), for moonwire
+-- status. Last what that coroutine yields when nothing is left to do.
 
 local native = require "moonwire.base.native"
 
@@ -37,8 +37,8 @@ local function print_line(...)
     stdout:write(table.concat(texts, "\t", 1, n) .. "\n")
 end
 
-return function(worker, load_ahead)
-    native.attach(worker, load_ahead)
+return function(worker, load_ahead, open_json)
+    native.attach(worker, load_ahead, open_json)
     native.strings = hold_strings()
     stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     rawset(_G, "print", print_line)

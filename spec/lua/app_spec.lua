@@ -236,25 +236,6 @@ describe("mw", function()
         assert.same({ { "stop" } }, engine.calls)
     end)
 
-    it("has a cjson of its own", function()
-        assert.equal("[1]", mw.json.encode { 1 })
-        assert.are_not.equal(require "cjson", mw.json)
-        assert.equal(mw.json, mw.json)
-    end)
-
-    it("says what to install where lua-cjson is missing", function()
-        local found, preload = package.loaded.cjson, package.preload.cjson
-        package.loaded.cjson = nil
-        package.preload.cjson = function()
-            error "not here"
-        end
-        fake.raises("mw.json needs lua-cjson, which is not installed: apt install lua-cjson",
-            function()
-                local _ = mw.json
-            end)
-        package.loaded.cjson, package.preload.cjson = found, preload
-    end)
-
     it("logs texts with fields as JSON members, sorted", function()
         mw.log.warn("joined", { room = 'a"\n', n = 3, ok = true, bad = 0 / 0, f = 1.5 })
         mw.log.debug(nil)

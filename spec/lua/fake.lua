@@ -478,6 +478,7 @@ function M.new()
         C = make_c(engine),
         worker = ffi.cast("struct worker *", 0),
         load_ahead = function() end, -- nothing was
+        open_json = core.c_function "json_open",
         declare = function() end, -- everything was
     }
     return engine

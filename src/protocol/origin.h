@@ -13,8 +13,8 @@ struct origin {
     uint16_t port;                  /* the scheme's own where the text names none */
 };
 
-/* Takes "scheme://host[:port]" apart, of the schemes http, https, ws and wss in any case of letters.
- * Returns 0, or ERR_INVALID: another scheme, or something else around the authority. */
+/* Takes "scheme://host[:port]" apart, of the schemes http, https, ws and wss in any case of
+ * letters. Returns 0, or ERR_INVALID: another scheme, or something else around the authority. */
 int origin_read(struct origin *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
 
@@ -22,9 +22,9 @@ int origin_read(struct origin *out, const char *text, size_t len)
 bool origin_same(const struct origin *a, const struct origin *b);
 
 /* ---- rules: what an app may list ----
- * "*" allows any origin. "https://*.example.com" allows the origins whose host has exactly one
- * label where the "*" stands. Everything else allows the origin that it names; "null" and schemes
- * that are not for the web (an extension's, an app's) are compared as they are written. */
+ * "*" allows any origin. With "*.example.com" as its host a rule allows the hosts that have exactly
+ * one label where the "*" stands. Everything else allows the origin that it names; "null" and
+ * schemes that are not for the web (an extension's, an app's) are compared as they are written. */
 
 /* What is wrong with a rule, as a static text for people; NULL: nothing. */
 const char *origin_rule_problem(const char *rule, size_t len);

@@ -22,6 +22,7 @@
 #include "engine/worker/worker.h"
 #include "script/collector.h"
 #include "script/embedded.h"
+#include "script/json.h"
 #include "script/long_string.h"
 
 enum function { GO_ON, LOAD, PREPARE, RESTORE, COMMIT, ABANDON, PENDING, DESCRIBE, FUNCTIONS };
@@ -138,7 +139,8 @@ static int start(lua_State *l)
     lua_pushvalue(l, 1);
     lua_pushvalue(l, 1);
     lua_pushcclosure(l, load_ahead, 1);
-    lua_call(l, 2, FUNCTIONS + 1);
+    lua_pushcfunction(l, json_open);
+    lua_call(l, 3, FUNCTIONS + 1);
     return FUNCTIONS + 1;
 }
 

@@ -311,7 +311,7 @@ local by_name = {}
 function by_name.__index(mw, name)
     local value
     if name == "json" then
-        value = json.get(2)
+        value = json.api
     elseif elsewhere[name] then
         value = elsewhere[name][name]
     else

@@ -154,11 +154,7 @@ end
 -- @usage local order, problem = req:json()
 function methods.json(req)
     check_self(req, "json")
-    local ok, value = pcall(json.get(2).decode, req.body)
-    if not ok then
-        return nil, tostring(value)
-    end
-    return value
+    return json.api.decode(req.body)
 end
 
 function meta.__index(req, key)
@@ -216,6 +212,20 @@ function M.fail(req)
     C.mw_respond(worker, req[HANDLE], req[SERIAL], 500, TEXT, #TEXT, "internal error\n", 15)
 end
 
+-- The type and the text of a body; nil and a text when it is none.
+local function encoded(body)
+    if body == nil or type(body) == "string" then
+        return TEXT, body
+    elseif type(body) ~= "table" then
+        return nil, ("the body is a string, or a table for JSON, got %s"):format(type(body))
+    end
+    local ok, text_of = pcall(json.api.encode, body)
+    if not ok then
+        return nil, "the body cannot be written as JSON: " .. tostring(text_of)
+    end
+    return JSON, text_of
+end
+
 -- What a handler returned: body | status [, body [, headers]]; a table is JSON; nil is 204.
 -- nil and a text when it is none of these.
 function M.answer(req, first, second, third, fourth)
@@ -242,15 +252,10 @@ function M.answer(req, first, second, third, fourth)
             return nil, problem
         end
     end
-    local kind = TEXT
-    if type(body) == "table" then
-        local ok, encoded = pcall(json.get(1).encode, body)
-        if not ok then
-            return nil, "the body cannot be written as JSON: " .. tostring(encoded)
-        end
-        body, kind = encoded, JSON
-    elseif body ~= nil and type(body) ~= "string" then
-        return nil, ("the body is a string, or a table for JSON, got %s"):format(type(body))
+    local kind
+    kind, body = encoded(body)
+    if not kind then
+        return nil, body
     end
     if body and not has_type(lines .. (rawget(req, HEADERS_OUT) or "")) then
         lines = kind .. lines
