@@ -7,4 +7,4 @@
  * for what JSON does not have; decode(text) gives the value, or nil and a text that says where it
  * is not JSON; both raise for other arguments; null is what null becomes, list_meta the metatable
  * of lists. */
-int json_open(lua_State *l);
+int json_open(lua_State *l) __attribute__((warn_unused_result));

@@ -12,10 +12,9 @@ struct json_write {
     struct buffer *out; /* the caller's; the text comes behind what is there */
     int list_meta;      /* where the metatable of lists lies on the stack */
     /* After ERR_INVALID: */
-    char why[JSON_WHY_BYTES]; /* "is a function, which JSON does not have" */
-    char
-        path[JSON_PATH_BYTES]; /* what that is about, ending at the array's end: ".users[2].name" */
-    size_t path_at;            /* where it begins */
+    char why[JSON_WHY_BYTES];   /* "is a function, which JSON does not have" */
+    char path[JSON_PATH_BYTES]; /* of what, at the array's end: ".users[2].name" */
+    size_t path_at;             /* where it begins */
 };
 
 /* Writes the value on top of the stack, which stays as it is. A table with the metatable of lists
