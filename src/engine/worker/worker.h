@@ -20,6 +20,7 @@
 #include "engine/ground/mailbox.h"
 #include "engine/ground/mask_keys.h"
 #include "engine/ground/outbound.h"
+#include "engine/ground/pulse.h"
 #include "engine/ground/site.h"
 #include "protocol/deflate.h"
 #include "transport/tcp.h"
@@ -126,6 +127,7 @@ struct worker {
      * worker. */
     _Alignas(WORKER_ALIGNMENT) struct mailbox mailbox;
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
+    struct pulse pulse;                                     /* also */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
@@ -137,6 +139,7 @@ struct worker {
     struct inflater *inflater;       /* for messages without context; NULL: none yet, or lent */
 
     ev_io input; /* a descriptor that the script reads itself; active while it waits for it */
+    ev_check turn_begin;
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;
