@@ -235,3 +235,56 @@ describe("The opening handshake", function()
         end)
     end)
 end)
+
+describe("A refused Origin", function()
+    local server
+
+    after_each(function()
+        server:stop()
+    end)
+
+    local function refused(path, origin, host)
+        local p = server:connect()
+        p:send(peer.upgrade_request(path, { Origin = origin, Host = host }))
+        local r = assert(p:response())
+        assert.equal(403, r.status)
+        return r.body
+    end
+
+    it("is in the log, once a minute, with its Host and what to write", function()
+        server = servers.start(app)
+        assert.equal("this Origin may not connect here\n",
+            refused("/echo", "http://localhost:5173", "localhost:8080"))
+        server:logged('info  127%.0%.0%.1: /echo: Origin http://localhost:5173 may not connect '
+            .. 'here %(Host localhost:8080%): to let it in, write origins = { "http://localhost:5173", '
+            .. '"http://localhost:8080" } among the options of mw%.ws%("/echo"%)$')
+        refused("/echo", "http://evil.example", "localhost:8080")
+        refused("/list", "null", "localhost")
+        assert.is_nil(server:stop():find("evil.example", 1, true))
+    end)
+
+    it("has its advice for each kind of route and Origin, in the body in watch mode", function()
+        for _, case in ipairs {
+            { "/list", "https://a.example", 'to let it in, add "https://a.example" to the origins '
+                .. 'of mw.ws("/list")' },
+            { "/echo", "null", 'write origins = { "null", "http://localhost" }' },
+            { "/echo", "what", "no page has such an Origin" },
+            { "/echo", "http://" .. ("x"):rep(5000), "no page has such an Origin" },
+            { "/echo", "https://localhost",
+                'origins = { "https://localhost", "http://localhost" }' },
+        } do
+            server = servers.start(app, { arguments = { "--watch" } })
+            local body = refused(case[1], case[2], "localhost")
+            assert.matches(case[3], body, 1, true)
+            assert.is_true(#body < 800)
+            assert.equal(body:sub(1, -2), (server:logged "info  127%.0%.0%.1: (/%a+: Origin .*)"))
+            server:stop()
+        end
+    end)
+
+    it("is named with what else is refused, however odd its Host is", function()
+        server = servers.start(app, { arguments = { "--watch" } })
+        assert.matches('origins = { "http://a.example" } among',
+            refused("/echo", "http://a.example", ("h"):rep(300)), 1, true)
+    end)
+end)

@@ -79,6 +79,12 @@ struct script_ops {
     uint32_t (*pending)(void *script);
 };
 
+/* Handshakes that were refused for their Origin. */
+struct origins_refused {
+    ev_tstamp told_at; /* when the log had a line about one; 0: never */
+    uint32_t since;
+};
+
 struct worker {
     struct ev_loop *loop;
     struct server *server; /* for the rooms above that know it */
@@ -147,6 +153,8 @@ struct worker {
     ev_tstamp drain_started;      /* 0: not draining */
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
+    struct origins_refused origins_refused;
+    bool watched; /* watch mode: answers may tell what only the app's developer should know */
     pthread_t thread;
 };
 
