@@ -255,9 +255,10 @@ describe("A refused Origin", function()
         server = servers.start(app)
         assert.equal("this Origin may not connect here\n",
             refused("/echo", "http://localhost:5173", "localhost:8080"))
-        server:logged('info  127%.0%.0%.1: /echo: Origin http://localhost:5173 may not connect '
-            .. 'here %(Host localhost:8080%): to let it in, write origins = { "http://localhost:5173", '
-            .. '"http://localhost:8080" } among the options of mw%.ws%("/echo"%)$')
+        server:logged('info  127%.0%.0%.1: /echo: Origin http://localhost:5173 may '
+            .. 'not connect here %(Host localhost:8080%): to let it in, write origins = '
+            .. '{ "http://localhost:5173", "http://localhost:8080" } among the options '
+            .. 'of mw%.ws%("/echo"%)$')
         refused("/echo", "http://evil.example", "localhost:8080")
         refused("/list", "null", "localhost")
         assert.is_nil(server:stop():find("evil.example", 1, true))
