@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "engine/ground/site.h"
+#include "engine/ground/site_folders.h"
 #include "engine/ground/site_options.h"
 #include "engine/ground/site_routes.h"
 #include "engine/reload/reload.h"
@@ -29,6 +30,11 @@ int mw_site_type(struct site *s, int route, const char *ending, size_t ending_le
                  size_t type_len)
 {
     return site_add_type(s, route, ending, ending_len, type, type_len);
+}
+
+int mw_site_folder_check(struct site *s, int route)
+{
+    return site_check_folder(s, route);
 }
 
 int mw_site_limit(struct site *s, int route, const char *name, double value)

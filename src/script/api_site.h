@@ -25,6 +25,9 @@ int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const 
 /* Says what files of a folder are sent as when their names end with a dot and this. */
 int mw_site_type(struct site *s, int route, const char *ending, size_t ending_len, const char *type,
                  size_t type_len);
+/* Checks the folder of a route when everything else is declared: it may not hold a file of the
+ * app's or a private key. */
+int mw_site_folder_check(struct site *s, int route);
 /* Sets a limit by its name in struct limits, for a route; route -1: for the app, and so for all
  * routes that do not set it. */
 int mw_site_limit(struct site *s, int route, const char *name, double value);

@@ -12,6 +12,7 @@
 #include "engine/reload/sources.h"
 #include "engine/worker/worker.h"
 #include "script/embedded.h"
+#include "script/json.h"
 #include "script/luajit_layout.h"
 #include "script/script.h"
 #include "script/stack_guard.h"
@@ -123,9 +124,10 @@ static int start(lua_State *l)
     lua_pushvalue(l, 1);
     lua_pushvalue(l, 1);
     lua_pushcclosure(l, load_ahead, 1);
+    lua_pushcfunction(l, json_open);
     lua_pushcfunction(l, stack_guard_is_low);
     lua_pushcfunction(l, stack_guard_is_nested);
-    lua_call(l, 4, SCRIPT_FUNCTIONS + 1);
+    lua_call(l, 5, SCRIPT_FUNCTIONS + 1);
     return SCRIPT_FUNCTIONS + 1;
 }
 

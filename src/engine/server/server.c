@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log_sink.h"
 #include "engine/run/draining.h"
@@ -86,6 +87,8 @@ void server_on_signal(struct server *s, int signum, void (*fn)(struct server *s,
 
 void server_drain(struct server *s)
 {
+    uint64_t none = 0;
+    (void)atomic_compare_exchange_strong(&s->drain_began_ms, &none, clock_monotonic_ms());
     if (atomic_exchange(&s->draining, true))
         return;
     pthread_mutex_lock(&s->listeners_lock);
@@ -94,6 +97,12 @@ void server_drain(struct server *s)
     pthread_mutex_unlock(&s->listeners_lock);
     post_to_all(s, draining_letter);
     ev_async_send(s->loop, &s->wake);
+}
+
+uint64_t server_drained_ms(const struct server *s)
+{
+    uint64_t began_ms = atomic_load(&s->drain_began_ms);
+    return began_ms ? clock_monotonic_ms() - began_ms : UINT64_MAX;
 }
 
 void server_stop(struct server *s)

@@ -20,6 +20,7 @@
 #include "engine/ground/mailbox.h"
 #include "engine/ground/mask_keys.h"
 #include "engine/ground/outbound.h"
+#include "engine/ground/pulse.h"
 #include "engine/ground/site.h"
 #include "protocol/deflate.h"
 #include "transport/tcp.h"
@@ -80,6 +81,12 @@ struct script_ops {
     uint32_t (*pending)(void *script);
 };
 
+/* Handshakes that were refused for their Origin. */
+struct origins_refused {
+    ev_tstamp told_at; /* when the log had a line about one; 0: never */
+    uint32_t since;
+};
+
 struct worker {
     struct ev_loop *loop;
     struct server *server; /* for the rooms above that know it */
@@ -128,6 +135,7 @@ struct worker {
      * worker. */
     _Alignas(WORKER_ALIGNMENT) struct mailbox mailbox;
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
+    struct pulse pulse;                                     /* also */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
@@ -139,6 +147,7 @@ struct worker {
     struct inflater *inflater;       /* for messages without context; NULL: none yet, or lent */
 
     ev_io input; /* a descriptor that the script reads itself; active while it waits for it */
+    ev_check turn_begin;
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;
@@ -146,6 +155,8 @@ struct worker {
     ev_tstamp drain_started;      /* 0: not draining */
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
+    struct origins_refused origins_refused;
+    bool watched; /* watch mode: answers may tell what only the app's developer should know */
     pthread_t thread;
 };
 
