@@ -268,6 +268,8 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field connections_per_address? integer
 ---Connections of WebSocket.new that wait for their turn at an address. Default: 16,384.
 ---@field waiting_connects? integer
+---The longest line of the log, at least 1,024. Default: 16,384.
+---@field log_line_bytes? moonwire.Size
 ---Folders of mw.static that watch mode looks at. Default: 2,000.
 ---@field watched_folders? integer
 

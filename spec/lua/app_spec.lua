@@ -141,7 +141,7 @@ describe("an app's top level", function()
         assert.matches("stack traceback", engine.logged[1].text, 1, true)
         assert.equal("app.lua:2: '=' expected near '<eof>'", load "\nx")
         assert.equal("app.lua: plain", load "error('plain', 0)")
-        assert.matches("^app.lua: an error that is not a text: table", load "error {}")
+        assert.matches("^app.lua: an error that is a table: %[%]", load "error {}")
         assert.equal("app.lua:1: module 'no.such' not found", load 'require "no.such"')
     end)
 

@@ -269,6 +269,13 @@ local function make_c(engine)
             fields = text_of(fields, fields_len),
         }
     end
+    function c.mw_log_failure(_, place, place_len, text, len)
+        engine.logged[#engine.logged + 1] = {
+            level = 3,
+            place = text_of(place, place_len),
+            text = text_of(text, len),
+        }
+    end
     function c.mw_counter_name(i)
         return ({ [0] = "accepted", "opened" })[i]
     end

@@ -1,21 +1,29 @@
 -- What becomes of an error in the app's code: kept with its traceback, written to the log, counted
 -- for its generation (engine/reload/probation.h).
 
-local log = require "moonwire.base.log"
+local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 local owner = require "moonwire.base.owner"
+
+local log_fields = lazy.use "moonwire.base.log_fields"
 
 local C, worker = native.C, native.worker
 
 local M = {}
 
+-- Of an error's own text: the rest of a line in the log is for the traceback.
+local TEXT_BYTES = 4096
+
 local function text_of(value)
     if type(value) == "string" then
-        return value
+        return log_fields.cut(value, TEXT_BYTES)
     end
     local meta = type(value) == "table" and getmetatable(value)
-    if meta and meta.__tostring then
-        return tostring(value)
+    if type(meta) == "table" and meta.__tostring then
+        local ok, text = pcall(tostring, value)
+        return log_fields.cut(ok and text or "an error whose __tostring fails", TEXT_BYTES)
+    elseif type(value) == "table" then
+        return "an error that is a table: " .. log_fields.value(value, TEXT_BYTES)
     end
     return ("an error that is not a text: %s"):format(tostring(value))
 end
@@ -63,13 +71,20 @@ function M.opened(problem)
     return { value = problem, text = text_of(problem), trace = "" }
 end
 
+-- What is the same for failures that come again: whose they are, and where they were raised.
+local function place_of(what, text)
+    return what .. (text:match "^[^\n]-:%d+:" or text)
+end
+
 -- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
--- where that is known; else that of the code that raised, or of the one that serves. Returns the
--- error as it was raised.
+-- where that is known; else that of the code that raised, or of the one that serves. Of many
+-- failures at one place within a second the log has the first and a number. Returns the error as it
+-- was raised.
 function M.report(what, problem, number)
     problem = M.opened(problem)
     local text = ("%s failed: %s%s"):format(what, problem.text, problem.trace)
-    log.error(text)
+    local place = place_of(what, problem.text)
+    C.mw_log_failure(worker, place, #place, text, #text)
     C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), text, #text)
     C.mw_overlay_fault(worker, text, #text)
     return problem.value

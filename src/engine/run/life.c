@@ -119,6 +119,7 @@ void life_end(struct worker *w)
 {
     if (!w->loop)
         return;
+    worker_log_end(w);
     close_all(w);
     http_session_pool_deinit(w);
     topics_free(w);
