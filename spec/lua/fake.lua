@@ -429,6 +429,9 @@ local function make_c(engine)
         site_note("listen", host or false, port)
         return 0
     end
+    function c.mw_site_listener_where()
+        return 0
+    end
     function c.mw_site_certificate(_, listener, cert, key)
         return site_note("certificate", listener, cert, key or false)
     end

@@ -66,6 +66,11 @@ int mw_site_listen(struct site *s, const char *host, int port)
     return site_add_listener(s, host, port);
 }
 
+int mw_site_listener_where(struct site *s, int listener, const char *where)
+{
+    return site_listener_where(s, listener, where);
+}
+
 int mw_site_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)
 {
     return site_add_certificate(s, listener, cert_path, key_path);

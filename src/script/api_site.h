@@ -41,6 +41,8 @@ int mw_site_eager(struct site *s, int route, bool eager);
 /* Adds a listener and returns its index. host: NULL for loopback, "*" for every address,
  * "unix:/path" for a local socket, else a name or an address. */
 int mw_site_listen(struct site *s, const char *host, int port);
+/* Says where the app declares the listener: "app.lua:12". */
+int mw_site_listener_where(struct site *s, int listener, const char *where);
 /* Adds a certificate to a listener, which makes it TLS. Of several, SNI chooses. key_path: NULL:
  * the key is in the certificate's file. */
 int mw_site_certificate(struct site *s, int listener, const char *cert_path, const char *key_path);

@@ -71,12 +71,12 @@ static const char *where(const union any_address *at, char out[ADDRESS_TEXT_BYTE
 static int in_use(const struct address *a, char why[TCP_WHY_BYTES])
 {
     char host[ADDRESS_TEXT_BYTES];
-    return fail(why, ERR_IO,
+    return fail(why, ERR_IN_USE,
                 "port %u on %s is in use: stop the other program or choose another port",
                 (unsigned)a->port, address_format(a, host));
 }
 
-/* Says why bind() or listen() refused: number is errno. Returns ERR_IO. */
+/* Says why bind() or listen() refused: number is errno. Returns ERR_IN_USE or ERR_IO. */
 static int explain(const union any_address *at, int number, char why[TCP_WHY_BYTES])
 {
     char text[ADDRESS_TEXT_BYTES];
@@ -350,8 +350,8 @@ static int clear_stale(const union any_address *at, socklen_t len, char why[TCP_
     if (number == ENOENT)
         return 0;
     if (number != ECONNREFUSED)
-        return fail(why, ERR_IO, "unix:%s is in use: stop the other program or choose another path",
-                    path);
+        return fail(why, ERR_IN_USE,
+                    "unix:%s is in use: stop the other program or choose another path", path);
     if (unlink(path) && errno != ENOENT)
         return fail(why, ERR_IO, "cannot remove the stale socket %s: %s", path, errno_text(errno));
     return 0;

@@ -346,7 +346,7 @@ function M.new(generation)
     --- Ends the server as SIGTERM does: no new connections, 1001 to every client, exit.
     function mw.stop()
         if generation.collecting then
-            generation.deferred[#generation.deferred + 1] = mw.stop
+            generation.deferred[#generation.deferred + 1] = { run = mw.stop }
             return
         end
         C.mw_stop(worker)

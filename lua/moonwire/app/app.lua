@@ -71,17 +71,9 @@ local function compile(app, path, code)
     return chunk, problem
 end
 
--- An error without a place says at least which app it is.
-local function placed(text, path)
-    if text:find "^[^\n]-:%d+:" then
-        return text
-    end
-    return path .. ": " .. text
-end
-
--- One line and the traceback of what the task raised.
-local function problem_of(done)
-    return one_line(placed(done.problem.text, main_path), done.problem.trace)
+-- One line of what was raised; its traceback is logged.
+local function problem_of(problem)
+    return one_line(problem.text, problem.trace)
 end
 
 -- The app's file failed: after it had waited, a server goes on, and a script ends.
@@ -92,7 +84,7 @@ local function main_ended(done)
         failure.report(main_path, done.problem)
     else
         io.stdout:flush()
-        io.stderr:write("moonwire: ", problem_of(done):gsub("%c", " "), "\n")
+        io.stderr:write("moonwire: ", problem_of(done.problem):gsub("%c", " "), "\n")
         C.mw_exit(worker, 1)
     end
 end
@@ -115,7 +107,7 @@ local function first_run(app, chunk, path, arguments)
     dispatch.run_task(main)
     loading = false
     if main.done and not main.ok then
-        return problem_of(main)
+        return problem_of(main.problem)
     elseif task.exiting then
         return
     end
@@ -150,8 +142,7 @@ local prepared
 local function run_again(app, chunk, path, arguments)
     local ok, caught = xpcall(chunk, failure.catch, unpack(arguments))
     if not ok then
-        local problem = failure.opened(caught)
-        return one_line(placed(problem.text, path), problem.trace)
+        return problem_of(failure.opened(caught, chunk))
     end
     local problem = app:declare(app.site)
     local file = #app.plan == 0 and app.files[1]

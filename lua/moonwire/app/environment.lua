@@ -2,6 +2,7 @@
 -- its generation, and its modules are read again by the next one; moonwire's and the C modules,
 -- which package.loaded has, are shared by all.
 
+local failure = require "moonwire.base.failure"
 local native = require "moonwire.base.native"
 
 local M = {}
@@ -74,14 +75,10 @@ end
 local function run_module(env, name, chunk)
     local loaded = env.package.loaded
     loaded[name] = loading
-    local ok, result = xpcall(function()
-        return chunk(name)
-    end, function(problem)
-        return { problem = problem }
-    end)
+    local ok, result = xpcall(chunk, failure.catch, name)
     if not ok then
         loaded[name] = nil
-        error(type(result) == "table" and result.problem or result, 0)
+        failure.raise(failure.opened(result, chunk), "required it")
     end
     if result ~= nil then
         loaded[name] = result

@@ -28,6 +28,78 @@ local function text_of(value)
     return ("an error that is not a text: %s"):format(tostring(value))
 end
 
+-- ---- where it happened ----------------------------------------------------------------------
+
+-- Our own modules are no place that tells an app anything. "=moonwire/" in the binary: no file of
+-- an app has a name that begins so.
+local OURS = debug.getinfo(1, "S").source:match "^(.*)base/failure%.lua$"
+local OURS_SHORT = OURS:sub(2):gsub("%p", "%%%0")
+
+local function is_ours(source)
+    return source:sub(1, #OURS) == OURS
+end
+
+-- Has this function of C called code of the app for us?
+local function is_border(at, level)
+    local caller = at.func == xpcall and debug.getinfo(level + 1, "S")
+    return caller and is_ours(caller.source)
+end
+
+-- The line of the innermost function that runs and is the app's: "chat.lua:12"; nil when what we
+-- have called last has none on the stack. level: 1 is the caller.
+function M.place(level)
+    level = level + 1
+    local at = debug.getinfo(level, "Slf")
+    while at and not is_border(at, level + 1) do
+        if at.currentline > 0 and not is_ours(at.source) then
+            return ("%s:%d"):format(at.short_src, at.currentline)
+        end
+        level = level + 1
+        at = debug.getinfo(level, "Slf")
+    end
+end
+
+-- Where a function of the app is defined. That of a file's own code is the last line that does
+-- something: nothing else can have handed its place on the stack over (return f()).
+local function definition(fn)
+    local at = debug.getinfo(fn, "SL")
+    if is_ours(at.source) or at.source == "=[C]" then
+        return nil
+    end
+    local line = at.linedefined
+    for active in pairs(line == 0 and at.activelines or {}) do
+        line = math.max(line, active)
+    end
+    return ("%s:%d"):format(at.short_src, line)
+end
+
+-- Does the text begin with a file and a line?
+local function has_place(text, place)
+    local file = text:match "^([^\n]-):%d+: "
+    return file and (file:find "%.lua$" or file:find '^%[string ".*"%]$' or file == "stdin"
+        or file == "(command line)" or place and place:sub(1, #file + 1) == file .. ":") and true
+end
+
+-- Our own place in front of a text is taken off: error(text, level) wrote it where the app had
+-- called us by a tail call.
+local function without_ours(text)
+    return text:match("^" .. OURS_SHORT .. "[%w_/]+%.lua:%d+: (.*)$") or text
+end
+
+-- The text with the nearest line of the app in front. known: where that is, "chat.lua:12"; or the
+-- app's function that was called, for a function that has made a tail call has left the stack.
+local function placed(text, place, known)
+    text = without_ours(text)
+    place = place or type(known) == "function" and definition(known)
+        or type(known) == "string" and known or nil
+    if not place or has_place(text, place) then
+        return text
+    end
+    return place .. ": " .. text
+end
+
+-- ---- catching -------------------------------------------------------------------------------
+
 -- The traceback without what is below the hook: those frames are ours and tell the user nothing.
 local function users_part(trace)
     local ours = trace:find("\n%s*%[C%]: in function 'xpcall'")
@@ -38,7 +110,7 @@ local function users_part(trace)
     while count > 0 do
         without, count = without:gsub("\n%s*moonwire/[^\n]*$", "")
     end
-    return without
+    return without:find ":%d+: in " and without or ""
 end
 
 -- What a coroutine has raised again last, after another had raised it first.
@@ -48,27 +120,40 @@ local again = setmetatable({}, { __mode = "k" })
 -- of the generation whose code raised it; of one that was raised again, both tracebacks, where it
 -- came from first.
 function M.catch(value)
-    local co = coroutine.running()
-    local trace, first = users_part(debug.traceback("", 2)), co and again[co]
-    if first and rawequal(first.value, value) then
-        trace = ("%s\nraised again by the code that waited for it%s"):format(first.trace, trace)
+    local co = coroutine.running() or "main"
+    local trace, first = users_part(debug.traceback("", 2)), again[co]
+    again[co] = nil
+    if first and value ~= nil and rawequal(first.value, value) then
+        trace = ("%s\nraised again by the code that %s%s"):format(first.trace, first.how, trace)
+        return { value = value, text = first.text, trace = trace, number = owner.running(2) }
     end
-    return { value = value, text = text_of(value), trace = trace, number = owner.running(2) }
+    local place = M.place(2)
+    return {
+        value = value,
+        text = placed(text_of(value), place),
+        place = place,
+        trace = trace,
+        number = owner.running(2),
+    }
 end
 
--- Raises in the running coroutine what another one raised: what catch or opened returned.
-function M.raise(problem)
-    again[coroutine.running()] = problem
+-- Raises in the running coroutine what another one raised, or a module: what catch or opened
+-- returned. how: what the code that is told did, "waited for it".
+function M.raise(problem, how)
+    problem.how = how
+    again[coroutine.running() or "main"] = problem
     error(problem.value, 0)
 end
 
--- What xpcall returned for an error. Where the handler itself could not run (no memory, no stack),
--- LuaJIT gives a plain text.
-function M.opened(problem)
-    if type(problem) == "table" and problem.trace then
-        return problem
+-- What xpcall returned for an error, with a text that begins with a line of the app. Where the
+-- handler itself could not run (no memory, no stack), LuaJIT gives a plain text.
+-- @param known optional: the function that was called, or a place, if the error has none
+function M.opened(problem, known)
+    if type(problem) ~= "table" or not problem.trace then
+        problem = { value = problem, text = text_of(problem), trace = "" }
     end
-    return { value = problem, text = text_of(problem), trace = "" }
+    problem.text = placed(problem.text, problem.place, known)
+    return problem
 end
 
 -- What is the same for failures that come again: whose they are, and where they were raised.
@@ -77,11 +162,12 @@ local function place_of(what, text)
 end
 
 -- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
--- where that is known; else that of the code that raised, or of the one that serves. Of many
+-- where that is known; else that of the code that raised, or of the one that serves. known: as for
+-- opened. Of many
 -- failures at one place within a second the log has the first and a number. Returns the error as it
 -- was raised.
-function M.report(what, problem, number)
-    problem = M.opened(problem)
+function M.report(what, problem, number, known)
+    problem = M.opened(problem, known)
     local text = ("%s failed: %s%s"):format(what, problem.text, problem.trace)
     local place = place_of(what, problem.text)
     C.mw_log_failure(worker, place, #place, text, #text)

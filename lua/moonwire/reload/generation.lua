@@ -54,7 +54,7 @@ function M.new(path, make_api)
         files = {},        -- { path, sha1, text (while it is loaded, if it was parsed here) }
         file_at = {},      -- the same by path
         kept = {},         -- what mw.keep made while it was loaded
-        deferred = {},     -- functions: what the top level wants done when it serves
+        deferred = {},     -- { run, where }: what the top level wants done when it serves
         site = nil,        -- while it is loaded
         number = nil,      -- once it serves
         numbers = {},      -- the last that it has served under: several when it has come back
@@ -323,10 +323,10 @@ function Generation:start()
     if #self.timers > 0 or before and #before.timers > 0 then
         timer.take_over(self.timers, before and before.timers or {})
     end
-    for _, fn in ipairs(self.deferred) do
-        local ok, problem = xpcall(fn, failure.catch)
+    for _, later in ipairs(self.deferred) do
+        local ok, problem = xpcall(later.run, failure.catch)
         if not ok then
-            failure.report("the top level of " .. self.path, problem)
+            failure.report("the top level of " .. self.path, problem, nil, later.where)
         end
     end
     self.deferred = {}

@@ -47,6 +47,7 @@ end
 -- ---- running --------------------------------------------------------------------------------
 
 local function ended(task, ok, ...)
+    local fn = task.fn
     task.done, task.ok = true, ok
     task.fn, task.co = nil, nil
     if ok then
@@ -59,7 +60,7 @@ local function ended(task, ok, ...)
             task[i] = (select(i, ...))
         end
     else
-        task.problem = failure.opened(...)
+        task.problem = failure.opened((...), fn)
     end
     local watchers = task.watchers
     task.watchers = nil

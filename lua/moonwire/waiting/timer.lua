@@ -72,7 +72,7 @@ function M.new(name, duration, fn, find)
             if not found then
                 error(("there is no function %s any more"):format(by_name), 0)
             end
-            return found()
+            found()
         end,
         name = by_name,
         seconds = seconds,
@@ -168,7 +168,7 @@ function M.fired(id, over)
         timer.successor.running = false
     end
     if not ok then
-        failure.report(timer.title, problem)
+        failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
     end
 end
 
