@@ -68,9 +68,11 @@ describe("an app's top level", function()
 
             mw.ws "/a//b"
         ]])
-        assert.equal('app.lua:2: limits: there is no limit "mesage_bytes"',
+        assert.equal("app.lua:2: mw.limits: limits.mesage_bytes does not exist; did you mean "
+            .. "message_bytes?",
             load_with "mw.limits { mesage_bytes = 1 }")
-        assert.equal('app.lua:2: route "/x": there is no limit "mesage_bytes"',
+        assert.equal("app.lua:2: mw.ws: limits.mesage_bytes does not exist; did you mean "
+            .. "message_bytes?",
             load_with 'mw.ws("/x", { limits = { mesage_bytes = 1 } })')
     end)
 
@@ -99,7 +101,7 @@ describe("an app's top level", function()
             ["mw.listen(8080)"] = "mw.listen: expected a table, mw.listen { port = 8080 }",
             ["mw.listen { prot = 1 }"] = "mw.listen: there is no option prot; did you mean port?",
             ["mw.listen { port = 70000 }"] = "the port is a whole number from 0",
-            ["mw.listen { port = 1, host = 5 }"] = "the host is a string, got number",
+            ["mw.listen { port = 1, host = 5 }"] = "the host is a string, got 5",
             ["mw.listen { port = 1, tls = 'x' }"] = "mw.listen: tls is { cert = …, key = … }",
             ["mw.listen { port = 1, tls = { key = 'x' } }"] = "names of PEM files",
             ["mw.listen { port = 1, tls = { cert = 'a', kye = 'x' } }"] = "did you mean key?",
@@ -129,7 +131,7 @@ describe("an app's top level", function()
                 elseif name == "static" then
                     mw.static("/", "x")
                 else
-                    mw[name] { port = 1 }
+                    mw[name](name == "listen" and { port = 1 } or { body_bytes = 1 })
                 end
             end)
         end

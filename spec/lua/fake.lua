@@ -429,6 +429,13 @@ local function make_c(engine)
         site_note("listen", host or false, port)
         return 0
     end
+    function c.mw_limit_name(i)
+        return core.C.limits_name(i)
+    end
+    function c.mw_compress_name(i)
+        return ({ [0] = "enabled", "level", "min_bytes", "memory_bytes",
+            "server_no_context_takeover" })[i]
+    end
     function c.mw_site_listener_where()
         return 0
     end

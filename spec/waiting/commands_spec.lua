@@ -97,6 +97,18 @@ describe("moonwire", function()
             assert.matches("^ann chat permessage%-deflate", done.out)
         end)
 
+        it("takes an address without a scheme", function()
+            local address = url:match "^ws://(.*)$"
+            assert.equal(0, run({ "connect", address }, "").status)
+            local port = address:match ":(%d+)"
+            for _, short in ipairs { "localhost:" .. port .. "/none", ":" .. port .. "/none",
+                port .. "/none" } do
+                local done = run({ "connect", short }, "")
+                assert.equal(1, done.status)
+                assert.matches("ws://localhost:" .. port .. "/none: ", done.err, 1, true)
+            end
+        end)
+
         it("says in one line what is wrong", function()
             for _, case in ipairs {
                 { { "connect" }, 2, "which URL?" },

@@ -25,6 +25,16 @@ int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const 
     return site_add_static(s, prefix, prefix_len, folder, folder_len);
 }
 
+const char *mw_limit_name(unsigned i)
+{
+    return limits_name(i);
+}
+
+const char *mw_compress_name(unsigned i)
+{
+    return site_compress_name(i);
+}
+
 int mw_site_limit(struct site *s, int route, const char *name, double value)
 {
     return site_set_limit(s, route, name, value);

@@ -22,6 +22,10 @@ int mw_site_route(struct site *s, const char *pattern, size_t len, uint32_t meth
 /* Adds a folder that is served under the prefix (GET and HEAD) and returns its route's index. */
 int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
                    size_t folder_len);
+/* The name of the limit number i, from 0, and of the compression option number i; NULL past the
+ * last. */
+const char *mw_limit_name(unsigned i);
+const char *mw_compress_name(unsigned i);
 /* Sets a limit by its name in struct limits, for a route; route -1: for the app, and so for all
  * routes that do not set it. */
 int mw_site_limit(struct site *s, int route, const char *name, double value);

@@ -38,11 +38,20 @@ local function one_line(text, rest)
     return (first:gsub(":$", ""))
 end
 
+-- What to do about a file that cannot be opened, by errno.
+local advice = {
+    [2] = ": give the name of your app's Lua file",                 -- ENOENT
+    [20] = ": give the name of your app's Lua file",                -- ENOTDIR
+    [13] = ": the user that moonwire runs as must be able to read it", -- EACCES
+    [24] = ": raise ulimit -n, or lower --workers",                 -- EMFILE
+    [23] = ": the whole system has too many files open",            -- ENFILE
+}
+
 -- nil, or what is wrong with the file.
 local function unreadable(path)
-    local file, problem = io.open(path, "rb")
+    local file, problem, number = io.open(path, "rb")
     if not file then
-        return problem .. ": give the name of your app's Lua file"
+        return problem .. (advice[number] or "")
     end
     local readable = file:read(0) or file:seek "end" == 0
     file:close()

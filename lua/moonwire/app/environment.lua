@@ -10,19 +10,21 @@ local M = {}
 local loading = {} -- in the place of a module whose file runs
 
 local function read(path)
-    local file = io.open(path, "rb")
-    local text = file and file:read "*a"
-    if file then
-        file:close()
+    local file, problem = io.open(path, "rb")
+    if not file then
+        return nil, problem
     end
-    return text
+    local text
+    text, problem = file:read "*a"
+    file:close()
+    return text, problem
 end
 
 local function parse(generation, path)
-    local text = read(path)
+    local text, why = read(path)
     generation:found_file(path, text)
     if not text then
-        return nil, ("cannot read %s"):format(path)
+        return nil, "cannot read " .. (why or path)
     end
     return loadstring(text, "@" .. path)
 end

@@ -6,6 +6,7 @@ local native = require "moonwire.base.native"
 local owner = require "moonwire.base.owner"
 
 local log_fields = lazy.use "moonwire.base.log_fields"
+local suggest = lazy.use "moonwire.base.suggest"
 
 local C, worker = native.C, native.worker
 
@@ -98,6 +99,44 @@ local function placed(text, place, known)
     return place .. ": " .. text
 end
 
+-- ---- what was meant -------------------------------------------------------------------------
+
+local method_lists = {} -- { kind, function that gives the table of methods }
+
+-- What other libraries call a method.
+local synonyms = { emit = "send", write = "send", on = "addEventListener", join = "subscribe",
+    leave = "unsubscribe", broadcast = "publish", to = "publish", disconnect = "close",
+    destroy = "terminate", off = "removeEventListener", header = "set_header",
+    setHeader = "set_header" }
+
+-- Registers the methods of objects of a kind ("ws"): list() gives the table that has them.
+function M.add_methods(kind, list)
+    method_lists[#method_lists + 1] = { kind = kind, list = list }
+end
+
+-- An app that calls a method which does not exist gets Lua's own error, since a field that is nil
+-- is no mistake: "; did you mean ws:send?", or "".
+local function meant(text)
+    local name = text:match "attempt to call method '([%w_]+)' %(a nil value%)"
+    if not name then
+        return ""
+    end
+    local best
+    for _, entry in ipairs(method_lists) do
+        local methods, names = entry.list(), {}
+        for known, value in pairs(methods) do
+            if type(value) == "function" then
+                names[#names + 1] = known
+            end
+        end
+        local near = methods[synonyms[name]] and synonyms[name] or suggest.nearest(name, names)
+        if near and (not best or synonyms[name] == near) then
+            best = ("; did you mean %s:%s?"):format(entry.kind, near)
+        end
+    end
+    return best or ""
+end
+
 -- ---- catching -------------------------------------------------------------------------------
 
 -- The traceback without what is below the hook: those frames are ours and tell the user nothing.
@@ -127,10 +166,10 @@ function M.catch(value)
         trace = ("%s\nraised again by the code that %s%s"):format(first.trace, first.how, trace)
         return { value = value, text = first.text, trace = trace, number = owner.running(2) }
     end
-    local place = M.place(2)
+    local place, text = M.place(2), text_of(value)
     return {
         value = value,
-        text = placed(text_of(value), place),
+        text = placed(text .. meant(text), place),
         place = place,
         trace = trace,
         number = owner.running(2),

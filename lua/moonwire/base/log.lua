@@ -5,6 +5,8 @@ local native = require "moonwire.base.native"
 
 local log_fields = lazy.use "moonwire.base.log_fields"
 
+local suggest = lazy.use "moonwire.base.suggest"
+
 local C, worker = native.C, native.worker
 
 --- Writes a line: `mw.log.debug`, `mw.log.info`, `mw.log.warn`, `mw.log.error`.
@@ -15,11 +17,15 @@ local C, worker = native.C, native.worker
 -- @usage mw.log.info("joined", { room = "lobby", users = 3 })
 local M = {}
 
+local synonyms = { warning = "warn", err = "error", fatal = "error", critical = "error",
+    trace = "debug", notice = "info", log = "info", print = "info", write = "info" }
 local levels = { debug = 0, info = 1, warn = 2, error = 3 }
 
 for name, level in pairs(levels) do
     M[name] = function(text, fields)
-        if fields ~= nil and type(fields) ~= "table" then
+        if text == M then
+            error(("mw.log:%s: write mw.log.%s(…), with a dot"):format(name, name), 2)
+        elseif fields ~= nil and type(fields) ~= "table" then
             error(("mw.log.%s: the fields are a table, { name = value }, got %s"):format(name,
                 type(fields)), 2)
         end
@@ -29,4 +35,14 @@ for name, level in pairs(levels) do
     end
 end
 
-return M
+-- What was meant by a call of mw.log itself, or of a level that does not exist.
+return setmetatable(M, {
+    __call = function()
+        error("mw.log is a table of functions, one for each level: write mw.log.info(text)", 2)
+    end,
+    __index = function(_, name)
+        local known = synonyms[name] or name -- its own name for a level, or that of another library
+        error(("mw.log.%s does not exist%s"):format(tostring(name),
+            suggest.text(known, { "debug", "info", "warn", "error" })), 2)
+    end,
+})

@@ -18,7 +18,8 @@ moonwire connect - a WebSocket at the command line
   moonwire connect URL [options]
 
 Sends each line of standard input as a message and prints the messages that come.
-Binary ones are shown as a hex dump. Ctrl-D closes. URL: ws, wss, http or https.
+Binary ones are shown as a hex dump. Ctrl-D closes. URL: ws, wss, http or https; ws if
+it has none of them, as in localhost:8080/chat.
 
   --protocol NAME      offer this subprotocol; may be repeated
   --header NAME:VALUE  send this header; may be repeated
@@ -84,6 +85,10 @@ end
 local function open(options)
     if options.origin then
         options.headers.Origin = options.origin
+    end
+    if not options.url:find "^%a[%w+.-]*://" and options.url:find "[.:/%[]" then
+        options.url = "ws://" .. (options.url:find "^:?%d+%f[/%z]" and "localhost:" or "")
+            .. options.url:gsub("^:", "")
     end
     -- Without the place in our code that raises it.
     local ok, ws = pcall(websocket.new, options.url, options.protocols, {

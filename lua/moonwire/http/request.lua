@@ -4,11 +4,13 @@
 -- them first (request.keep_all), since the peer may go away meanwhile.
 
 local ffi = require "ffi"
+local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
 local fields = lazy.use "moonwire.http.headers"
 local json = lazy.use "moonwire.base.json"
+local suggest = lazy.use "moonwire.base.suggest"
 local text = lazy.use "moonwire.base.text"
 
 local C, worker = native.C, native.worker
@@ -134,7 +136,7 @@ function methods.reject(req, status, body, headers)
     end
     if type(status) ~= "number" or status % 1 ~= 0 or status < 300 or status > 599 then
         error(("reject: the status is a whole number from 300 to 599, got %s"):format(
-            tostring(status)), 2)
+            suggest.shown(status)), 2)
     end
     if body ~= nil and type(body) ~= "string" then
         error(("reject: the text is a string, got %s"):format(type(body)), 2)
@@ -177,6 +179,10 @@ function meta.__index(req, key)
     end
     return value
 end
+
+failure.add_methods("req", function()
+    return methods
+end)
 
 meta.__tostring = function(req)
     return ("req %s %s"):format(req.method or "?", req.target or "?")

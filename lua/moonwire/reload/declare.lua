@@ -105,7 +105,10 @@ function M.plan(self, site)
         self.serves = self.serves or item.kind ~= "limits"
         local problem = declare[item.kind](self, site, item)
         if problem then
-            return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
+            -- Many problems begin with what they are about.
+            local about = item.title:match "^(%a-)s?%f[%A]"
+            local named = problem:find("^" .. about .. "%f[%A]")
+            return ("%s: %s%s"):format(item.where, named and "" or item.title .. ": ", problem)
         end
     end
     if C.mw_overlay_wanted(worker, site) ~= 0 then

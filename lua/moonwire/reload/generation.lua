@@ -78,7 +78,8 @@ end
 function Generation:add(name, item)
     if not self.collecting then
         error(("mw.%s: an app declares this while it is loaded, at the top level of its file and "
-            .. "before that waits; now it serves already"):format(name), 3)
+            .. "before that waits; %s"):format(name, self.serves and "now it serves already"
+                or "this one has waited already, so that it is a script"), 3)
     end
     item.where = where(3)
     self.plan[#self.plan + 1] = item

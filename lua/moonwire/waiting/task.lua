@@ -20,6 +20,10 @@ local methods = {} -- concurrent.lua: only who has that meets a task
 M.methods = methods
 local meta = { __index = methods }
 
+failure.add_methods("task", function()
+    return methods
+end)
+
 meta.__tostring = function(task)
     return ("%s (%s)"):format(task.title, task.done and "done" or "running")
 end

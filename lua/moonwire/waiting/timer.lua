@@ -23,6 +23,11 @@ local function end_timer(timer)
 end
 
 local methods = {}
+
+failure.add_methods("timer", function()
+    return methods
+end)
+
 local meta = {
     __index = methods,
     __tostring = function(timer)

@@ -9,6 +9,7 @@
 #include "engine/client/client_answer.h"
 #include "engine/client/connect_queue.h"
 #include "engine/conn/conn.h"
+#include "engine/conn/conn_handshake.h"
 #include "engine/http/http_conn.h"
 #include "engine/run/draining.h"
 #include "engine/run/handover.h"
