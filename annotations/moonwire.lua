@@ -154,6 +154,8 @@ function Connection:receive(timeout) end
 ---Waits until the connection is open.
 ---@return boolean? ok
 ---@return string? problem
+---@return integer? code when it is closed
+---@return string? reason when it is closed
 function Connection:opened() end
 
 ---Calls listener after the hook, and after those that were added before; the same function once.

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A name that options.c gave for the app: is it a folder, or no file but the like of a command? Then
- * it writes one line to why (of size bytes) that says what to write instead. commands: the names of
+/* A name that options.c gave for the app: is it a folder, or no file but like a command? Then it
+ * writes one line to why (of size bytes) that says what to write instead. commands: the names of
  * those that there are; the last is NULL. */
 bool meant_another(const char *name, const char *const *commands, char *why, size_t size);

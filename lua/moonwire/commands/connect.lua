@@ -168,7 +168,7 @@ local function close_after_silence(ws, silence)
     ws:close(1000)
 end
 
--- Waits for the close event: its code and reason.
+-- Waits for the close event.
 local function talk(ws, terminal, interactive, silence)
     local sender = concurrent.spawn(function()
         send_lines(ws, terminal)
@@ -178,13 +178,10 @@ local function talk(ws, terminal, interactive, silence)
             close_after_silence(ws, silence)
         end
     end)
-    local code, reason = concurrent.await(function(resume)
-        ws.onclose = function(event)
-            resume(event.code, event.reason)
-        end
+    concurrent.await(function(resume)
+        ws:addEventListener("close", resume)
     end)
     sender:cancel()
-    return code, reason
 end
 
 function M.run(...)
@@ -205,16 +202,23 @@ function M.run(...)
     ws.onmessage = function(event)
         show_message(terminal, event.data, event.is_binary, interactive)
     end
+    local closed -- the event, which may come before ws:opened() is back
+    ws.onclose = function(event)
+        closed = event
+    end
     local ok, why = ws:opened()
-    if not ok then
+    if not ok and not (closed and closed.wasClean) then
         io.stderr:write("moonwire: ", options.url, ": ", why, "\n")
         task.exit(1)
     end
     if interactive then
         terminal:print(describe(ws))
     end
-    local code, reason = talk(ws, terminal, interactive, silence)
+    if not closed then
+        talk(ws, terminal, interactive, silence)
+    end
     terminal:close()
+    local code, reason = closed.code, inspect.harmless(closed.reason)
     local fine = code == 1000 or code == 1005
     if interactive or not fine then
         io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
