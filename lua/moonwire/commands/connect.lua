@@ -184,6 +184,16 @@ local function talk(ws, terminal, interactive, silence)
     sender:cancel()
 end
 
+-- Ends the process: 0 for a close as it should be.
+local function tell_end(closed, interactive)
+    local code, reason = closed.code, inspect.harmless(closed.reason)
+    local fine = code == 1000 or code == 1005
+    if interactive or not fine then
+        io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
+    end
+    task.exit(fine and 0 or 1)
+end
+
 function M.run(...)
     local options = parse { ... }
     if options.help then
@@ -218,12 +228,7 @@ function M.run(...)
         talk(ws, terminal, interactive, silence)
     end
     terminal:close()
-    local code, reason = closed.code, inspect.harmless(closed.reason)
-    local fine = code == 1000 or code == 1005
-    if interactive or not fine then
-        io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
-    end
-    task.exit(fine and 0 or 1)
+    tell_end(closed, interactive)
 end
 
 return M

@@ -33,6 +33,7 @@ function M.on_request(dispatcher, event, route)
     if not ok then
         request_failed(req, route.title, problem, route.number, route.handler)
     end
+    request.finish(req)
     coroutines.answered(dispatcher)
 end
 
@@ -71,6 +72,7 @@ function M.on_upgrade(dispatcher, event, route)
         request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem, route.number,
             route.on_upgrade)
     end
+    request.finish(req)
     coroutines.answered(dispatcher)
 end
 

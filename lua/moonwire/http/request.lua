@@ -17,7 +17,7 @@ local C, worker = native.C, native.worker
 
 local M = lazy.module(...)
 
-local HANDLE, SERIAL, ROUTE, HEADERS_OUT, REJECTED = 1, 2, 3, 4, 5
+local HANDLE, SERIAL, ROUTE, HEADERS_OUT, REJECTED, DONE = 1, 2, 3, 4, 5, 6
 
 local function span(base, s)
     return ffi.string(base + s.at, s.len)
@@ -106,9 +106,20 @@ end
 local methods = {}
 local meta = {}
 
+-- Raises, at the caller's caller, when the request is over.
+local function check_not_over(req, name, level)
+    if rawget(req, DONE) then
+        error(("req%s: this request is over, since its handler has returned: take what you need "
+            .. "of it before (local id = req.params.id), and keep that, not req"):format(name),
+            level or 3)
+    end
+end
+
 local function check_self(req, name)
     if getmetatable(req) ~= meta then
         error(("%s is a method: write req:%s(…), with a colon"):format(name, name), 3)
+    elseif name ~= "json" or rawget(req, "body") == nil then
+        check_not_over(req, ":" .. name, 4)
     end
 end
 
@@ -170,8 +181,13 @@ function meta.__index(req, key)
         local r = source(req)
         if r then
             value = part(r, req)
+        else
+            check_not_over(req, "." .. key)
         end
     elseif derived[key] then
+        if key == "remote_address" or rawget(req, "headers") == nil then
+            check_not_over(req, "." .. key)
+        end
         value = derived[key](req)
     end
     if value ~= nil then
@@ -185,11 +201,19 @@ failure.add_methods("req", function()
 end)
 
 meta.__tostring = function(req)
-    return ("req %s %s"):format(req.method or "?", req.target or "?")
+    local over = rawget(req, DONE)
+    return ("req %s %s"):format(over and rawget(req, "method") or not over and req.method or "?",
+        over and rawget(req, "target") or not over and req.target or "?")
 end
 
 function M.new(handle, serial, route)
     return setmetatable({ handle, serial, route }, meta)
+end
+
+-- The handler has returned, or failed: nothing can be asked of the request any more but what was
+-- read of it before.
+function M.finish(req)
+    rawset(req, DONE, true)
 end
 
 function M.handle(req)
