@@ -154,6 +154,8 @@ function Connection:receive(timeout) end
 ---Waits until the connection is open.
 ---@return boolean? ok
 ---@return string? problem
+---@return integer? code when it is closed
+---@return string? reason when it is closed
 function Connection:opened() end
 
 ---Calls listener after the hook, and after those that were added before; the same function once.
@@ -268,6 +270,8 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field connections_per_address? integer
 ---Connections of WebSocket.new that wait for their turn at an address. Default: 16,384.
 ---@field waiting_connects? integer
+---The longest line of the log, at least 1,024. Default: 16,384.
+---@field log_line_bytes? moonwire.Size
 ---Folders of mw.static that watch mode looks at. Default: 2,000.
 ---@field watched_folders? integer
 

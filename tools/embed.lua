@@ -30,12 +30,12 @@ local function declarations(path, lines, seen)
     return lines
 end
 
--- "lua/moonwire/base/log.lua" is the module moonwire.base.log, called @moonwire/base/log.lua in
+-- "lua/moonwire/base/log.lua" is the module moonwire.base.log, called =moonwire/base/log.lua in
 -- tracebacks.
 local function module_of(path)
     local inside = path:match "^lua/(.+)$"
     assert(inside, path .. " is not under lua/")
-    return inside:gsub("%.lua$", ""):gsub("/", "."), "@" .. inside
+    return inside:gsub("%.lua$", ""):gsub("/", "."), "=" .. inside
 end
 
 local function bytes(code)
@@ -53,7 +53,7 @@ end
 -- src/script/api.h is moonwire.cdef.api.
 local function declaring_module(path, seen)
     local name = path:match "([%w_]+)%.h$"
-    return "moonwire.cdef." .. name, ("@moonwire/cdef/%s"):format(name),
+    return "moonwire.cdef." .. name, ("=moonwire/cdef/%s"):format(name),
         ("return %q"):format(table.concat(declarations(path, {}, seen)))
 end
 

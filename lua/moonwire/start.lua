@@ -3,8 +3,7 @@
 -- call: go_on(), which gives the coroutine that C resumes with each batch of events; load(path,
 -- arguments, site [, code]), prepare with the same arguments and restore(site), each with commit()
 -- or abandon() after it; pending(), when a script without listeners has no connections and timers
--- left; and describe(), for moonwire status. Last what that coroutine yields when nothing is left to
--- do.
+-- left; and describe(), for moonwire status. Last what that coroutine yields when nothing is left.
 
 local library = require "moonwire.base.library" -- first: it fills the globals of all others
 local native = require "moonwire.base.native"

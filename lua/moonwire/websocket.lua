@@ -187,7 +187,10 @@ local failures = {
 
 -- Raises at the caller's caller.
 local function new(url, protocols, options)
-    if type(url) ~= "string" then
+    if wait.loading_again then
+        error("WebSocket: an app that is loaded again does not connect at its top level; write "
+            .. "mw.spawn(function() … end) around it", 3)
+    elseif type(url) ~= "string" then
         error(('WebSocket: the URL is a string, as in WebSocket.new("ws://localhost:8080/chat"), '
             .. "got %s"):format(type(url)), 3)
     end
@@ -236,10 +239,6 @@ end
 -- @usage local ws = WebSocket.new("wss://example.com/chat", "v2.chat")
 --   ws.onmessage = function(event) print(event.data) end
 function M.new(url, protocols, options)
-    if wait.loading_again then
-        error("WebSocket: an app that is loaded again does not connect at its top level; write "
-            .. "mw.spawn(function() … end) around it", 2)
-    end
     local ws = new(url, protocols, options)
     return ws
 end

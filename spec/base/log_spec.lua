@@ -72,8 +72,8 @@ describe("log", function()
         assert.are.equal("", written({ level = C.LOG_OFF }, all))
     end)
 
-    it("puts fields after the text, as they are", function()
-        assert.is_truthy(text_line("joined", '"room":"a"'):find 'info  joined "room":"a"\n$')
+    it("puts fields after the text, as name=value", function()
+        assert.is_truthy(text_line("joined", '"room":"a"'):find 'info  joined room=a\n$')
     end)
 
     it("escapes what could drive a terminal, and broken UTF-8", function()
@@ -124,9 +124,26 @@ describe("log", function()
         assert.are.equal("joined", object.message)
     end)
 
-    it("writes a long line whole", function()
-        local long = ("z"):rep(30000)
-        assert.are.equal(long, text_line(long):match "info  (.*)\n$")
+    it("cuts a line that is too long, between two characters", function()
+        for _, part in ipairs { "z", "é", "😀", "\255", "\0", "\n", '"', "\194\155" } do
+            local long = part:rep(30000)
+            local line = text_line(long)
+            assert.is_true(#line <= 16384, part)
+            local text, missing = line:match "info  (.*)… %((%d+) more bytes%)\n$"
+            assert.equal(0, (#long - tonumber(missing)) % #part, part)
+            assert.is_truthy(#text > 10000 or #part == 1 and #text > 8000, part)
+            local object, json_text = json_line(long)
+            assert.is_true(#json_text <= 16384, part)
+            assert.matches("… %(%d+ more bytes%)$", object.message)
+        end
+        local just = ("z"):rep(15000)
+        assert.equal(just, text_line(just):match "info  (.*)\n$")
+    end)
+
+    it("leaves fields out that need more than half of a line", function()
+        local fields = ('"a":"%s"'):format(("z"):rep(9000))
+        assert.matches('info  text fields="9006 bytes, left out"\n$', text_line("text", fields))
+        assert.equal("9006 bytes, left out", json_line("text", fields).fields)
     end)
 
     it("leaves errno as it was", function()

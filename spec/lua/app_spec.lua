@@ -78,9 +78,11 @@ describe("an app's top level", function()
 
             mw.ws "/a//b"
         ]])
-        assert.equal('app.lua:2: limits: there is no limit "mesage_bytes"',
+        assert.equal("app.lua:2: mw.limits: limits.mesage_bytes does not exist; did you mean "
+            .. "message_bytes?",
             load_with "mw.limits { mesage_bytes = 1 }")
-        assert.equal('app.lua:2: route "/x": there is no limit "mesage_bytes"',
+        assert.equal("app.lua:2: mw.ws: limits.mesage_bytes does not exist; did you mean "
+            .. "message_bytes?",
             load_with 'mw.ws("/x", { limits = { mesage_bytes = 1 } })')
     end)
 
@@ -135,7 +137,7 @@ describe("an app's top level", function()
             ["mw.listen(8080)"] = "mw.listen: expected a table, mw.listen { port = 8080 }",
             ["mw.listen { prot = 1 }"] = "mw.listen: there is no option prot; did you mean port?",
             ["mw.listen { port = 70000 }"] = "the port is a whole number from 0",
-            ["mw.listen { port = 1, host = 5 }"] = "the host is a string, got number",
+            ["mw.listen { port = 1, host = 5 }"] = "the host is a string, got 5",
             ["mw.listen { port = 1, tls = 'x' }"] = "mw.listen: tls is { cert = …, key = … }",
             ["mw.listen { port = 1, tls = { key = 'x' } }"] = "names of PEM files",
             ["mw.listen { port = 1, tls = { cert = 'a', kye = 'x' } }"] = "did you mean key?",
@@ -170,7 +172,7 @@ describe("an app's top level", function()
                 elseif name == "static" then
                     mw.static("/", "x")
                 else
-                    mw[name] { port = 1 }
+                    mw[name](name == "listen" and { port = 1 } or { body_bytes = 1 })
                 end
             end)
         end
@@ -181,8 +183,8 @@ describe("an app's top level", function()
         assert.equal(0, engine.logged[1].level)
         assert.matches("stack traceback", engine.logged[1].text, 1, true)
         assert.equal("app.lua:2: '=' expected near '<eof>'", load "\nx")
-        assert.equal("app.lua: plain", load "error('plain', 0)")
-        assert.matches("^app.lua: an error that is not a text: table", load "error {}")
+        assert.equal("app.lua:1: plain", load "error('plain', 0)")
+        assert.matches("^app.lua:1: an error that is a table: %[%]", load "error {}")
         assert.equal("app.lua:1: module 'no.such' not found", load 'require "no.such"')
     end)
 

@@ -216,7 +216,7 @@ describe("the dispatcher", function()
         assert.equal("table 7, nil , string ", log())
         assert.equal(3, #engine:called "close")
         assert.equal(6, engine.failures)
-        assert.matches("an error that is not a text", engine.logged[1].text)
+        assert.matches('an error that is a table: {"code":7}', engine.logged[1].text, 1, true)
     end)
 
     it("fires listeners after the hook; one that raises does not stop the others", function()

@@ -272,6 +272,13 @@ local function make_c(engine)
             fields = text_of(fields, fields_len),
         }
     end
+    function c.mw_log_failure(_, place, place_len, text, len)
+        engine.logged[#engine.logged + 1] = {
+            level = 3,
+            place = text_of(place, place_len),
+            text = text_of(text, len),
+        }
+    end
     function c.mw_counter_name(i)
         return ({ [0] = "accepted", "opened" })[i]
     end
@@ -433,6 +440,16 @@ local function make_c(engine)
     end
     function c.mw_site_proxy(_, listener, range)
         return site_note("proxy", listener, range)
+    end
+    function c.mw_limit_name(i)
+        return core.C.limits_name(i)
+    end
+    function c.mw_compress_name(i)
+        return ({ [0] = "enabled", "level", "min_bytes", "memory_bytes",
+            "server_no_context_takeover" })[i]
+    end
+    function c.mw_site_listener_where()
+        return 0
     end
     function c.mw_site_certificate(_, listener, cert, key)
         return site_note("certificate", listener, cert, key or false)

@@ -445,7 +445,8 @@ describe("WebSocket", function()
             message("d", true)
             closes(4000, "why", true)
             engine:run()
-            assert.equal("b, c, d true, closed 4000 why, closed 4000 why, closed", log())
+            assert.equal("b, c, d true, closed 4000 why, closed 4000 why, "
+                .. "closed with 4000: why 4000 why", log())
             assert.same({}, engine.logged)
         end)
 
@@ -459,7 +460,7 @@ describe("WebSocket", function()
             event("error", { data = "connection refused", code = 1006 })
             closes(1006, "", false)
             engine:run()
-            assert.equal("connection refused, connection refused, closed 1006 ", log())
+            assert.equal("connection refused 1006 , connection refused 1006 , closed 1006 ", log())
         end)
 
         it("receives while CONNECTING what comes later", function()

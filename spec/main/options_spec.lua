@@ -113,7 +113,7 @@ describe("moonwire", function()
         end)
 
         it("names a folder that is no file", function()
-            fails_to_start(folder.path:gsub("%p", "%%%0"), folder.path)
+            fails(2, folder.path:gsub("%p", "%%%0") .. " is a folder", { folder.path })
         end)
 
         it("tells file and line of a syntax error", function()

@@ -39,6 +39,28 @@ describe("A script", function()
         assert.same({ 0, "slept\ntimer\nnext\n" }, { ended.status, ended.out })
     end)
 
+    it("ends with 1 when a timer, a task or a listener of it has failed", function()
+        local failing = {
+            'mw.after(0, function() error "x" end)',
+            'local t t = mw.every("1ms", function() t:stop() error "x" end)',
+            'mw.spawn(function() mw.sleep "5ms" error() end)',
+            'local W = require "moonwire.websocket" '
+                .. 'W.new("ws://127.0.0.1:1/").onerror = function() error "x" end',
+        }
+        for _, code in ipairs(failing) do
+            local ended = run { "-e", 'local mw = require "moonwire" ' .. code }
+            assert.equal(1, ended.status, code)
+            assert.matches("error .- failed: %(command line%):1: ", ended.err)
+        end
+        local fine = {
+            'local task = mw.spawn(function() error "x" end) print(pcall(task.join, task))',
+            'mw.after(0, function() error "x" end) mw.sleep "20ms" os.exit(0)',
+        }
+        for _, code in ipairs(fine) do
+            assert.equal(0, run { "-e", 'local mw = require "moonwire" ' .. code }.status, code)
+        end
+    end)
+
     it("may stand on the command line", function()
         local ended = run { "-e", "print(arg[0], ...)", "--", "--check", "b" }
         assert.same({ 0, "-e\t--check\tb\n" }, { ended.status, ended.out })

@@ -177,7 +177,7 @@ describe("A slow consumer", function()
         end
         assert.is_true(closed)
         assert.equal("error more output is queued than queued_bytes allows", (server:printed ".*"))
-        server:printed "^closed 1006"
+        server:printed "^closed 1008"
         server:logged("warn .*/slow: more output is queued than queued_bytes allows: "
             .. "closed with 1008")
         -- The others are still served.

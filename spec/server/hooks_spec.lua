@@ -191,9 +191,9 @@ mw.get("/counters", function() return mw.counters() end)
         it("may raise any value, which on_error is given as it is", function()
             fails "/table"
             server:printed "^table\t7"
-            server:logged "error on_message of /table failed: an error that is not a text: table"
+            server:logged "on_message of /table failed: .*an error that is a table: {\"code\":7}"
             fails "/nil"
-            server:logged "error on_message of /nil failed: an error that is not a text: nil"
+            server:logged "error on_message of /nil failed: .*: an error that is not a text: nil"
         end)
 
         it("may have run out of stack", function()

@@ -15,7 +15,8 @@ describe("mw.log", function()
         local mw = require "moonwire"
         mw.get("/", function()
             mw.log.debug "hidden"
-            mw.log.info("joined", { room = "the \"hall\"", users = 3, ok = true, what = {} })
+            mw.log.info("joined", { room = "the \"hall\"", users = 3, ok = true, what = { 1, 2 },
+                why = "timeout" })
             mw.log.warn "two\nlines"
             mw.log.error("forged\r\27[31m 2026-11-22 info  nothing\0")
             mw.log.info(42)
@@ -27,7 +28,7 @@ describe("mw.log", function()
         server = start(app)
         server:get "/"
         assert.truthy(server:logged "^%d+%-%d+%-%d+T%d+:%d+:%d+%.%d+Z info  joined .*"
-            :find([["ok":true,"room":"the \"hall\"","users":3,"what":"table: ]], 1, true))
+            :find([[ ok=true room="the \"hall\"" users=3 what=[1,2] ]], 1, true))
         server:logged "Z warn  two$"
         server:logged "^%s+lines$"
         local forged = server:logged "Z error forged.*"
@@ -50,6 +51,137 @@ describe("mw.log", function()
             { joined.level, joined.room, joined.users, joined.ok })
         assert.equal("warn", lines["two\nlines"].level)
         assert.equal("error", lines["forged\r\27[31m 2026-11-22 info  nothing\0"].level)
+    end)
+
+    it("writes JSON whatever the fields are, and no name twice", function()
+        server = start([[
+            local mw = require "moonwire"
+            mw.log.info("bytes", { agent = "\255", ["\255"] = 1, ["\254"] = 2, c1 = "\194\155" })
+            mw.log.info("own", { level = "error", message = "forged", time = 0, field_level = 1 })
+            mw.log.info("keys", { [1] = "a", ["1"] = "b", [true] = "c" })
+            mw.log.info("numbers", { nan = 0/0, inf = 1/0, third = 1/3, big = 2^53 })
+            local inside = { name = "self" }
+            inside.again = inside
+            mw.log.info("tables", { list = { 1, { x = "y" } }, inside = inside, none = {} })
+            local deep = {}
+            for _ = 1, 100 do deep = { deep } end
+            mw.log.info("deep", { deep = deep })
+            mw.log.info("odd", { f = print, u = newproxy(), t = setmetatable({}, {
+                __tostring = function() error "no text" end }) })
+            local long = {}
+            for i = 1, 1000 do long[i] = i end
+            mw.log.info("long", { list = long, text = ("z"):rep(2^20), [("n"):rep(2^20)] = 1 })
+            local many = {}
+            for i = 1, 1000 do many[i .. "x"] = i end
+            mw.log.info("many", many)
+        ]], { arguments = { "--log-format", "json" } })
+        local entries, names = {}, {}
+        for line in (server:stop()):gmatch "[^\n]+" do
+            assert.truthy(#line < 16384)
+            assert.is_nil(line:find "[%c\127]")
+            local entry, seen = cjson.decode(line), {}
+            for name in line:gsub("{[^{}]*}$", "%0", 1):gmatch '[{,]"([^"]+)":' do
+                seen[name] = (seen[name] or 0) + 1
+            end
+            entries[entry.message], names[entry.message] = entry, seen
+        end
+        assert.equal("\239\191\189", entries.bytes.agent)
+        assert.same({ 1, 2 }, { entries.bytes["\\xff"], entries.bytes["\\xfe"] })
+        assert.same({ "info", "error", "forged", 0, 1 }, { entries.own.level,
+            entries.own.field_level_, entries.own.field_message, entries.own.field_time,
+            entries.own.field_level })
+        assert.same({ 1, 1 }, { names.own.level, names.own.message })
+        assert.same({ "c", 1 }, { entries.keys["true"], names.keys["1"] })
+        assert.same({ "a", "b" }, { entries.keys["1"] == "a" and "a" or entries.keys["1_"],
+            entries.keys["1"] == "b" and "b" or entries.keys["1_"] })
+        assert.same({ "nan", "inf", 1 / 3, 2 ^ 53 }, { entries.numbers.nan, entries.numbers.inf,
+            entries.numbers.third, entries.numbers.big })
+        assert.same({ 1, { x = "y" } }, entries.tables.list)
+        assert.same({ name = "self", again = "a table inside itself" }, entries.tables.inside)
+        local deep, depth = entries.deep.deep, 0
+        while type(deep) == "table" do
+            deep, depth = deep[1], depth + 1
+        end
+        assert.same({ 8, "a table deeper than 8" }, { depth, deep })
+        assert.equal("a value whose __tostring fails", entries.odd.t)
+        assert.matches("^function: ", entries.odd.f)
+        assert.equal("900 more", entries.long.list[101])
+        assert.matches("z… %(%d+ more bytes%)$", entries.long.text)
+        assert.equal("900 more", entries.many["…"])
+    end)
+
+    it("cuts a line at the limit log_line_bytes, and says how much is missing", function()
+        server = start([[
+            local mw = require "moonwire"
+            mw.limits { log_line_bytes = "2k" }
+            mw.get("/text", function() mw.log.warn(("x"):rep(5e6)) return "" end)
+            mw.get("/bytes", function() mw.log.warn(("\255\0"):rep(1e6)) return "" end)
+            mw.get("/fields", function()
+                mw.log.warn("fields", { text = ("\0"):rep(1e6), other = ("é"):rep(1e6) })
+                return ""
+            end)
+            mw.ws("/", { on_message = function() error("bad: " .. ("y"):rep(5e6)) end })
+        ]], { arguments = { "--log-format", "json" } })
+        for _, path in ipairs { "/text", "/bytes", "/fields" } do
+            server:get(path)
+        end
+        local p = server:websocket "/"
+        p:text "x"
+        assert.equal(1011, (p:read_close()))
+        local count = 0
+        for line in (server:stop()):gmatch "[^\n]+" do
+            assert.truthy(#line < 2048, #line)
+            local entry = cjson.decode(line)
+            if entry.level == "warn" and entry.message ~= "fields" then
+                assert.matches("… %(%d+ more bytes%)$", entry.message)
+                count = count + 1
+            elseif entry.message == "fields" then
+                assert.matches("^%d+ bytes, left out$", entry.fields)
+                count = count + 1
+            elseif entry.level == "error" then
+                assert.matches("^on_message of / failed: .*app%.lua:9: bad: yyy", entry.message)
+                count = count + 1
+            end
+        end
+        assert.equal(4, count)
+    end)
+
+    it("keeps the traceback of an error with a text of megabytes", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/", { on_message = function() error("bad: " .. ("y"):rep(5e6)) end })
+        ]]
+        local p = server:websocket "/"
+        p:text "x"
+        assert.equal(1011, (p:read_close()))
+        server:logged "app%.lua:2: bad: y+… %(%d+ more bytes%)"
+        server:logged "stack traceback:"
+        server:logged "app%.lua:2: in function"
+    end)
+
+    it("writes the first of many equal failures, and how many followed", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/", { on_message = function(_, data)
+                for _ = 1, 100 do
+                    mw.spawn(function() error("no luck with " .. data) end)
+                end
+                mw.spawn(function() error "another place" end)
+            end })
+            mw.get("/later", function()
+                for _ = 1, 7 do mw.spawn(function() error "later" end) end
+                return ""
+            end)
+        ]]
+        server:websocket "/":text "x"
+        server:logged "app%.lua:4: no luck with x"
+        server:logged "app%.lua:6: another place"
+        server:logged "error 99 more like it within a second: the task of .*app%.lua:4: no luck"
+        server:get "/later" -- the server ends before the second does
+        local log = server:stop()
+        assert.matches("error 6 more like it within a second: the task of .*app%.lua:9: later", log)
+        assert.is_nil(log:find "more like it.*another place")
+        assert.equal(1, select(2, log:gsub("app%.lua:4: in function", "")))
     end)
 
     it("writes a failed hook's traceback into one entry of JSON", function()

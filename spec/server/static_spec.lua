@@ -52,7 +52,7 @@ describe("mw.static", function()
                     [".well-known/x"] = "known", ["empty.txt"] = "", ["large.bin"] = large,
                     ["app.js"] = "1", ["style.css"] = "1", ["data.json"] = "1", ["pic.png"] = "1",
                     ["UPPER.HTML"] = "1", ["noending"] = "1", ["vector.svg"] = "1",
-                    ["x.wasm"] = "1", ["a.part"] = "1",
+                    ["a.part"] = "1",
                     ["x.wasm"] = "1", ["late.lua"] = "secret", ["Users.DB"] = "secret",
                     ["app.sqlite3"] = "secret", ["app.sqlite3-wal"] = "secret",
                     ["x.db-journal"] = "secret", ["a.key"] = "secret",

@@ -223,9 +223,13 @@ describe("a TLS listener", function()
         it("drops who speaks without TLS, and counts it", function()
             local before = counter "tls_failures"
             local p = assert(server:connect())
-            p:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            p:send "GETTING / HTTP/1.1\r\nHost: a\r\n\r\n"
             assert.is_nil(p:rest():find "HTTP/")
             assert.equal(before + 1, counter "tls_failures")
+            p = assert(server:connect())
+            p:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            assert.matches("^HTTP/1.1 400 ", p:rest())
+            assert.equal(before + 2, counter "tls_failures")
         end)
 
         it("drops who breaks a record, after the handshake too", function()

@@ -124,7 +124,7 @@ end
 -- The name of a failure ("ERR_PROTOCOL"), for messages that people read; other numbers as they are.
 local error_names = {
     "ERR_MEMORY", "ERR_PROTOCOL", "ERR_UTF8", "ERR_TOO_BIG", "ERR_AGAIN", "ERR_CLOSED", "ERR_IO",
-    "ERR_INVALID", "ERR_LIMIT", "ERR_NOT_FOUND",
+    "ERR_INVALID", "ERR_LIMIT", "ERR_NOT_FOUND", "ERR_IN_USE",
 }
 function M.name(code)
     return code < 0 and error_names[-code] or code

@@ -64,7 +64,7 @@ describe("tcp", function()
         keep(fds)
         local none, code, why = listen("127.0.0.1", port)
         assert.is_nil(none)
-        assert.equal(C.ERR_IO, code)
+        assert.equal(C.ERR_IN_USE, code)
         assert.equal(("port %d on 127.0.0.1 is in use: stop the other program or "
             .. "choose another port"):format(port), why)
         assert.matches("is in use", select(3, listen("*", port)))

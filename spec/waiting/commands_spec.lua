@@ -91,10 +91,41 @@ describe("moonwire", function()
             assert.same({ 1, "closed 4001 told so\n" }, { done.status, done.err })
         end)
 
+        it("tells them too when the server closes at once, and ends though its input does not",
+            function()
+                local closer = require("spec.support.server").start [[
+                    local mw = require "moonwire"
+                    mw.ws("/", { on_open = function(ws) ws:close(4001, "not you") end })
+                    mw.ws("/text", { on_open = function(ws) ws:send "go away" ws:close(4002) end })
+                ]]
+                local address = "ws://127.0.0.1:" .. closer.port
+                local done = process.run { [0] = "sh", "-c",
+                    ("mkfifo %s/in; %s connect %s <> %s/in"):format(closer.folder.path,
+                        process.binary, address, closer.folder.path) }
+                assert.same({ 1, "" }, { done.status, done.out })
+                assert.matches("closed 4001 not you\n$", done.err)
+                done = run({ "connect", address .. "/text" }, "")
+                assert.same({ 1, "go away\n", "closed 4002\n" },
+                    { done.status, done.out, done.err })
+                closer:stop()
+            end)
+
         it("passes its options on", function()
             local done = run({ "connect", "--header", "X-Who: ann", "--protocol=nope", "--protocol",
                 "chat", "--compress", url, "--wait=50ms" }, "who\n")
             assert.matches("^ann chat permessage%-deflate", done.out)
+        end)
+
+        it("takes an address without a scheme", function()
+            local address = url:match "^ws://(.*)$"
+            assert.equal(0, run({ "connect", address }, "").status)
+            local port = address:match ":(%d+)"
+            for _, short in ipairs { "localhost:" .. port .. "/none", ":" .. port .. "/none",
+                port .. "/none" } do
+                local done = run({ "connect", short }, "")
+                assert.equal(1, done.status)
+                assert.matches("ws://localhost:" .. port .. "/none: ", done.err, 1, true)
+            end
         end)
 
         it("says in one line what is wrong", function()

@@ -24,6 +24,8 @@ const char *error_text(int code)
         return "invalid argument";
     case ERR_LIMIT:
         return "over a limit";
+    case ERR_IN_USE:
+        return "somebody has it already";
     case ERR_NOT_FOUND:
         return "not found";
     }

@@ -59,11 +59,11 @@ int escape_invalid(struct buffer *out, const char *bytes, size_t len)
     int err = 0;
     for (size_t at = 0; at < len && !err;) {
         size_t n = escape_character(text + at, len - at);
-        if (n == 0) {
+        if (n == 0 || text[at] == 0x7f || (n == 2 && escape_is_control(text + at, n))) {
             err = buffer_append(out, text + from, at - from);
             if (!err)
-                err = buffer_append(out, "\\ufffd", 6);
-            from = at + 1;
+                err = buffer_printf(out, "\\u%04x", n == 0 ? 0xfffdu : text[at + n - 1]);
+            from = at + (n ? n : 1);
         }
         at += n ? n : 1;
     }

@@ -19,7 +19,7 @@ bool escape_is_control(const uint8_t *text, size_t len);
 int escape_json(struct buffer *out, const char *text, size_t len)
     __attribute__((warn_unused_result));
 
-/* Appends JSON unchanged but for bytes inside its strings that are not UTF-8: they become U+FFFD. 0
- * or ERR_MEMORY. */
+/* Appends JSON unchanged but for bytes inside its strings that are not UTF-8, which become U+FFFD,
+ * and for DEL and C1 controls, which are escaped. 0 or ERR_MEMORY. */
 int escape_invalid(struct buffer *out, const char *text, size_t len)
     __attribute__((warn_unused_result));

@@ -7,6 +7,7 @@
 
 enum {
     LIMITS_HEADER_COUNT_MAX = 256,
+    LIMITS_LOG_LINE_BYTES_MIN = 1024,
     LIMITS_PROBATION_SECONDS_MAX = 600,
     LIMITS_SECONDS_MAX = 31536000 /* a year, so that ticks do not overflow */
 };
@@ -40,6 +41,8 @@ struct limits {
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */
     uint32_t waiting_connects;        /* of scripts, queued at an address; beyond, they fail */
+    /* The log. */
+    uint32_t log_line_bytes; /* a line, with its newline; what is longer is cut */
     /* The dev overlay. */
     uint32_t watched_folders; /* of mw.static; changes in further ones reload no page */
 };

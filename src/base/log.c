@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/escape.h"
+#include "base/limits.h"
+#include "base/log_fields.h"
 #include "base/log_sink.h"
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
@@ -74,43 +77,98 @@ static int append_time(struct buffer *line)
                          (unsigned)(now_ms % 1000));
 }
 
-static int text_line(struct buffer *line, enum log_level level, const char *text, size_t len,
-                     const char *fields, size_t fields_len)
+/* The parts of a line, bounded already. */
+struct parts {
+    enum log_level level;
+    const char *text;
+    size_t len;
+    char cut[64];         /* what says that the text was longer; or "" */
+    struct buffer fields; /* as they are written */
+};
+
+static int text_line(struct buffer *line, const struct parts *p)
 {
     int err = append_time(line);
     if (!err)
-        err = buffer_printf(line, " %-5s ", level_names[level]);
+        err = buffer_printf(line, " %-5s ", level_names[p->level]);
     if (!err)
-        err = append_text(line, (const uint8_t *)text, len);
-    if (!err && fields_len)
-        err = buffer_append(line, " ", 1);
+        err = append_text(line, (const uint8_t *)p->text, p->len);
     if (!err)
-        err = buffer_append(line, fields, fields_len);
+        err = buffer_printf(line, "%s%s", p->cut, p->fields.len ? " " : "");
+    if (!err)
+        err = buffer_append(line, p->fields.data, p->fields.len);
     return err ? err : buffer_append(line, "\n", 1);
 }
 
-static int json_line(struct buffer *line, enum log_level level, const char *text, size_t len,
-                     const char *fields, size_t fields_len)
+static int json_line(struct buffer *line, const struct parts *p)
 {
     int err = buffer_append(line, "{\"time\":\"", 9);
     if (!err)
         err = append_time(line);
     if (!err)
-        err = buffer_printf(line, "\",\"level\":\"%s\",\"message\":\"", level_names[level]);
+        err = buffer_printf(line, "\",\"level\":\"%s\",\"message\":\"", level_names[p->level]);
     if (!err)
-        err = escape_json(line, text, len);
+        err = escape_json(line, p->text, p->len);
     if (!err)
-        err = buffer_append(line, fields_len ? "\"," : "\"", fields_len ? 2 : 1);
+        err = buffer_printf(line, "%s\"%s", p->cut, p->fields.len ? "," : "");
     if (!err)
-        err = buffer_append(line, fields, fields_len);
+        err = buffer_append(line, p->fields.data, p->fields.len);
     return err ? err : buffer_append(line, "}\n", 2);
+}
+
+/* The most bytes that a character of n bytes (0: a byte that is no character) becomes. */
+static size_t escaped_len(const uint8_t *text, size_t n)
+{
+    if (n == 0 || escape_is_control(text, n))
+        return 6;
+    return text[0] == '"' || text[0] == '\\' ? 2 : n;
+}
+
+/* How many bytes of the text, in whole characters, need no more than this room once escaped. */
+static size_t fitting(const uint8_t *text, size_t len, size_t room)
+{
+    size_t at = 0;
+    while (at < len) {
+        size_t n = escape_character(text + at, len - at);
+        size_t need = escaped_len(text + at, n);
+        if (need > room)
+            break;
+        room -= need;
+        at += n ? n : 1;
+    }
+    return at;
+}
+
+/* Time, level, punctuation and what says that the text was cut. */
+enum { FRAME_BYTES = 192 };
+
+static int compose_fields(struct buffer *out, const struct log *log, const char *fields, size_t len,
+                          size_t room)
+{
+    int err = log->json ? escape_invalid(out, fields, len) : log_fields_text(out, fields, len);
+    if (err || out->len <= room)
+        return err;
+    out->len = 0;
+    return buffer_printf(
+        out, log->json ? "\"fields\":\"%zu bytes, left out\"" : "fields=\"%zu bytes, left out\"",
+        len);
 }
 
 static int compose(struct buffer *line, const struct log *log, enum log_level level,
                    const char *text, size_t len, const char *fields, size_t fields_len)
 {
-    return log->json ? json_line(line, level, text, len, fields, fields_len)
-                     : text_line(line, level, text, len, fields, fields_len);
+    size_t most = atomic_load_explicit(&log->line_bytes, memory_order_relaxed);
+    if (most == 0)
+        most = limits_default.log_line_bytes;
+    struct parts p = {.level = level, .text = text};
+    int err = fields_len ? compose_fields(&p.fields, log, fields, fields_len, most / 2) : 0;
+    p.len = fitting((const uint8_t *)text, len, most - FRAME_BYTES - p.fields.len);
+    if (p.len < len)
+        (void)snprintf(p.cut, sizeof(p.cut), "… (%zu more bytes)", len - p.len);
+    if (!err)
+        err = log->json ? json_line(line, &p) : text_line(line, &p);
+    buffer_deinit(&p.fields);
+    return err;
 }
 
 /* Writes a line, also when a signal cuts a write short. A rest that cannot be written is
@@ -154,6 +212,11 @@ static void put(const struct log *log, const struct buffer *line)
         put_after_dropped(log, line, dropped);
     else
         log_sink_put(log->sink, line->data, line->len);
+}
+
+void log_set_line_bytes(struct log *log, uint32_t bytes)
+{
+    atomic_store_explicit(&log->line_bytes, bytes, memory_order_relaxed);
 }
 
 bool log_wants(const struct log *log, enum log_level level)

@@ -195,10 +195,14 @@ static int start(struct process *p)
     return err;
 }
 
-/* The status that the app has asked for. */
+/* The status that the app has asked for. A script that has failed in a timer, a task or a listener
+ * says so by its status too; a server goes on, and has its log. */
 static int exit_status(const struct server *s)
 {
-    return server_exiting(s) ? atomic_load(&s->exit_status) : EXIT_SUCCESS;
+    if (server_exiting(s))
+        return atomic_load(&s->exit_status);
+    bool failed = s->listener_count == 0 && server_counter(s, COUNT_HOOK_FAILURES) > 0;
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* Serves until the server is told to end. */

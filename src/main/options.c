@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/suggest.h"
 #include "engine/server/server.h"
+#include "main/meant.h"
 
 const char options_help[] =
     "moonwire - a real-time WebSocket and HTTP server that runs your Lua\n"
@@ -293,21 +294,6 @@ static int parse_option(struct options *o, int argc, char **argv, int *at, char 
     return option->set(o, argv[(*at)++], why);
 }
 
-static int check_app(struct options *o, char *why)
-{
-    if (o->code && o->app)
-        return fail(why, "%s and -e: which one? write moonwire APP.lua, or moonwire -e CODE",
-                    o->app);
-    if (o->code)
-        o->app = "-e";
-    if (!o->app)
-        return fail(why, "which app? write moonwire APP.lua; see moonwire --help");
-    if (strcmp(o->app, "-") == 0 && o->workers > 1)
-        return fail(why, "standard input can be read once, not by %u workers; give a file",
-                    o->workers);
-    return 0;
-}
-
 /* Programs in the binary's own Lua modules. All arguments behind the name are the command's. */
 static const struct command {
     const char *name;
@@ -321,9 +307,34 @@ static const struct command {
     {"repl", "require('moonwire.commands.repl').run(require 'moonwire')", LOG_WARN},
 };
 
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static bool is_no_app(const char *name, char *why)
+{
+    const char *names[COMMANDS + 3] = {"run", "help"};
+    for (size_t i = 0; i < COMMANDS; i++)
+        names[i + 2] = commands[i].name;
+    return meant_another(name, names, why, OPTIONS_WHY_BYTES);
+}
+
+static int check_app(struct options *o, char *why)
+{
+    if (o->code && o->app)
+        return fail(why, "%s and -e: which one? write moonwire APP.lua, or moonwire -e CODE",
+                    o->app);
+    if (o->code)
+        o->app = "-e";
+    if (!o->app)
+        return fail(why, "which app? write moonwire APP.lua; see moonwire --help");
+    if (strcmp(o->app, "-") == 0 && o->workers > 1)
+        return fail(why, "standard input can be read once, not by %u workers; give a file",
+                    o->workers);
+    return !o->code && is_no_app(o->app, why) ? ERR_INVALID : 0;
+}
+
 static bool parse_command(struct options *o, int argc, char **argv, int at)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+    for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[at], commands[i].name) != 0)
             continue;
         o->app = commands[i].name;
@@ -357,6 +368,10 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
         if (!o->app && !o->code && may_be_run && parse_command(o, argc, argv, at))
             return 0;
         at++;
+        if (!o->app && !o->code && may_be_run && strcmp(text, "help") == 0) {
+            o->action = OPTIONS_HELP;
+            return 0;
+        }
         if (o->app || o->code)
             o->arguments[o->argument_count++] = argv[at - 1];
         else if (may_be_run && strcmp(text, "run") == 0)

@@ -338,6 +338,12 @@ void mw_log(struct worker *w, int level, const char *text, size_t len, const cha
     log_text(w->log, (enum log_level)level, text, len, fields, fields_len);
 }
 
+void mw_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
+                    size_t len)
+{
+    worker_log_failure(w, place, place_len, text, len);
+}
+
 const char *mw_counter_name(uint32_t i)
 {
     return counter_name(i);

@@ -156,6 +156,10 @@ void mw_input_stop(struct worker *w);
  * the braces around them. */
 void mw_log(struct worker *w, int level, const char *text, size_t len, const char *fields,
             size_t fields_len);
+/* Writes a failure of the app, with its traceback. place: what tells this failure from others; of
+ * several at one place within a second, the first is written, and then their number. */
+void mw_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
+                    size_t len);
 /* The name of counter i, from 0; NULL behind the last one. */
 const char *mw_counter_name(uint32_t i);
 /* Its value, summed over all workers. */

@@ -37,6 +37,16 @@ int mw_site_folder_check(struct site *s, int route)
     return site_check_folder(s, route);
 }
 
+const char *mw_limit_name(unsigned i)
+{
+    return limits_name(i);
+}
+
+const char *mw_compress_name(unsigned i)
+{
+    return site_compress_name(i);
+}
+
 int mw_site_limit(struct site *s, int route, const char *name, double value)
 {
     return site_set_limit(s, route, name, value);
@@ -76,6 +86,11 @@ int mw_site_eager(struct site *s, int route, bool eager)
 int mw_site_listen(struct site *s, const char *host, int port)
 {
     return site_add_listener(s, host, port);
+}
+
+int mw_site_listener_where(struct site *s, int listener, const char *where)
+{
+    return site_listener_where(s, listener, where);
 }
 
 int mw_site_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)

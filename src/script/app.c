@@ -103,7 +103,9 @@ int app_load(struct app *apps, struct server *s, const struct script_source *sou
         if (err)
             return err;
     }
-    admission_set_limits(&s->admission, &s->workers[0].site->limits);
+    const struct limits *limits = &s->workers[0].site->limits;
+    admission_set_limits(&s->admission, limits);
+    log_set_line_bytes(&s->log, limits->log_line_bytes);
     return 0;
 }
 

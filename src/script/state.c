@@ -44,7 +44,7 @@ static int load_embedded(lua_State *l)
     if (!m->name)
         return luaL_error(l, "there is no module %s inside moonwire", name);
     char chunk[128];
-    (void)snprintf(chunk, sizeof(chunk), "@%s", m->name);
+    (void)snprintf(chunk, sizeof(chunk), "=%s", m->name);
     if (luaL_loadbuffer(l, (const char *)m->code, m->len, chunk) != 0)
         return lua_error(l);
     lua_pushvalue(l, lua_upvalueindex(1));

@@ -67,12 +67,13 @@ static const char *where(const union any_address *at, char out[ADDRESS_TEXT_BYTE
 static int in_use(const struct address *a, char why[LISTENING_WHY_BYTES])
 {
     char host[ADDRESS_TEXT_BYTES];
-    return fail(why, ERR_IO,
+    return fail(why, ERR_IN_USE,
                 "port %u on %s is in use: stop the other program or choose another port",
                 (unsigned)a->port, address_format(a, host));
 }
 
-/* Says why bind() or listen() refused: number is errno. Returns ERR_IO. */
+/* Says why bind() or listen() refused: number is errno. Returns ERR_IN_USE or
+ * ERR_IO. */
 static int explain(const union any_address *at, int number, char why[LISTENING_WHY_BYTES])
 {
     char text[ADDRESS_TEXT_BYTES];

@@ -97,6 +97,8 @@ static int outcome(struct tls_session *s, int result)
         s->ended = true;
         return 0;
     }
+    int why = ERR_GET_REASON(ERR_peek_error());
+    s->met_http = s->in_progress && (why == SSL_R_HTTP_REQUEST || why == SSL_R_HTTPS_PROXY_REQUEST);
     return tls_fail(s, ERR_IO, reason());
 }
 
@@ -301,6 +303,11 @@ void tls_shutdown(struct tls_session *s)
 const char *tls_error(const struct tls_session *s)
 {
     return s->error ? s->error : "no error";
+}
+
+bool tls_met_http(const struct tls_session *s)
+{
+    return s->met_http;
 }
 
 const char *tls_version_name(const struct tls_session *s)

@@ -55,3 +55,5 @@ const char *tls_version_name(const struct tls_session *s);
 const char *tls_cipher_name(const struct tls_session *s);
 /* Whether the handshake resumed an earlier session. */
 bool tls_resumed(const struct tls_session *s);
+/* After a handshake that failed: did the peer send an HTTP request instead of a ClientHello? */
+bool tls_met_http(const struct tls_session *s);

@@ -35,6 +35,7 @@ struct tls_session {
     int8_t failure;   /* 0, ERR_IO or ERR_CLOSED: over for good */
     bool in_progress; /* the handshake is not done */
     bool ended;       /* the peer ended its side */
+    bool met_http;    /* the handshake failed: the peer spoke HTTP */
     bool unreported;  /* it ended or failed behind bytes that were still returned */
     bool resumed;     /* an earlier session; known when there is no SSL to ask any more */
 };

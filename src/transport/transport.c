@@ -169,6 +169,17 @@ void transport_shutdown(struct transport *t)
     shutdown(t->fd, SHUT_WR);
 }
 
+bool transport_met_http(const struct transport *t)
+{
+    return t->tls && tls_met_http(t->tls);
+}
+
+void transport_drop_tls(struct transport *t)
+{
+    tls_free(t->tls);
+    t->tls = NULL;
+}
+
 void transport_close(struct transport *t)
 {
     tls_free(t->tls);

@@ -64,6 +64,10 @@ bool transport_pending(const struct transport *t);
 
 /* Our side ends: close_notify on TLS, then shutdown(SHUT_WR). The peer may still be read. */
 void transport_shutdown(struct transport *t);
+/* After a handshake that failed: has the peer sent an HTTP request without TLS? */
+bool transport_met_http(const struct transport *t);
+/* Frees the TLS session; the connection goes on without TLS. */
+void transport_drop_tls(struct transport *t);
 /* Frees the TLS session and closes the socket; t->fd is -1 afterwards. */
 void transport_close(struct transport *t);
 

@@ -94,8 +94,8 @@ static int clear_path(const struct unix_listen_options *options, const struct pl
     if (is_free(number))
         return remove_file(path, &info, why);
     if (number == 0)
-        return fail(why, ERR_IO, "unix:%s is in use: stop the other program or choose another path",
-                    path);
+        return fail(why, ERR_IN_USE,
+                    "unix:%s is in use: stop the other program or choose another path", path);
     return fail(why, ERR_IO,
                 "cannot tell whether unix:%s is in use: %s; remove it or choose another path", path,
                 errno_text(number));

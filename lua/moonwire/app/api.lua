@@ -201,12 +201,15 @@ local function check_listen(options)
     check_names(options, listen_options, "mw.listen: there is no option")
     local host, port = options.host, options.port
     if host ~= nil and type(host) ~= "string" then
-        error(("mw.listen: the host is a string, got %s"):format(type(host)), 3)
+        error(("mw.listen: the host is a string, got %s"):format(suggest.shown(host)), 3)
     end
     local is_unix = host and host:find "^unix:"
+    if type(port) == "string" and port:find "^%d+$" then
+        port = tonumber(port) -- os.getenv "PORT"
+    end
     if not is_unix and (type(port) ~= "number" or port % 1 ~= 0 or port < 0 or port > 65535) then
         error(("mw.listen: the port is a whole number from 0 (one that is free) to 65535, got %s")
-            :format(tostring(port)), 3)
+            :format(suggest.shown(port)), 3)
     end
     return is_unix and 0 or port
 end
@@ -240,7 +243,7 @@ local function add_listeners(mw, generation)
     -- @usage mw.limits { message_bytes = "64k", idle_seconds = "1m" }
     function mw.limits(values, ...)
         arguments.no_more("mw.limits { name = value }", nil, ...)
-        local read, problem = route.numbers(values, "limits")
+        local read, problem = route.limits(values)
         if not read then
             error("mw.limits: " .. problem, 2)
         end
@@ -258,9 +261,11 @@ local function begin(generation, new)
         generation.timers[#generation.timers + 1] = new
         return new
     elseif generation.collecting then
-        generation.deferred[#generation.deferred + 1] = function()
-            timer.start(new)
-        end
+        generation.deferred[#generation.deferred + 1] = {
+            run = function()
+                timer.start(new)
+            end,
+        }
         return new
     end
     new.top = top or false
@@ -376,6 +381,17 @@ function M.names(mw)
     return names
 end
 
+-- The same function, which says so when it is called with a colon: mw:get("/"). By a tail call, so
+-- that errors of the function itself are its caller's.
+local function with_dot(mw, name, fn)
+    return function(first, ...)
+        if first == mw then
+            error(("mw:%s: write mw.%s(…), with a dot, not a colon"):format(name, name), 2)
+        end
+        return fn(first, ...)
+    end
+end
+
 -- What mw has no field for, it has from then on.
 local by_name = {}
 
@@ -384,13 +400,37 @@ function by_name.__index(mw, name)
     if name == "json" then
         value = json.api
     elseif elsewhere[name] then
-        value = elsewhere[name][name]
+        value = with_dot(mw, name, elsewhere[name][name])
     else
         error(("mw.%s does not exist%s"):format(tostring(name), suggest.text(name, M.names(mw))),
             2)
     end
     rawset(mw, name, value)
     return value
+end
+
+local function add_topics(mw, generation)
+    --- Sends a message to all subscribers of a topic, in every worker.
+    -- @param topic a string
+    -- @param data a string (text unless is_binary) or FFI data (binary)
+    -- @return true; nil and a text
+    function mw.publish(topic, data, is_binary)
+        if topic == mw then
+            error("mw:publish: write mw.publish(…), with a dot, not a colon", 2)
+        end
+        if generation.collecting then
+            return messages.publish_later(generation.deferred, topic, data, is_binary)
+        end
+        return messages.publish(0, topic, data, is_binary)
+    end
+
+    --- How many connections of this worker are subscribed to a topic.
+    function mw.subscribers(topic)
+        if type(topic) ~= "string" then
+            error(("mw.subscribers: a topic is a string, got %s"):format(type(topic)), 2)
+        end
+        return C.mw_subscribers(worker, topic, #topic)
+    end
 end
 
 -- The API for one generation.
@@ -406,30 +446,12 @@ function M.new(generation)
     add_static(mw, generation)
     add_listeners(mw, generation)
     add_timers(mw, generation)
-
-    --- Sends a message to all subscribers of a topic, in every worker.
-    -- @param topic a string
-    -- @param data a string (text unless is_binary) or FFI data (binary)
-    -- @return true; nil and a text
-    function mw.publish(topic, data, is_binary)
-        if generation.collecting then
-            return messages.publish_later(generation.deferred, topic, data, is_binary)
-        end
-        return messages.publish(0, topic, data, is_binary)
-    end
-
-    --- How many connections of this worker are subscribed to a topic.
-    function mw.subscribers(topic)
-        if type(topic) ~= "string" then
-            error(("mw.subscribers: a topic is a string, got %s"):format(type(topic)), 2)
-        end
-        return C.mw_subscribers(worker, topic, #topic)
-    end
+    add_topics(mw, generation)
 
     --- Ends the server as SIGTERM does: no new connections, 1001 to every client, exit.
     function mw.stop()
         if generation.collecting then
-            generation.deferred[#generation.deferred + 1] = mw.stop
+            generation.deferred[#generation.deferred + 1] = { run = mw.stop }
             return
         end
         C.mw_stop(worker)
@@ -437,6 +459,11 @@ function M.new(generation)
 
     add_reload(mw, generation)
 
+    for name, value in pairs(mw) do
+        if type(value) == "function" and name ~= "publish" then -- which is called for each message
+            mw[name] = with_dot(mw, name, value)
+        end
+    end
     return setmetatable(mw, by_name)
 end
 

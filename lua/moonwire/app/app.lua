@@ -39,11 +39,20 @@ local function one_line(text, rest)
     return (first:gsub(":$", ""))
 end
 
+-- What to do about a file that cannot be opened, by errno.
+local advice = {
+    [2] = ": give the name of your app's Lua file",                 -- ENOENT
+    [20] = ": give the name of your app's Lua file",                -- ENOTDIR
+    [13] = ": the user that moonwire runs as must be able to read it", -- EACCES
+    [24] = ": raise ulimit -n, or lower --workers",                 -- EMFILE
+    [23] = ": the whole system has too many files open",            -- ENFILE
+}
+
 -- nil, or what is wrong with the file.
 local function unreadable(path)
-    local file, problem = io.open(path, "rb")
+    local file, problem, number = io.open(path, "rb")
     if not file then
-        return problem .. ": give the name of your app's Lua file"
+        return problem .. (advice[number] or "")
     end
     local readable = file:read(0) or file:seek "end" == 0
     file:close()
@@ -72,17 +81,9 @@ local function compile(app, path, code)
     return chunk, problem
 end
 
--- An error without a place says at least which app it is.
-local function placed(text, path)
-    if text:find "^[^\n]-:%d+:" then
-        return text
-    end
-    return path .. ": " .. text
-end
-
--- One line and the traceback of what the task raised.
-local function problem_of(done)
-    return one_line(placed(done.problem.text, main_path), done.problem.trace)
+-- One line of what was raised; its traceback is logged.
+local function problem_of(problem)
+    return one_line(problem.text, problem.trace)
 end
 
 -- The app's file failed: after it had waited, a server goes on, and a script ends.
@@ -94,7 +95,7 @@ local function main_ended(done)
         failure.report(main_path, done.problem)
     else
         io.stdout:flush()
-        io.stderr:write("moonwire: ", problem_of(done):gsub("%c", " "), "\n")
+        io.stderr:write("moonwire: ", problem_of(done.problem):gsub("%c", " "), "\n")
         C.mw_exit(worker, 1)
     end
 end
@@ -119,7 +120,7 @@ local function first_run(app, chunk, path, arguments)
     dispatch.run_task(main)
     loading = false
     if main.done and not main.ok then
-        return problem_of(main)
+        return problem_of(main.problem)
     elseif task.exiting then
         return
     end
@@ -154,8 +155,7 @@ local prepared
 local function run_again(app, chunk, path, arguments)
     local ok, caught = xpcall(chunk, failure.catch, unpack(arguments))
     if not ok then
-        local problem = failure.opened(caught)
-        return one_line(placed(problem.text, path), problem.trace)
+        return problem_of(failure.opened(caught, chunk))
     end
     local problem = app:declare(app.site)
     local file = #app.plan == 0 and app.files[1]

@@ -2,6 +2,7 @@
 -- its generation, and its modules are read again by the next one; moonwire's and the C modules,
 -- which package.loaded has, are shared by all.
 
+local failure = require "moonwire.base.failure"
 local library = require "moonwire.base.library"
 local native = require "moonwire.base.native"
 
@@ -10,19 +11,21 @@ local M = {}
 local loading = {} -- in the place of a module whose file runs
 
 local function read(path)
-    local file = io.open(path, "rb")
-    local text = file and file:read "*a"
-    if file then
-        file:close()
+    local file, problem = io.open(path, "rb")
+    if not file then
+        return nil, problem
     end
-    return text
+    local text
+    text, problem = file:read "*a"
+    file:close()
+    return text, problem
 end
 
 local function parse(generation, path)
-    local text = read(path)
+    local text, why = read(path)
     generation:found_file(path, text)
     if not text then
-        return nil, ("cannot read %s"):format(path)
+        return nil, "cannot read " .. (why or path)
     end
     return loadstring(text, "@" .. path)
 end
@@ -83,14 +86,10 @@ end
 local function run_module(env, name, chunk)
     local loaded = env.package.loaded
     loaded[name] = loading
-    local ok, result = xpcall(function()
-        return chunk(name)
-    end, function(problem)
-        return { problem = problem }
-    end)
+    local ok, result = xpcall(chunk, failure.catch, name)
     if not ok then
         loaded[name] = nil
-        error(type(result) == "table" and result.problem or result, 0)
+        failure.raise(failure.opened(result, chunk), "required it")
     end
     if result ~= nil then
         loaded[name] = result

@@ -4,8 +4,14 @@
 local connection = require "moonwire.connection.connection"
 local lazy = require "moonwire.base.lazy"
 
+local native = require "moonwire.base.native"
+
 local suggest = lazy.use "moonwire.base.suggest"
 local units = lazy.use "moonwire.base.units"
+
+local ffi = require "ffi"
+
+local C = native.C
 
 local M = {}
 
@@ -50,27 +56,60 @@ local function strings(value, name)
     return copy
 end
 
--- { name = number } from what people write: sizes for …_bytes, durations for …_seconds, booleans
--- as 1 and 0. Names are checked by C when the site is declared.
-local function numbers(value, name)
-    if type(value) ~= "table" then
-        return nil, ("%s is a table, { name = value }, got %s"):format(name, type(value))
+-- All that C has a name for: name_of gives the one number i, from 0.
+local function names_of(name_of)
+    local out, i = {}, 0
+    while name_of(i) ~= nil do
+        out[i + 1] = ffi.string(name_of(i))
+        i = i + 1
     end
-    local out = {}
+    return out
+end
+
+local function unknown_name(key, names)
+    for _, known in ipairs(names) do
+        -- Only its unit or its plural is missing.
+        if known == key then
+            return nil
+        elseif #key > 2 and known:sub(1, #key) == key then
+            return ("; did you mean %s?"):format(known)
+        end
+    end
+    return suggest.text(key, names)
+end
+
+-- A number from one value: a size for …_bytes, a duration for …_seconds, booleans as 1 and 0.
+local function number_of(key, item)
+    if key:find "_bytes$" then
+        return units.bytes(item)
+    elseif key:find "_seconds$" then
+        return units.duration(item)
+    elseif type(item) == "boolean" then
+        return item and 1 or 0
+    elseif type(item) == "string" and item:find "^%d+$" then
+        return tonumber(item)
+    elseif type(item) ~= "number" then
+        return nil, ("expected a number, got %s"):format(suggest.shown(item))
+    end
+    return item
+end
+
+-- { name = number } from what people write. name_of: of the names that there are.
+local function numbers(value, name, name_of)
+    if type(value) ~= "table" then
+        return nil, ("%s is a table, { name = value }, got %s"):format(name, suggest.shown(value))
+    end
+    local out, names = {}, names_of(name_of)
     for key, item in pairs(value) do
-        local number, problem = item, nil
         if type(key) ~= "string" then
             return nil, ("%s is a table of names and values, got the key %s"):format(name,
                 tostring(key))
-        elseif key:find "_bytes$" then
-            number, problem = units.bytes(item)
-        elseif key:find "_seconds$" then
-            number, problem = units.duration(item)
-        elseif type(item) == "boolean" then
-            number = item and 1 or 0
-        elseif type(item) ~= "number" then
-            number, problem = nil, ("expected a number, got %s"):format(type(item))
         end
+        local meant = unknown_name(key, names)
+        if meant then
+            return nil, ("%s.%s does not exist%s"):format(name, key, meant)
+        end
+        local number, problem = number_of(key, item)
         if not number then
             return nil, ("%s.%s: %s"):format(name, key, problem)
         end
@@ -79,7 +118,9 @@ local function numbers(value, name)
     return out
 end
 
-M.numbers = numbers
+function M.limits(value)
+    return numbers(value, "limits", C.mw_limit_name)
+end
 
 local readers = {
     protocols = function(value)
@@ -96,15 +137,13 @@ local readers = {
             return nil, ("compress is true, false or a table of options, got %s"):format(
                 type(value))
         end
-        local out, problem = numbers(value, "compress")
+        local out, problem = numbers(value, "compress", C.mw_compress_name)
         if out then
             out.enabled = out.enabled or 1
         end
         return out, problem
     end,
-    limits = function(value)
-        return numbers(value, "limits")
-    end,
+    limits = M.limits,
     binaryType = function(value)
         local ok, problem = pcall(connection.check_binary_type, value, -1)
         return ok and value or nil, problem
@@ -112,7 +151,7 @@ local readers = {
     reload = function(value)
         if value ~= "lazy" and value ~= "eager" then
             return nil, ('reload is "lazy" (on_reload comes before a connection\'s next event) or '
-                .. '"eager" (it comes at once), got %s'):format(tostring(value))
+                .. '"eager" (it comes at once), got %s'):format(suggest.shown(value))
         end
         return value
     end,

@@ -3,39 +3,46 @@
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
-local json_text = lazy.use "moonwire.base.json_text"
+local log_fields = lazy.use "moonwire.base.log_fields"
+
+local suggest = lazy.use "moonwire.base.suggest"
 
 local C, worker = native.C, native.worker
 
 --- Writes a line: `mw.log.debug`, `mw.log.info`, `mw.log.warn`, `mw.log.error`.
 -- @param text what happened; other values than strings go through tostring
--- @param fields optional table of what belongs to it, { name = value }: strings, numbers, booleans;
---   other values go through tostring. They are written after the text, sorted by name.
+-- @param fields optional table of what belongs to it, { name = value }: strings, numbers, booleans,
+--   and tables of them; other values go through tostring. They are written after the text, sorted
+--   by name.
 -- @usage mw.log.info("joined", { room = "lobby", users = 3 })
 local M = {}
 
+local synonyms = { warning = "warn", err = "error", fatal = "error", critical = "error",
+    trace = "debug", notice = "info", log = "info", print = "info", write = "info" }
 local levels = { debug = 0, info = 1, warn = 2, error = 3 }
-
--- JSON members without the braces.
-local function members(fields)
-    local out = {}
-    for name, value in pairs(fields) do
-        out[#out + 1] = json_text.quoted(tostring(name)) .. ":" .. json_text.scalar(value)
-    end
-    table.sort(out)
-    return table.concat(out, ",")
-end
 
 for name, level in pairs(levels) do
     M[name] = function(text, fields)
-        if fields ~= nil and type(fields) ~= "table" then
+        if text == M then
+            error(("mw.log:%s: write mw.log.%s(…), with a dot"):format(name, name), 2)
+        elseif fields ~= nil and type(fields) ~= "table" then
             error(("mw.log.%s: the fields are a table, { name = value }, got %s"):format(name,
                 type(fields)), 2)
         end
         text = tostring(text)
-        local extra = fields and members(fields) or ""
+        local extra = fields and log_fields.members(fields) or ""
         C.mw_log(worker, level, text, #text, extra, #extra)
     end
 end
 
-return M
+-- What was meant by a call of mw.log itself, or of a level that does not exist.
+return setmetatable(M, {
+    __call = function()
+        error("mw.log is a table of functions, one for each level: write mw.log.info(text)", 2)
+    end,
+    __index = function(_, name)
+        local known = synonyms[name] or name -- its own name for a level, or that of another library
+        error(("mw.log.%s does not exist%s"):format(tostring(name),
+            suggest.text(known, { "debug", "info", "warn", "error" })), 2)
+    end,
+})

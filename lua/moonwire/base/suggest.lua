@@ -23,6 +23,16 @@ local function distance(a, b)
     return last[#b]
 end
 
+-- A value as a message shows it: "80" is a string, 80 a number, and a table is a table.
+function M.shown(value)
+    if type(value) == "string" then
+        return #value > 40 and ("%q…"):format(value:sub(1, 40)) or ("%q"):format(value)
+    elseif type(value) == "number" or type(value) == "boolean" then
+        return tostring(value)
+    end
+    return type(value)
+end
+
 -- The name in the list that is nearest to the given one, or nil when none is near: a third of its
 -- letters may differ. Case does not count.
 function M.nearest(name, list)

@@ -18,7 +18,8 @@ moonwire connect - a WebSocket at the command line
   moonwire connect URL [options]
 
 Sends each line of standard input as a message and prints the messages that come.
-Binary ones are shown as a hex dump. Ctrl-D closes. URL: ws, wss, http or https.
+Binary ones are shown as a hex dump. Ctrl-D closes. URL: ws, wss, http or https; ws if
+it has none of them, as in localhost:8080/chat.
 
   --protocol NAME      offer this subprotocol; may be repeated
   --header NAME:VALUE  send this header; may be repeated
@@ -84,6 +85,10 @@ end
 local function open(options)
     if options.origin then
         options.headers.Origin = options.origin
+    end
+    if not options.url:find "^%a[%w+.-]*://" and options.url:find "[.:/%[]" then
+        options.url = "ws://" .. (options.url:find "^:?%d+%f[/%z]" and "localhost:" or "")
+            .. options.url:gsub("^:", "")
     end
     -- Without the place in our code that raises it.
     local ok, ws = pcall(websocket.new, options.url, options.protocols, {
@@ -163,7 +168,7 @@ local function close_after_silence(ws, silence)
     ws:close(1000)
 end
 
--- Waits for the close event: its code and reason.
+-- Waits for the close event.
 local function talk(ws, terminal, interactive, silence)
     local sender = concurrent.spawn(function()
         send_lines(ws, terminal)
@@ -173,13 +178,20 @@ local function talk(ws, terminal, interactive, silence)
             close_after_silence(ws, silence)
         end
     end)
-    local code, reason = concurrent.await(function(resume)
-        ws.onclose = function(event)
-            resume(event.code, event.reason)
-        end
+    concurrent.await(function(resume)
+        ws:addEventListener("close", resume)
     end)
     sender:cancel()
-    return code, reason
+end
+
+-- Ends the process: 0 for a close as it should be.
+local function tell_end(closed, interactive)
+    local code, reason = closed.code, inspect.harmless(closed.reason)
+    local fine = code == 1000 or code == 1005
+    if interactive or not fine then
+        io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
+    end
+    task.exit(fine and 0 or 1)
 end
 
 function M.run(...)
@@ -200,21 +212,23 @@ function M.run(...)
     ws.onmessage = function(event)
         show_message(terminal, event.data, event.is_binary, interactive)
     end
+    local closed -- the event, which may come before ws:opened() is back
+    ws.onclose = function(event)
+        closed = event
+    end
     local ok, why = ws:opened()
-    if not ok then
+    if not ok and not (closed and closed.wasClean) then
         io.stderr:write("moonwire: ", options.url, ": ", why, "\n")
         task.exit(1)
     end
     if interactive then
         terminal:print(describe(ws))
     end
-    local code, reason = talk(ws, terminal, interactive, silence)
-    terminal:close()
-    local fine = code == 1000 or code == 1005
-    if interactive or not fine then
-        io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
+    if not closed then
+        talk(ws, terminal, interactive, silence)
     end
-    task.exit(fine and 0 or 1)
+    terminal:close()
+    tell_end(closed, interactive)
 end
 
 return M

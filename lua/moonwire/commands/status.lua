@@ -4,9 +4,11 @@ local M = {}
 
 local SHORT_HASH = 8
 
--- Counters that have a place of their own. All others count something that went wrong.
+-- Counters that have a place of their own, or that count what went well. All others count something
+-- that went wrong.
 local shown = { accepted = true, opened = true, closed = true, requests = true, messages_in = true,
-    messages_out = true, reloads = true, reload_failures = true, rollbacks = true }
+    messages_out = true, reloads = true, reload_failures = true, rollbacks = true,
+    forwarded = true, tls_resumed = true }
 
 local function plural(count, word)
     return ("%.0f %s%s"):format(count, word, count == 1 and "" or "s")

@@ -3,6 +3,7 @@
 
 local ffi = require "ffi"
 local connection = require "moonwire.connection.connection"
+local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
@@ -185,6 +186,11 @@ local function to_string(ws)
 end
 
 -- ---- classes --------------------------------------------------------------------------------
+
+failure.add_methods("ws", function()
+    local _ = methods.close -- loads them
+    return methods
+end)
 
 -- Makes a metatable. own: getters of this class beside the common ones; close_codes: what ws:close
 -- takes, but for 3000 to 4999, a set and a text.

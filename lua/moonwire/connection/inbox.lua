@@ -149,7 +149,7 @@ function M.closed(ws)
     local code, reason = ws[CLOSED_WITH][1], ws[CLOSED_WITH][2]
     inbox.closed = true
     for _, w in ipairs(inbox.openers) do
-        wait.wake(w, nil, ws[PROBLEM] or "closed")
+        wait.wake(w, false)
     end
     local told = false
     for _, w in ipairs(inbox.receivers) do
@@ -204,14 +204,31 @@ function M.receive(ws, timeout)
     return wait.park(w)
 end
 
+-- Nothing more will come: nil, why, code and reason of a connection that is closed.
+local function not_open(ws)
+    local close = ws[CLOSED_WITH]
+    if not close then
+        return nil, ws[PROBLEM] or "closed"
+    end
+    local code, reason = close[1], close[2]
+    return nil, ws[PROBLEM] or ("closed with %d%s"):format(code,
+        reason ~= "" and ": " .. reason or ""), code, reason
+end
+
+-- It may have been opened and closed in one turn: then messages that came may still be read.
+local function is_over(ws)
+    local inbox = ws[QUEUE]
+    return ws[CLOSED_WITH] and not (inbox and inbox.count > 0)
+end
+
 --- Waits until a connection that WebSocket.new has begun is open. Messages are kept for ws:receive
 -- from then on, unless they have a listener.
--- @return true; nil and a text that says why it failed
+-- @return true; nil, a text that says why it is not open, and the code and the reason of its end
 -- @usage assert(ws:opened())
 function M.wait_opened(ws)
     connection.check_self(ws, "opened")
-    if ws[STATE] > OPEN then
-        return nil, ws[PROBLEM] or "closed"
+    if is_over(ws) or ws[STATE] > OPEN and not ws[CLOSED_WITH] then
+        return not_open(ws)
     end
     if ws[ROUTE].client then
         of(ws).reading = true
@@ -220,7 +237,9 @@ function M.wait_opened(ws)
         local w = wait.begin "opened"
         local openers = of(ws).openers
         openers[#openers + 1] = w
-        return wait.park(w)
+        if not wait.park(w) or is_over(ws) then
+            return not_open(ws)
+        end
     end
     return true
 end

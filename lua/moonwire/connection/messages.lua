@@ -3,6 +3,7 @@
 
 local ffi = require "ffi"
 local connection = require "moonwire.connection.connection"
+local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
@@ -136,13 +137,16 @@ function M.publish(except, topic, data, is_binary)
     return true
 end
 
--- The same, by a function that is added to the list.
+-- The same, by what is added to the list (generation.lua, deferred).
 function M.publish_later(list, topic, data, is_binary)
     M.check_topic(topic, "publish", 2)
     message_of(data, is_binary, "publish")
-    list[#list + 1] = function()
-        M.publish(0, topic, data, is_binary)
-    end
+    list[#list + 1] = {
+        run = function()
+            M.publish(0, topic, data, is_binary)
+        end,
+        where = failure.place(2),
+    }
     return true
 end
 

@@ -34,7 +34,7 @@ local function check_close(ws, code, reason)
     if type(code) ~= "number" or code % 1 ~= 0
         or not (class.close_codes[code] or code >= 3000 and code <= 4999) then
         error(("InvalidAccessError: close: the code is %s or your own of 3000 to 4999, got %s")
-            :format(class.close_codes_text, tostring(code)), 3)
+            :format(class.close_codes_text, suggest.shown(code)), 3)
     end
     if reason ~= nil and type(reason) ~= "string" then
         error(("close: the reason is a string, got %s"):format(type(reason)), 3)

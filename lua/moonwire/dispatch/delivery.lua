@@ -36,7 +36,7 @@ M.hook_of = hook_of -- by the kind of the event
 local function call_listener(fn, event)
     local ok, problem = xpcall(fn, catch, event)
     if not ok then
-        failure.report(("a listener for %q"):format(event.type), problem)
+        failure.report(("a listener for %q"):format(event.type), problem, nil, fn)
     end
 end
 
@@ -45,11 +45,13 @@ function M.hook_failed(ws, route, name, problem)
     if problem.value == wait.CONNECTION_CLOSED then
         return -- it did not catch it: that ends it, and nobody is to blame
     end
-    local value = failure.report(("%s of %s"):format(name, route.pattern), problem, route.number)
+    local value = failure.report(("%s of %s"):format(name, route.pattern), problem, route.number,
+        route[name])
     if name ~= "on_error" and route.on_error then
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
-            failure.report(("on_error of %s"):format(route.pattern), other, route.number)
+            failure.report(("on_error of %s"):format(route.pattern), other, route.number,
+                route.on_error)
         end
     end
     if ws[STATE] == OPEN then

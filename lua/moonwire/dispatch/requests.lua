@@ -19,9 +19,9 @@ local function answer(req, route)
     end
 end
 
-local function request_failed(req, title, problem, number)
+local function request_failed(req, title, problem, number, fn)
     if failure.opened(problem).value ~= wait.CONNECTION_CLOSED then
-        failure.report(title, problem, number)
+        failure.report(title, problem, number, fn)
     end
     request.fail(req)
 end
@@ -32,8 +32,9 @@ function M.on_request(dispatcher, event, route)
     dispatcher.request = req
     local ok, problem = xpcall(answer, catch, req, route)
     if not ok then
-        request_failed(req, route.title, problem, route.number)
+        request_failed(req, route.title, problem, route.number, route.handler)
     end
+    request.finish(req)
     coroutines.answered(dispatcher)
 end
 
@@ -91,8 +92,10 @@ function M.on_upgrade(dispatcher, event, route)
     local ok, problem = xpcall(route.on_upgrade and decide or accept_as_is, catch, req, route,
         event.conn)
     if not ok then
-        request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem, route.number)
+        request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem, route.number,
+            route.on_upgrade)
     end
+    request.finish(req)
     coroutines.answered(dispatcher)
 end
 

@@ -4,19 +4,21 @@
 -- them first (request.keep_all), since the peer may go away meanwhile.
 
 local ffi = require "ffi"
+local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
 local arguments = lazy.use "moonwire.base.arguments"
 local fields = lazy.use "moonwire.http.headers"
 local json = lazy.use "moonwire.base.json"
+local suggest = lazy.use "moonwire.base.suggest"
 local text = lazy.use "moonwire.base.text"
 
 local C, worker = native.C, native.worker
 
 local M = lazy.module(...)
 
-local HANDLE, SERIAL, ROUTE, HEADERS_OUT, REJECTED = 1, 2, 3, 4, 5
+local HANDLE, SERIAL, ROUTE, HEADERS_OUT, REJECTED, DONE = 1, 2, 3, 4, 5, 6
 
 local function span(base, s)
     return ffi.string(base + s.at, s.len)
@@ -105,9 +107,20 @@ end
 local methods = {}
 local meta = {}
 
+-- Raises, at the caller's caller, when the request is over.
+local function check_not_over(req, name, level)
+    if rawget(req, DONE) then
+        error(("req%s: this request is over, since its handler has returned: take what you need "
+            .. "of it before (local id = req.params.id), and keep that, not req"):format(name),
+            level or 3)
+    end
+end
+
 local function check_self(req, name)
     if getmetatable(req) ~= meta then
         error(("%s is a method: write req:%s(…), with a colon"):format(name, name), 3)
+    elseif name ~= "json" or rawget(req, "body") == nil then
+        check_not_over(req, ":" .. name, 4)
     end
 end
 
@@ -137,7 +150,7 @@ function methods.reject(req, status, body, headers, ...)
     end
     if type(status) ~= "number" or status % 1 ~= 0 or status < 300 or status > 599 then
         error(("reject: the status is a whole number from 300 to 599, got %s"):format(
-            tostring(status)), 2)
+            suggest.shown(status)), 2)
     end
     if body ~= nil and type(body) ~= "string" then
         error(("reject: the text is a string, got %s"):format(type(body)), 2)
@@ -167,8 +180,13 @@ function meta.__index(req, key)
         local r = source(req)
         if r then
             value = part(r, req)
+        else
+            check_not_over(req, "." .. key)
         end
     elseif derived[key] then
+        if key == "remote_address" or rawget(req, "headers") == nil then
+            check_not_over(req, "." .. key)
+        end
         value = derived[key](req)
     end
     if value ~= nil then
@@ -177,12 +195,24 @@ function meta.__index(req, key)
     return value
 end
 
+failure.add_methods("req", function()
+    return methods
+end)
+
 meta.__tostring = function(req)
-    return ("req %s %s"):format(req.method or "?", req.target or "?")
+    local over = rawget(req, DONE)
+    return ("req %s %s"):format(over and rawget(req, "method") or not over and req.method or "?",
+        over and rawget(req, "target") or not over and req.target or "?")
 end
 
 function M.new(handle, serial, route)
     return setmetatable({ handle, serial, route }, meta)
+end
+
+-- The handler has returned, or failed: nothing can be asked of the request any more but what was
+-- read of it before.
+function M.finish(req)
+    rawset(req, DONE, true)
 end
 
 function M.handle(req)

@@ -89,7 +89,7 @@ end
 
 function declare.listen(_, site, item)
     local listener = C.mw_site_listen(site, item.host, item.port)
-    if listener < 0 then
+    if listener < 0 or C.mw_site_listener_where(site, listener, item.where) < 0 then
         return site_error(site)
     end
     if item.development and C.mw_site_dev_certificate(site, listener) < 0 then
@@ -117,7 +117,10 @@ function check.static(site, item)
 end
 
 local function placed(item, problem)
-    return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
+    -- Many problems begin with what they are about.
+    local about = item.title:match "^(%a-)s?%f[%A]"
+    local named = problem:find("^" .. about .. "%f[%A]")
+    return ("%s: %s%s"):format(item.where, named and "" or item.title .. ": ", problem)
 end
 
 -- Hands the plan of a generation to a site, and sets its routes, limits and serves. Returns nil, or

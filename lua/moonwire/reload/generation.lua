@@ -57,7 +57,7 @@ function M.new(path, make_api)
         file_at = {},      -- the same by path
         kept = {},         -- what mw.keep made while it was loaded
         top = wait.new_top(), -- its tasks
-        deferred = {},     -- functions: what the top level wants done when it serves
+        deferred = {},     -- { run, where }: what the top level wants done when it serves
         site = nil,        -- while it is loaded
         number = nil,      -- once it serves
         numbers = {},      -- the last that it has served under: several when it has come back
@@ -81,7 +81,8 @@ end
 function Generation:add(name, item)
     if not self.collecting then
         error(("mw.%s: an app declares this while it is loaded, at the top level of its file and "
-            .. "before that waits; now it serves already"):format(name), 3)
+            .. "before that waits; %s"):format(name, self.serves and "now it serves already"
+                or "this one has waited already, so that it is a script"), 3)
     end
     item.where = where(3)
     self.plan[#self.plan + 1] = item
@@ -351,10 +352,10 @@ function Generation:start()
         timer.take_over(self.timers, before and before.timers or {})
     end
     take_over_tasks(self, before)
-    for _, fn in ipairs(self.deferred) do
-        local ok, problem = xpcall(fn, failure.catch)
+    for _, later in ipairs(self.deferred) do
+        local ok, problem = xpcall(later.run, failure.catch)
         if not ok then
-            failure.report("the top level of " .. self.path, problem)
+            failure.report("the top level of " .. self.path, problem, nil, later.where)
         end
     end
     self.deferred = {}

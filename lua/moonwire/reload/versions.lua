@@ -66,6 +66,9 @@ function M.versions()
     local alive, serving, earlier, taken_back = generations.all()
     local waiting, connections = dispatch.waiting(), dispatch.connections()
     local out, by_number, all = {}, {}, 0
+    if not serving then
+        return out -- the app is being loaded for the first time
+    end
     for number, generation in pairs(alive) do
         local entry = describe(generation, serving, earlier, waiting, connections)
         out[#out + 1], by_number[number] = entry, entry

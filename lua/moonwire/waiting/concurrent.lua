@@ -52,7 +52,7 @@ end
 -- What a finished task returned; what it raised is raised again.
 local function result(task)
     if not task.ok then
-        failure.raise(task.problem)
+        failure.raise(task.problem, "waited for it")
     end
     return unpack(task, 1, task.n)
 end
@@ -154,7 +154,7 @@ function M.all(list)
     end
     if failed then
         cancel_all(tasks)
-        failure.raise(failed.problem)
+        failure.raise(failed.problem, "waited for it")
     end
     local results = { n = #tasks }
     for i, task in ipairs(tasks) do
@@ -237,7 +237,7 @@ function M.await(fn)
                 ok, caught = xpcall(undo, failure.catch)
             end
             if not ok then
-                failure.report("what mw.await's function returned", caught)
+                failure.report("what mw.await's function returned", caught, nil, undo)
             end
         end
     end

@@ -20,6 +20,10 @@ local methods = {} -- concurrent.lua: only who has that meets a task
 M.methods = methods
 local meta = { __index = methods }
 
+failure.add_methods("task", function()
+    return methods
+end)
+
 meta.__tostring = function(task)
     return ("%s (%s)"):format(task.title, task.done and "done" or "running")
 end
@@ -61,6 +65,7 @@ end
 -- ---- running --------------------------------------------------------------------------------
 
 local function ended(task, ok, ...)
+    local fn = task.fn
     task.done, task.ok = true, ok
     task.fn, task.co = nil, nil
     if ok then
@@ -73,7 +78,7 @@ local function ended(task, ok, ...)
             task[i] = (select(i, ...))
         end
     else
-        task.problem = failure.opened(...)
+        task.problem = failure.opened((...), fn)
     end
     if task.top then
         task.top.running[task] = nil

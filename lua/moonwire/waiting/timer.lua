@@ -30,6 +30,11 @@ local function end_timer(timer)
 end
 
 local methods = {}
+
+failure.add_methods("timer", function()
+    return methods
+end)
+
 local meta = {
     __index = methods,
     __tostring = function(timer)
@@ -79,7 +84,7 @@ function M.new(name, duration, fn, find)
             if not found then
                 error(("there is no function %s any more"):format(by_name), 0)
             end
-            return found()
+            found()
         end,
         name = by_name,
         seconds = seconds,
@@ -180,7 +185,7 @@ function M.fired(id, over)
         timer.successor.running = false
     end
     if not ok then
-        failure.report(timer.title, problem)
+        failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
     end
 end
 

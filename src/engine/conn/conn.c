@@ -443,39 +443,6 @@ void conn_resume_all(struct worker *w)
 
 /* ---- roles of no protocol -------------------------------------------------------------------- */
 
-static void handshake_ready(struct worker *w, struct conn *c)
-{
-    int status = transport_handshake(&c->transport);
-    if (status == ERR_AGAIN) {
-        conn_watch(w, c);
-        return;
-    }
-    if (status < 0) {
-        count(&w->counters, COUNT_TLS_FAILURES, 1);
-        log_write(w->log, LOG_DEBUG, "TLS handshake failed: %s", transport_error(&c->transport));
-        conn_kill(w, c);
-        return;
-    }
-    if (tls_resumed(c->transport.tls))
-        count(&w->counters, COUNT_TLS_RESUMED, 1);
-    c->state = CONN_HTTP;
-    conn_watch(w, c);
-    if (transport_pending(&c->transport))
-        on_readable(w, c);
-}
-
-static void handshake_expired(struct worker *w, struct conn *c)
-{
-    count(&w->counters, COUNT_HANDSHAKE_TIMEOUTS, 1);
-    conn_kill(w, c);
-}
-
-const struct conn_role conn_handshake_role = {
-    .ready = handshake_ready,
-    .expired = handshake_expired,
-    .drain = conn_kill,
-};
-
 /* Its input is only read to see its end. */
 static void linger_eof(struct worker *w, struct conn *c)
 {

@@ -6,9 +6,7 @@
 #include "engine/ground/event.h"
 #include "engine/worker/worker.h"
 
-/* The roles that belong to no protocol: a TLS handshake that a peer has begun; a connection on
- * which nothing more is said; a dead one. */
-extern const struct conn_role conn_handshake_role;
+/* The roles that belong to no protocol: a connection on which nothing more is said; a dead one. */
 extern const struct conn_role conn_linger_role;
 extern const struct conn_role conn_dead_role;
 

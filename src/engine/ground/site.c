@@ -92,6 +92,7 @@ static void listener_deinit(struct site_listener *l)
     }
     free(l->certificates);
     free(l->host);
+    free(l->where);
 }
 
 void site_free(struct site *s)
@@ -147,10 +148,24 @@ int site_add_listener(struct site *s, const char *host, int port)
     s->listeners = listeners;
     struct site_listener *l = &s->listeners[s->listener_count];
     l->port = port;
-    l->host = host ? strdup(host) : NULL;
+    size_t len = host ? strlen(host) : 0;
+    bool brackets = len > 2 && host[0] == '[' && host[len - 1] == ']'; /* as in a URL */
+    l->host = host ? strndup(host + brackets, len - 2 * brackets) : NULL;
     if (host && !l->host)
         return site_no_memory(s);
     return (int)s->listener_count++;
+}
+
+int site_listener_where(struct site *s, int listener, const char *where)
+{
+    if (listener < 0 || (size_t)listener >= s->listener_count)
+        return site_fail(s, ERR_INVALID, "listen: there is no listener %d", listener);
+    char *copy = strdup(where);
+    if (!copy)
+        return site_no_memory(s);
+    free(s->listeners[listener].where);
+    s->listeners[listener].where = copy;
+    return 0;
 }
 
 int site_add_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)

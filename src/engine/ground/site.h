@@ -55,6 +55,7 @@ struct site_listener {
     bool development; /* TLS with the development certificate */
     /* Who may connect, and begins with a PROXY header; none: everybody, without one. */
     struct address_ranges proxies;
+    char *where; /* "app.lua:12", where the app declares it; NULL: the command line does */
 };
 
 /* A file that the app was made of, or that it looked for and that did not exist. */
@@ -96,6 +97,9 @@ void site_free(struct site *s);
 
 /* host as in struct site_listener; port 0: the system chooses one. Returns the listener's index. */
 int site_add_listener(struct site *s, const char *host, int port)
+    __attribute__((warn_unused_result));
+/* Says where in the app it is declared. */
+int site_listener_where(struct site *s, int listener, const char *where)
     __attribute__((warn_unused_result));
 /* One more certificate of the listener. key_path NULL: the key is in the certificate's file. */
 int site_add_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)

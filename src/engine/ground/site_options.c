@@ -106,7 +106,7 @@ static const struct {
 
 enum { DEFLATE_FIELDS = sizeof(deflate_fields) / sizeof(deflate_fields[0]) };
 
-static const char *deflate_name(unsigned i)
+const char *site_compress_name(unsigned i)
 {
     return i < DEFLATE_FIELDS ? deflate_fields[i].name : NULL;
 }
@@ -120,7 +120,7 @@ int site_set_compress(struct site *s, int route, const char *name, double value)
     while (i < DEFLATE_FIELDS && strcmp(deflate_fields[i].name, name) != 0)
         i++;
     if (i == DEFLATE_FIELDS)
-        return fail_unknown(s, "compress option", name, deflate_name);
+        return fail_unknown(s, "compress option", name, site_compress_name);
     int err = check_number(s, "compress option", name, value, deflate_fields[i].least,
                            deflate_fields[i].most);
     if (err)

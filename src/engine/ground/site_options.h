@@ -10,3 +10,6 @@ int site_set_limit(struct site *s, int route, const char *name, double value)
 /* An option of the WebSocket route's compression, which this turns on. */
 int site_set_compress(struct site *s, int route, const char *name, double value)
     __attribute__((warn_unused_result));
+
+/* The name of the compression option number i; NULL past the last. */
+const char *site_compress_name(unsigned i);

@@ -9,6 +9,7 @@
 #include "engine/client/client_answer.h"
 #include "engine/client/connect_queue.h"
 #include "engine/conn/conn.h"
+#include "engine/conn/conn_handshake.h"
 #include "engine/conn/conn_proxy.h"
 #include "engine/http/http_conn.h"
 #include "engine/run/draining.h"
@@ -122,6 +123,7 @@ void life_end(struct worker *w)
 {
     if (!w->loop)
         return;
+    worker_log_end(w);
     close_all(w);
     http_session_pool_deinit(w);
     topics_free(w);

@@ -82,6 +82,17 @@ static int tls_of(const struct server *s, const struct site_listener *from,
     return from->development ? development_context(s, out, why) : 0;
 }
 
+/* Puts the line of the app that declares the listener in front of why. Returns err. */
+static int at_its_line(const struct site_listener *l, int err, char why[SERVER_WHY_BYTES])
+{
+    char text[SERVER_WHY_BYTES];
+    if (err == 0 || !l->where)
+        return err;
+    snprintf(text, sizeof(text), "%s", why);
+    snprintf(why, SERVER_WHY_BYTES, "%s: %s", l->where, text);
+    return err;
+}
+
 int server_check(const struct server *s, const struct site_listener *listeners,
                  size_t listeners_len, char why[SERVER_WHY_BYTES])
 {
@@ -90,7 +101,7 @@ int server_check(const struct server *s, const struct site_listener *listeners,
         int err = listeners[i].certificate_count ? tls_of(s, &listeners[i], NULL, &tls, why) : 0;
         tls_context_unref(tls);
         if (err)
-            return err;
+            return at_its_line(&listeners[i], err, why);
     }
     return 0;
 }
@@ -254,6 +265,40 @@ static int plan_kept(struct server *s, struct listen_plan *p, const struct liste
     return err;
 }
 
+static bool same_place(const struct site_listener *a, const struct site_listener *b)
+{
+    bool local = strncmp(a->host ? a->host : "", "unix:", 5) == 0;
+    return local ? b->host && strcmp(a->host, b->host) == 0
+                 : a->port != 0 && a->port == b->port &&
+                       strncmp(b->host ? b->host : "", "unix:", 5) != 0;
+}
+
+/* Nothing can be opened at from, since somebody listens there: says so if it is this server. */
+static void who_has_it(const struct server *s, const struct site_listener *listeners,
+                       const struct site_listener *from, char why[SERVER_WHY_BYTES])
+{
+    char address[SERVER_ADDRESS_BYTES];
+    server_address(from, from->port, address);
+    for (const struct site_listener *l = listeners; l < from; l++) {
+        if (same_place(from, l)) {
+            snprintf(why, SERVER_WHY_BYTES, "%s: the app listens there already (%s): take one away",
+                     address, l->where ? l->where : "an earlier --listen");
+            return;
+        }
+    }
+    char *end = NULL;
+    for (size_t i = 0; from->port != 0 && i < s->listener_count; i++) {
+        const char *port = strrchr(s->listeners[i]->key, ' ');
+        if (port && strtol(port + 1, &end, 10) == from->port) {
+            snprintf(why, SERVER_WHY_BYTES,
+                     "%s: this server listens on %s, which it keeps until the new code serves: "
+                     "choose another port, or start the server again",
+                     address, s->listeners[i]->address);
+            return;
+        }
+    }
+}
+
 int server_plan_listeners(struct server *s, struct listen_plan *p,
                           const struct site_listener *listeners, size_t listeners_len,
                           char why[SERVER_WHY_BYTES])
@@ -264,6 +309,9 @@ int server_plan_listeners(struct server *s, struct listen_plan *p,
         const struct listener *kept = find_kept(s, p, &listeners[i]);
         err =
             kept ? plan_kept(s, p, kept, &listeners[i], why) : open_fresh(s, p, &listeners[i], why);
+        if (err == ERR_IN_USE)
+            who_has_it(s, listeners, &listeners[i], why);
+        err = at_its_line(&listeners[i], err, why);
     }
     if (err)
         server_abandon_listeners(p);

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* How often a worker looks whether it has counted failures for a second. */
+static const ev_tstamp failures_look_seconds = 0.25;
+
 struct worker *worker_of(struct ev_loop *loop)
 {
     return ev_userdata(loop);
@@ -63,6 +66,56 @@ void worker_log_peer(struct worker *w, enum log_level level, const struct addres
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     log_write(w->log, level, "%s: %s", address_format(peer, from), text);
+}
+
+static void log_repeats_until(struct worker *w, uint64_t now_ms)
+{
+    struct log_repeat one;
+    while (log_repeats_over(&w->failures, now_ms, &one))
+        if (one.more > 0)
+            log_write(w->log, LOG_ERROR, "%u more like it within a second: %s", one.more, one.text);
+}
+
+static bool any_failure(const struct worker *w)
+{
+    for (size_t i = 0; i < LOG_REPEATS_PLACES; i++)
+        if (w->failures.places[i].used)
+            return true;
+    return false;
+}
+
+static uint64_t now_ms(const struct worker *w)
+{
+    return (uint64_t)((ev_now(w->loop) - w->started) * 1000);
+}
+
+static void on_failures_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)revents;
+    struct worker *w = worker_of(loop);
+    log_repeats_until(w, now_ms(w));
+    if (!any_failure(w))
+        ev_timer_stop(loop, timer);
+}
+
+void worker_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
+                        size_t len)
+{
+    if (!log_wants(w->log, LOG_ERROR))
+        return;
+    log_repeats_until(w, now_ms(w));
+    if (log_repeats_take(&w->failures, place, place_len, text, len, now_ms(w)))
+        log_text(w->log, LOG_ERROR, text, len, "", 0);
+    if (!ev_is_active(&w->failures_over) && any_failure(w)) {
+        ev_timer_init(&w->failures_over, on_failures_over, failures_look_seconds,
+                      failures_look_seconds);
+        ev_timer_start(w->loop, &w->failures_over);
+    }
+}
+
+void worker_log_end(struct worker *w)
+{
+    log_repeats_until(w, UINT64_MAX);
 }
 
 void worker_log_bounded(struct worker *w, enum log_level level, const char *format, ...)

@@ -15,6 +15,7 @@
 #include "base/intern.h"
 #include "base/log.h"
 #include "base/log_budget.h"
+#include "base/log_repeats.h"
 #include "engine/ground/batch.h"
 #include "engine/ground/counters.h"
 #include "engine/ground/mailbox.h"
@@ -157,6 +158,8 @@ struct worker {
     struct log_budget log_budget; /* of lines about peers */
     struct origins_refused origins_refused;
     bool watched; /* watch mode: answers may tell what only the app's developer should know */
+    struct log_repeats failures; /* of the script, that were logged within a second */
+    ev_timer failures_over;      /* active while there are any */
     pthread_t thread;
 };
 
@@ -176,6 +179,13 @@ void worker_sweep(struct worker *w);
  * written; the number of those that are left out is told later. */
 void worker_log_peer(struct worker *w, enum log_level level, const struct address *peer,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* The same bound, without the address. */
+/* A failure of the script, with its traceback. place: bytes that name where it failed. The first of
+ * a place is written whole; further ones within a second are counted, and a line tells of them when
+ * the second is over or the worker ends. */
+void worker_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
+                        size_t len);
+/* Tells of the failures that are still counted. */
+void worker_log_end(struct worker *w);
+/* The same bound as worker_log_peer's, without the address. */
 void worker_log_bounded(struct worker *w, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

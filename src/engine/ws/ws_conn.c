@@ -211,15 +211,27 @@ static void count_failure(struct worker *w, uint16_t code)
         count(&w->counters, COUNT_TOO_BIG, 1);
 }
 
-/* §7.1.7. The peer's Close is not waited for, so the code is 1006, as the WHATWG standard has it.
- */
+/* §7.1.7. The peer's Close is not waited for, so the script's code is 1006, as the WHATWG standard
+ * has it. But a server's own limits are no fault of the connection: its script learns the code that
+ * the client was told. */
+static void emit_failure(struct worker *w, struct conn *c, bool told_peer, uint16_t code,
+                         const char *why)
+{
+    bool limit = code == CLOSE_POLICY || code == CLOSE_TOO_BIG;
+    if (told_peer && limit && !c->client)
+        emit_close(w, c, code, why, strlen(why), false);
+    else
+        emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+}
+
 void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why)
 {
     if (!is_open_or_closing(c))
         return;
     count_failure(w, code);
     bool told = farewell_of(c) != NULL; /* the script knows that it is closed */
-    if (c->state == CONN_OPEN) {
+    bool was_open = c->state == CONN_OPEN;
+    if (was_open) {
         worker_log_peer(w, LOG_WARN, &c->peer, "%s: %s: closed with %u", name_of(w, c), why, code);
         ws_output_tell_failure(w, c, code, why);
         size_t dropped = outbound_drop(&c->out);
@@ -229,7 +241,7 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
             return;
     }
     if (!told)
-        emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+        emit_failure(w, c, was_open, code, why);
     linger(w, c);
 }
 
