@@ -98,18 +98,34 @@ static uint8_t *put_escape(uint8_t *to, uint8_t c)
     return to + 5;
 }
 
+static bool needs_escape(uint8_t c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+/* At most so many bytes stand for the text; a long one is counted, a short one not. */
+static size_t written_bytes(const char *text, size_t len)
+{
+    enum { SHORT_BYTES = 256, ESCAPE_BYTES = 6 };
+    size_t bytes = len;
+    if (len <= SHORT_BYTES)
+        return len * ESCAPE_BYTES;
+    for (size_t i = 0; i < len; i++)
+        bytes += needs_escape((uint8_t)text[i]) ? ESCAPE_BYTES - 1 : 0;
+    return bytes;
+}
+
 static int put_string(struct json_write *w, const char *text, size_t len)
 {
-    enum { ESCAPE_BYTES = 6 }; /* the longest */
     uint8_t seen = 0;
-    if (len > SIZE_MAX / ESCAPE_BYTES - 2 || buffer_reserve(w->out, len * ESCAPE_BYTES + 2) < 0)
+    if (buffer_reserve(w->out, written_bytes(text, len) + 2) < 0)
         return ERR_MEMORY;
     uint8_t *to = w->out->data + w->out->len;
     *to++ = '"';
     for (size_t i = 0; i < len; i++) {
         uint8_t c = (uint8_t)text[i];
         seen |= c;
-        if (c < 0x20 || c == '"' || c == '\\')
+        if (needs_escape(c))
             to = put_escape(to, c);
         else
             *to++ = c;
