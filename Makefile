@@ -55,7 +55,8 @@ OBJ      := $(SRC:src/%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o $(EXTRA_OBJ)
 CORE_OBJ := $(CORE:src/%.c=$(B)/obj/%.o)
 # The engine's files that need no loop have specs of their own.
 PURE     := $(wildcard src/transport/*.c src/engine/ground/site*.c) src/script/api_text.c \
-            $(patsubst %,src/engine/%.c,conn/conn_slots ground/piece ground/outbound \
+            $(wildcard src/script/json*.c) \
+            $(patsubst %,src/engine/%.c,conn/conn_slots ground/piece ground/pulse ground/outbound \
                 ground/outbound_flush run/pauses reload/file reload/probation \
                 reload/reload_requests)
 SO_OBJ   := $(patsubst src/%.c,$(B)/so/%.o,$(CORE) $(PURE))

@@ -285,7 +285,7 @@ function UpgradeRequest:reject(status, text, headers) end
 -- ---- routes -------------------------------------------------------------------------------------
 
 ---@class moonwire.RouteFields
----@field on_upgrade? fun(req: moonwire.UpgradeRequest): any what it returns becomes ws.state; false, or req:reject(…), refuses
+---@field on_upgrade? fun(req: moonwire.UpgradeRequest): table|string|boolean|nil a table, a string or true becomes ws.state; false, or req:reject(…), refuses
 ---@field on_open? fun(ws: moonwire.ws) the WebSocket is open
 ---@field on_message? fun(ws: moonwire.ws, data: string, is_binary: boolean) with binaryType "buffer" binary is a view: local view = data --[[@as moonwire.View]]
 ---@field on_drain? fun(ws: moonwire.ws) the system took all output, after ws:send said "queued"
@@ -369,28 +369,27 @@ function log.warn(text, fields) end
 ---@param fields? table<string, any>
 function log.error(text, fields) end
 
----lua-cjson.
+---JSON (RFC 8259).
 ---@class moonwire.Json
 ---@field null lightuserdata what null becomes
----@field empty_array? lightuserdata an array without items, in newer versions of lua-cjson
----@field array_mt? table a metatable for arrays, in newer versions
----@field empty_array_mt? table the same for those that may be empty
----@field encode_sparse_array fun(convert?: boolean, ratio?: integer, safe?: integer): boolean, integer, integer
----@field encode_max_depth fun(depth?: integer): integer
----@field decode_max_depth fun(depth?: integer): integer
----@field encode_number_precision fun(digits?: integer): integer
----@field encode_keep_buffer fun(keep?: boolean): boolean
----@field encode_invalid_numbers fun(setting?: boolean|"null"): boolean|"null"
----@field decode_invalid_numbers fun(setting?: boolean): boolean
+---@field array_mt table the metatable of lists
 local json = {}
 
+---Raises for what JSON does not have.
 ---@param value any
 ---@return string
 function json.encode(value) end
 
 ---@param text string
----@return any
+---@return any value
+---@return string? problem
 function json.decode(text) end
+
+---Marks a table as a list, so that it is encoded as one when it is empty.
+---@generic T: table
+---@param list? T
+---@return T
+function json.array(list) end
 
 ---A number that only grows, each since the start and over all workers.
 ---@class moonwire.Counters
@@ -535,7 +534,8 @@ function mw.every(duration, fn) end
 ---@param duration moonwire.Duration
 function mw.sleep(duration) end
 
----Starts a task.
+---Starts a task. One of the top level is cancelled when a reload replaces its code, unless it is
+---spawned within mw.keep.
 ---@param fn fun(...): any
 ---@param ... any its arguments
 ---@return moonwire.Task

@@ -6,6 +6,7 @@ local mw = require "moonwire"
 
 local HISTORY = 100 -- messages that somebody new gets to read
 local FORGET = "1h" -- how long a room that everybody left keeps them
+local COLOURS = 10  -- that the page has
 
 -- Rooms are plain tables, because one worker serves everybody. With --workers 2 each would have
 -- its own: messages would still reach everyone, but lists of people and histories would differ.
@@ -17,15 +18,41 @@ end)
 local chat = mw.ws("/chat/:room", { limits = { message_bytes = "4k", messages_per_second = 20 } })
 
 -- people: how many tabs each name has open; it comes with the first and goes with the last.
+-- colours: theirs, as numbers from 0.
 local function enter(name)
-    rooms[name] = rooms[name] or { topic = "chat/" .. name, people = {}, history = {} }
+    rooms[name] = rooms[name]
+        or { topic = "chat/" .. name, people = {}, colours = {}, history = {} }
     return rooms[name]
 end
 
+-- The colour of somebody who is here: nobody else has it, as long as there are enough. The search
+-- for one begins at a number made of the name, so that who comes back finds the same most likely.
+local function colour_of(room, name)
+    if not room.colours[name] then
+        local users, colour = {}, 0
+        for _, taken in pairs(room.colours) do
+            users[taken] = (users[taken] or 0) + 1
+        end
+        for i = 1, #name do
+            colour = (colour * 31 + name:byte(i)) % 65521
+        end
+        local best
+        for i = colour, colour + COLOURS - 1 do
+            local other = i % COLOURS
+            if not best or (users[other] or 0) < (users[best] or 0) then
+                best = other
+            end
+        end
+        room.colours[name] = best
+    end
+    return room.colours[name]
+end
+
 local function tell_who_is_here(room, event)
-    event.type, event.at, event.people = "here", os.time(), {}
+    event.type, event.at, event.people, event.colours = "here", os.time(), {}, {}
     for name in pairs(room.people) do
         table.insert(event.people, name)
+        event.colours[name] = colour_of(room, name)
     end
     table.sort(event.people)
     mw.publish(room.topic, mw.json.encode(event))
@@ -61,7 +88,8 @@ function chat.on_message(ws, text, is_binary)
     end
     messages.last_id = messages.last_id + 1
     local message = mw.json.encode {
-        type = "message", id = messages.last_id, at = os.time(), name = name, text = text,
+        type = "message", id = messages.last_id, at = os.time(), name = name,
+        colour = colour_of(room, name), text = text,
     }
     table.insert(room.history, message) -- encoded once, for now and for later
     if #room.history > HISTORY then
@@ -73,6 +101,7 @@ end
 function chat.on_close(ws)
     local room, name = rooms[ws.params.room], ws.state.name
     room.people[name] = room.people[name] > 1 and room.people[name] - 1 or nil
+    room.colours[name] = room.people[name] and room.colours[name]
     tell_who_is_here(room, { left = not room.people[name] and name or nil })
     mw.after(FORGET, function()
         if not next(room.people) and rooms[ws.params.room] == room then

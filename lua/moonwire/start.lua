@@ -1,10 +1,12 @@
--- The one module that src/script/state.c asks for. Called with the worker (lightuserdata) and
--- native.load_ahead, it returns what C may call: go_on(), which gives the coroutine that C resumes
--- with each batch of events; load(path, arguments, site [, code]), prepare with the same arguments
--- and restore(site), each with commit() or abandon() after it; pending(), when a script without
--- listeners has no connections and timers left; and describe(), for moonwire status. Last what that
--- coroutine yields when nothing is left to do.
+-- The one module that src/script/state.c asks for. Called with the worker (lightuserdata),
+-- native.load_ahead, native.open_json and the two functions of stack_guard.h, it returns what C may
+-- call: go_on(), which gives the coroutine that C resumes with each batch of events; load(path,
+-- arguments, site [, code]), prepare with the same arguments and restore(site), each with commit()
+-- or abandon() after it; pending(), when a script without listeners has no connections and timers
+-- left; and describe(), for moonwire status. Last what that coroutine yields when nothing is left to
+-- do.
 
+local library = require "moonwire.base.library" -- first: it fills the globals of all others
 local native = require "moonwire.base.native"
 
 -- One hook is a few traces, and an app has many of both: with LuaJIT's own bounds (1,000 traces,
@@ -37,11 +39,12 @@ local function print_line(...)
     stdout:write(table.concat(texts, "\t", 1, n) .. "\n")
 end
 
-return function(worker, load_ahead)
-    native.attach(worker, load_ahead)
+return function(worker, load_ahead, open_json, stack_is_low, stack_is_nested)
+    native.attach(worker, load_ahead, open_json)
     native.strings = hold_strings()
     stdout:setvbuf "line" -- print() is seen at once, also through a pipe
-    rawset(_G, "print", print_line)
+    library.globals.print = print_line
+    require("moonwire.app.guards").set(library.globals, stack_is_low, stack_is_nested)
     local dispatch = require "moonwire.dispatch.dispatch"
     local app = require "moonwire.app.app"
     return dispatch.go_on, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,

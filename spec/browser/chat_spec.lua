@@ -166,6 +166,50 @@ describe("the chat in a browser", function()
         both_are_content(ada, eve)
     end)
 
+    it("gives everybody a colour of their own, the same on each page", function()
+        local ada, linus = join("Ada", address()), join("Linus", address())
+        local grace = join("Grace", address())
+        ada:wait "document.querySelectorAll('#people li').length === 3"
+        linus:wait "document.querySelectorAll('#people li').length === 3"
+        local function colours(page)
+            return page:evaluate [[[...document.querySelectorAll("#people .avatar")].map((node) =>
+                node.style.getPropertyValue("--hue"))]]
+        end
+        local first = colours(ada)
+        assert.equal(3, #first)
+        assert.is_true(first[1] ~= first[2] and first[2] ~= first[3] and first[1] ~= first[3])
+        assert.same(first, colours(linus))
+        say(grace, "in my colour")
+        shows(ada, "in my colour")
+        assert.equal(first[2], ada:evaluate
+            "document.querySelector('.message').style.getPropertyValue('--hue')")
+        both_are_content(ada, linus, grace)
+    end)
+
+    it("puts notes and messages under their day", function()
+        local ada = join("Ada", address())
+        ada:evaluate [[(() => {
+            const now = Date.now() / 1000, day = 86400;
+            const said = (ago, text) => on.message({ type: "message", id: ago, at: now - ago * day,
+                name: "Eve", text });
+            const came = (ago, who) => on.here({ type: "here", at: now - ago * day, people: [],
+                colours: {}, came: who });
+            said(3, "old");
+            came(2, "Bob");
+            said(2, "hello");
+            came(0, "Eve");
+            came(0, "Mallory");
+        })()]]
+        local lines = ada:evaluate [[[...document.querySelectorAll("#log > :not(#empty)")].map(
+            (node) => node.classList.contains("day") ? "day" : node.querySelector(".bubble")
+            ? "message" : node.textContent)]]
+        assert.same({ "day", "message", "day", "Bob joined", "message", "day", "Eve joined",
+            "Mallory joined" }, lines)
+        assert.equal("Today", ada:evaluate
+            "[...document.querySelectorAll('.day')].pop().textContent")
+        both_are_content(ada)
+    end)
+
     it("tells that somebody is typing, until the message is there", function()
         local ada, linus = join("Ada", address()), join("Linus", address())
         linus:type("#text", "hm")

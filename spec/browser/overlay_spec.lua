@@ -98,6 +98,18 @@ describe("the dev overlay in a browser", function()
         assert.same({}, bo:complaints())
     end)
 
+    it("says that new code was taken back, and why", function()
+        local ada = join "Ada"
+        server:edit(failing .. "\nmw.limits { probation_failures = 1 }\n")
+        server:reloaded()
+        ada:fill("#text", "fail")
+        ada:press("#text", "Enter")
+        shows(ada, ".kind", "New code was taken back")
+        shows(ada, "h2", "on_message of /chat/:room failed")
+        server:edit(chat)
+        shows_nothing(ada)
+    end)
+
     it("is there in a page that is opened while the app is broken", function()
         server:edit(broken)
         server:reload_failed()

@@ -135,6 +135,14 @@ describe("A site's route", function()
             "ht tp://x", "https://a:99999" } do
             refused(s, "ERR_INVALID", 'write "https://example.com"', origin(text))
         end
+        for _, text in ipairs { "*.example.com", "https://*", "https://*example.com",
+            "https://a.*.com", "https://*.*.com", "https://example.*", "https://*.",
+            "https://*..com", "https://**.com", "capacitor://*.app", "https://*:8443",
+            "https://a.com:*", "https://*.a.com/*" } do
+            local result = origin(text)
+            assert.equal(C.ERR_INVALID, result, text)
+            assert.matches('"https://*.example.com"', ffi.string(s.error), 1, true)
+        end
         assert.equal("null", ffi.string(s.routes[ws].origins[1]))
         assert.is_true(s.routes[ws].origins[6] == nil)
     end)

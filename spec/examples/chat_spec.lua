@@ -60,6 +60,38 @@ describe("the chat example", function()
         assert.equal("Bo", next_of(ada, "here").left)
     end)
 
+    it("gives the people of a room different colours, as long as there are some", function()
+        local names, here = {}, nil
+        for i = 1, 10 do
+            names[i] = "Person" .. i
+            local one = assert(chat:websocket("/chat/lobby?name=" .. names[i]))
+            next_of(one, "history")
+            here = next_of(one, "here")
+            local seen = {}
+            for name, colour in pairs(here.colours) do
+                assert.is_nil(seen[colour], name)
+                assert.is_true(colour >= 0 and colour < 10)
+                seen[colour] = true
+            end
+            assert.equal(i, #here.people)
+        end
+        -- Another one shares a colour, and nobody's changes.
+        local before = here.colours
+        local late = assert(chat:websocket "/chat/lobby?name=Late")
+        next_of(late, "history")
+        here = next_of(late, "here")
+        for name, colour in pairs(before) do
+            assert.equal(colour, here.colours[name])
+        end
+        late:text "in my colour"
+        assert.equal(here.colours.Late, next_of(late, "message").colour)
+        -- Who comes back has the same one, when nobody took it.
+        late:close_cleanly(1000)
+        late = assert(chat:websocket "/chat/lobby?name=Late")
+        assert.equal(here.colours.Late, next_of(late, "history").messages[1].colour)
+        assert.equal(here.colours.Late, next_of(late, "here").colours.Late)
+    end)
+
     it("sends a message to all in the room, its writer too, and to no other room", function()
         local ada, bo, eve = join "Ada", join "Bo", join("Eve", "attic")
         next_of(ada, "here")

@@ -94,6 +94,22 @@ describe("an app's top level", function()
                 "on_opne is not a hook or an option of a route; did you mean on_open?",
             ['mw.ws("/x", { protocol = "a" })'] = "did you mean protocols?",
             ['mw.ws("/x", { protocols = { 1 } })'] = "protocols is a string or a list of strings",
+            ['mw.ws("/x", { protocols = { "a", b = "c" } })'] = "got the key b",
+            ['mw.ws("/x", { origins = { ["https://a.b"] = true } })'] = "got the key https://a.b",
+            ['mw.ws("/x", { origins = {} })'] = "origins is an empty list: leave it out",
+            ['mw.ws("/x", { limits = { message_bytes = "4 MB" } })'] =
+                'limits.message_bytes: "4 MB" is not a size',
+            ['mw.ws("/x", {}, { origins = "*" })'] =
+                "mw.ws(path, options) takes no more arguments than these, got a table behind them",
+            ['mw.get("/x", print, print)'] = "mw.get(path, handler) takes no more arguments",
+            ['mw.static("/", "public", { index = false })'] =
+                "mw.static(prefix, folder) takes no more arguments than these, got a table",
+            ["mw.static('/', 'public', nil, 5)"] = "got a number behind them",
+            ["mw.listen({ port = 1 }, print)"] = "takes no more arguments than these, got a",
+            ["mw.limits({}, 5)"] = "mw.limits { name = value } takes no more arguments",
+            ["mw.after(1, print, 'x')"] = "write function() … end around a call with arguments",
+            ["mw.every(1, print, false)"] = "mw.every(duration, fn) takes no more arguments",
+            ["mw.keep('x', print, 5)"] = "mw.keep(name, make) takes no more arguments",
             ['mw.ws("/x", { compress = 5 })'] = "compress is true, false or a table",
             ['mw.ws("/x", { compress = { memory_bytes = "much" } })'] =
                 'compress.memory_bytes: "much" is not a size',
@@ -243,25 +259,6 @@ describe("mw", function()
     it("stops", function()
         mw.stop()
         assert.same({ { "stop" } }, engine.calls)
-    end)
-
-    it("has a cjson of its own", function()
-        assert.equal("[1]", mw.json.encode { 1 })
-        assert.are_not.equal(require "cjson", mw.json)
-        assert.equal(mw.json, mw.json)
-    end)
-
-    it("says what to install where lua-cjson is missing", function()
-        local found, preload = package.loaded.cjson, package.preload.cjson
-        package.loaded.cjson = nil
-        package.preload.cjson = function()
-            error "not here"
-        end
-        fake.raises("mw.json needs lua-cjson, which is not installed: apt install lua-cjson",
-            function()
-                local _ = mw.json
-            end)
-        package.loaded.cjson, package.preload.cjson = found, preload
     end)
 
     it("logs texts with fields as JSON members, sorted", function()

@@ -36,21 +36,24 @@ describe("the dispatcher", function()
             .. "error bad frame, close 1006 bad false", log())
     end)
 
-    it("goes on with the batch when it has failed itself", function()
+    it("loses one connection when it has failed itself, and goes on with the batch", function()
         load [[
             function r.on_open(ws) note("open", ws.id) end
             function r.on_message(ws, data) note(ws.id, data) end
         ]]
         engine:open(1)
+        engine:open(2)
         engine:queue_event { kind = "message", conn = 1, data = "lost", route = 77 } -- no route
         engine:message(1, "a")
+        engine:message(2, "a")
         engine:run()
-        assert.equal("open 1, 1 a", log())
+        assert.equal("open 1, open 2, 2 a", log())
+        assert.same({ { "lost", 1 } }, engine.calls)
         assert.matches("^the dispatcher failed: .*attempt to index.*stack traceback",
             engine.logged[1].text)
-        engine:message(1, "b")
+        engine:message(2, "b")
         engine:run()
-        assert.equal("1 b", log())
+        assert.equal("2 b", log())
     end)
 
     it("finds the connections of all slots, and not who had the slot before", function()

@@ -138,6 +138,9 @@ local function make_c(engine)
         end
         return answer
     end
+    function c.mw_event_lost(_, event)
+        note_of(event.conn, "lost")
+    end
     function c.mw_close(_, conn, code, reason, len)
         if not is_utf8(text_of(reason, len)) then
             return ERR_UTF8
@@ -403,6 +406,9 @@ local function make_c(engine)
     function c.mw_site_type(_, route, ending, ending_len, type, type_len)
         return site_note("type", route, text_of(ending, ending_len), text_of(type, type_len))
     end
+    function c.mw_site_folder_check()
+        return 0
+    end
     function c.mw_site_limit(_, route, name, value)
         if name == "mesage_bytes" then
             return refuse 'there is no limit "mesage_bytes"'
@@ -481,6 +487,7 @@ function M.new()
         C = make_c(engine),
         worker = ffi.cast("struct worker *", 0),
         load_ahead = function() end, -- nothing was
+        open_json = core.c_function "json_open",
         declare = function() end, -- everything was
     }
     return engine

@@ -155,6 +155,9 @@ describe("an HTTP handler", function()
             ['200, "a", { ["a b"] = "c" }'] = 'the header "a b": "c" cannot be set',
             ['200, "a", { a = "b\\r\\nc: d" }'] = "the value holds control characters",
             ['200, "a", { a = {{}} }'] = "the value of header a is a string, got table",
+            ['200, "a", {}, 5'] = "app.lua:2: a handler returns body, or status, body, headers: "
+                .. "nothing stands behind the headers, got a number there",
+            ['"a", nil, { a = "b" }'] = "the status is missing",
             ["{ print }"] = "the body cannot be written as JSON",
         }
         for expression, problem in pairs(cases) do
@@ -173,6 +176,12 @@ describe("an HTTP handler", function()
         ]]
         local _, headers = ask()
         assert.equal("X-Long: " .. ("v"):rep(5000) .. "\r\nContent-Type: text/css\r\n", headers)
+    end)
+
+    it("is told of arguments that nothing takes", function()
+        answer_of 'req:set_header("X-A", "b", { secure = true })'
+        assert.matches("req:set_header(name, value) takes no more arguments than these, got a",
+            engine.logged[1].text, 1, true)
     end)
 
     it("is told that reject is for upgrades", function()

@@ -286,7 +286,31 @@ describe("a server", function()
             ends_well()
         end)
 
-        it("twice, ends at once by the signal", function()
+        it("twice at almost the same time, as timeout sends it, still says 1001", function()
+            start("--listen", "127.0.0.1:0")
+            local p = assert(peer.websocket(server:port(), "/close"))
+            for _, signal in ipairs { "TERM", "INT", "TERM", "TERM" } do
+                server:signal(signal)
+            end
+            server:wait_for "closing all connections"
+            server:signal "TERM"
+            local opcode, payload = p:read_frame()
+            assert.same({ 8, "\3\233" }, { opcode, payload:sub(1, 2) })
+            p:frame(8, "\3\233")
+            p:close()
+            ends_well()
+            assert.equal("on_close\t1001\ttrue\n", server.out)
+        end)
+
+        -- It has ended, and nobody has asked how.
+        local function is_zombie(pid)
+            local file = assert(io.open(("/proc/%d/stat"):format(pid)))
+            local state = file:read("*a"):match "%) (%a)"
+            file:close()
+            return state == "Z"
+        end
+
+        it("again, a second later, ends at once by the signal", function()
             -- However long the second takes to come, the server is not done by itself before.
             path = folder:write("app.lua", app .. "mw.limits { close_seconds = 60 }")
             for signal, number in pairs { TERM = 15, INT = 2 } do
@@ -294,7 +318,12 @@ describe("a server", function()
                 local p = assert(peer.websocket(server:port(), "/close"))
                 server:signal(signal)
                 server:wait_for("SIG" .. signal .. ": closing")
-                server:signal(signal)
+                local began = socket.gettime()
+                process.eventually(function()
+                    server:signal(signal)
+                    return is_zombie(server.pid)
+                end)
+                assert.is_true(socket.gettime() - began >= 0.9)
                 assert.equal(number, server:wait().signal_number)
                 p:close()
             end

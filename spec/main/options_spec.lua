@@ -192,8 +192,9 @@ describe("moonwire", function()
 
     describe("--check", function()
         it("prints routes and listeners and serves nothing", function()
+            assert(require("posix.sys.stat").mkdir(folder.path .. "/public"))
             local file = folder:write("listens.lua", app .. [[
-                mw.static("/files", ".")
+                mw.static("/files", "public")
                 mw.listen { port = 8080 }
                 mw.listen { port = 8443, host = "::1", tls = true }
             ]])

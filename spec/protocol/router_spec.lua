@@ -191,6 +191,40 @@ describe("the router", function()
         end
     end)
 
+    it("takes nothing literally that other routers give a meaning, and says why", function()
+        local whole, rest = "a parameter is a whole part of a path", "the rest, as in /files/*path"
+        local sign, regular = "a parameter is written :id", "a path is no regular expression"
+        for pattern, wanted in pairs {
+            ["/:id?"] = whole, ["/:id.json"] = whole, ["/:from-:to"] = whole,
+            ["/:id(\\d+)"] = whole,
+            ["/:id*"] = whole, ["/:id+"] = whole, ["/:"] = "needs a name", ["/user-:id"] = whole,
+            ["/v:version/x"] = whole, ["/@:user"] = whole, ["/:a:b"] = whole, ["/: id"] = whole,
+            ["/g*"] = rest, ["/*.js"] = "the name of the rest", ["/**"] = "the name of the rest",
+            ["/a/**/b"] = "the name of the rest", ["/x*y"] = rest, ["/*"] = "needs a name",
+            ["/*path?"] = "the name of the rest", ["/{id}"] = sign, ["/{id:int}"] = whole,
+            ["/users{/:id}"] = sign, ["/<id>"] = sign, ["/<int>"] = sign, ["/[id]"] = sign,
+            ["/[[...slug]]"] = sign, ["/$id"] = sign, ["/a?"] = "a path ends before ?",
+            ["/a?x=1"] = "a path ends before ?", ["/a#top"] = "a path ends before ?",
+            ["/(a|b)"] = regular, ["/(.+)"] = regular, ["/a+"] = regular, ["/^a"] = regular,
+            ["/a|b"] = regular, ["/\\w"] = regular, ["/.*"] = rest, ["/%d+"] = "not an escape",
+            ["/a/../b"] = "cannot be . or ..", ["/."] = "cannot be . or ..",
+            ["/%2e%2E"] = "cannot be . or ..",
+        } do
+            local result, why = add(router {}, pattern, GET, 1)
+            assert.are.equal(C.ERR_INVALID, result, pattern)
+            assert.matches(wanted, why, 1, true)
+        end
+    end)
+
+    it("takes the same signs literally when they are escaped, and others as they are", function()
+        local r = router { "/a%3Ab", "/%7Bid%7D", "/c%2B%2B", "/%2A", "/%24x",
+            "/a.b-c~d_e@f,g;h=i&j!k'", "/...", "/:größe/x" }
+        for i, path in ipairs { "/a:b", "/{id}", "/c++", "/*", "/$x", "/a.b-c~d_e@f,g;h=i&j!k'",
+            "/...", "/1/x" } do
+            assert.are.equal(i, (match(r, path)), path)
+        end
+    end)
+
     it("takes as many parameters as a match has room for", function()
         local function pattern(count)
             local parts = {}
@@ -237,7 +271,7 @@ describe("the router", function()
             end
         end
         assert.are.same({ "room", "user", "rest" }, names "/chat/:room/x/:user/*rest")
-        assert.are.same({}, names "/a:b/c*d")
+        assert.are.same({}, names "/a/b")
         assert.are.same({}, names "/")
     end)
 

@@ -207,4 +207,38 @@ describe("new code on probation", function()
         assert.equal("fine y", client:read_text())
         client:frame(frame.CLOSE, frame.close(1000))
     end)
+
+    describe("in a terminal", function()
+        local function start_there(...)
+            server = servers.start(app "", {
+                terminal = true,
+                arguments = { "--workers", "2", ... },
+            })
+        end
+
+        it("in watch mode is not taken back: its failures are shown", function()
+            start_there()
+            server:edit(app("", bad))
+            assert.equal(2, server:reloaded())
+            fail(5)
+            local why = server:logged "^[^ ]+ warn  not rolled back, since files .-%)%: (.*)"
+            assert.matches("^generation 2 failed 5 times in the .*app.lua:%d+: attempt to index",
+                why)
+            fail(5) -- it goes on
+            server:edit(app("", bad .. "--"))
+            assert.equal(3, server:reloaded())
+            fail(30) -- three times as many as before
+            server:logged "not rolled back, .*: generation 3 failed"
+            server:get "/rollback" -- somebody may still ask for it
+            assert.same({ 4, 2, "mw.rollback" }, { server:rolled_back() })
+            assert.equal(1, server:counter "rollbacks")
+        end)
+
+        it("is taken back when files are not watched", function()
+            start_there "--no-watch"
+            server:reload(app("", bad))
+            fail(5)
+            assert.same({ 3, 1, "probation" }, { server:rolled_back() })
+        end)
+    end)
 end)

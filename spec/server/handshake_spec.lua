@@ -12,6 +12,7 @@ mw.ws("/chat", {
     on_open = function(ws) ws:send(ws.protocol) end,
 })
 mw.ws("/list", { origins = { "https://example.com", "http://localhost:3000" } })
+mw.ws("/labels", { origins = { "https://*.example.com" } })
 mw.ws("/any", { origins = "*" })
 mw.get("/page", function() return "a page" end)
 ]]
@@ -219,9 +220,72 @@ describe("The opening handshake", function()
             end
         end)
 
+        it("which has one label where the route's list has an asterisk", function()
+            accepted("/labels", { Origin = "https://shop.example.com" })
+            accepted("/labels", { Origin = "https://Blog.Example.com:443" })
+            for _, origin in ipairs { "https://example.com", "https://a.b.example.com",
+                "http://shop.example.com", "https://shopexample.com", "https://evil.com" } do
+                refused(403, "/labels", { Origin = origin })
+            end
+        end)
+
         it("which is any where the route says \"*\"", function()
             accepted("/any", { Origin = "https://anything.example:1234" })
             accepted("/any", { Origin = "null" })
         end)
+    end)
+end)
+
+describe("A refused Origin", function()
+    local server
+
+    after_each(function()
+        server:stop()
+    end)
+
+    local function refused(path, origin, host)
+        local p = server:connect()
+        p:send(peer.upgrade_request(path, { Origin = origin, Host = host }))
+        local r = assert(p:response())
+        assert.equal(403, r.status)
+        return r.body
+    end
+
+    it("is in the log, once a minute, with its Host and what to write", function()
+        server = servers.start(app)
+        assert.equal("this Origin may not connect here\n",
+            refused("/echo", "http://localhost:5173", "localhost:8080"))
+        server:logged('info  127%.0%.0%.1: /echo: Origin http://localhost:5173 may '
+            .. 'not connect here %(Host localhost:8080%): to let it in, write origins = '
+            .. '{ "http://localhost:5173", "http://localhost:8080" } among the options '
+            .. 'of mw%.ws%("/echo"%)$')
+        refused("/echo", "http://evil.example", "localhost:8080")
+        refused("/list", "null", "localhost")
+        assert.is_nil(server:stop():find("evil.example", 1, true))
+    end)
+
+    it("has its advice for each kind of route and Origin, in the body in watch mode", function()
+        for _, case in ipairs {
+            { "/list", "https://a.example", 'to let it in, add "https://a.example" to the origins '
+                .. 'of mw.ws("/list")' },
+            { "/echo", "null", 'write origins = { "null", "http://localhost" }' },
+            { "/echo", "what", "no page has such an Origin" },
+            { "/echo", "http://" .. ("x"):rep(5000), "no page has such an Origin" },
+            { "/echo", "https://localhost",
+                'origins = { "https://localhost", "http://localhost" }' },
+        } do
+            server = servers.start(app, { arguments = { "--watch" } })
+            local body = refused(case[1], case[2], "localhost")
+            assert.matches(case[3], body, 1, true)
+            assert.is_true(#body < 800)
+            assert.equal(body:sub(1, -2), (server:logged "info  127%.0%.0%.1: (/%a+: Origin .*)"))
+            server:stop()
+        end
+    end)
+
+    it("is named with what else is refused, however odd its Host is", function()
+        server = servers.start(app, { arguments = { "--watch" } })
+        assert.matches('origins = { "http://a.example" } among',
+            refused("/echo", "http://a.example", ("h"):rep(300)), 1, true)
     end)
 end)

@@ -31,6 +31,9 @@ route("/queued", { queued_bytes = "100k" }, { on_message = function(ws, data)
     print("refused: " .. why, ws.readyState, select(2, ws:send "x"))
 end })
 route("/rate", { messages_per_second = 5 })
+route("/large", { messages_per_second = 5 }, { on_message = function(ws)
+    ws:send(("x"):rep(200000))
+end })
 route("/topics", { subscriptions = 3 }, { on_message = function(ws, data)
     local what, topic = data:match "(%a+) (%a+)"
     local ok, why = ws[what](ws, topic)
@@ -136,8 +139,22 @@ describe("The limit", function()
         assert.equal(5, texts)
         -- What comes in one packet comes in one second.
         p = server:websocket "/rate"
-        p:send(message:rep(6))
+        p:send(message:rep(7))
+        for _ = 1, 5 do -- what was within the limit has its answer
+            assert.equal("1", p:read_text())
+        end
         over(p, 1008, "messages_per_second", "rate_overflows")
+    end)
+
+    of("messages_per_second", "drops no answer that waits for a slow peer", function()
+        local p = server:websocket("/large", { receive_buffer = 4096 })
+        p:send(build(1, "x"):rep(3))
+        p:send(build(1, "x"):rep(3))
+        for _ = 1, 5 do
+            assert.equal(200000, #p:read_text())
+        end
+        over(p, 1008, "messages_per_second", "rate_overflows")
+        assert.equal(0, server:counter "dropped_bytes")
     end)
 
     of("messages_per_second", "begins again with each second", function()

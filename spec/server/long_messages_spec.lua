@@ -172,7 +172,7 @@ describe("Long messages", function()
             ]=]
             local mw = require "moonwire"
             local before
-            mw.ws("/", { limits = { message_bytes = "8m" }, on_message = function(ws, data)
+            mw.ws("/", { limits = { message_bytes = "8M" }, on_message = function(ws, data)
                 collectgarbage() collectgarbage()
                 local used = tonumber(ffi.C.mallinfo2().v[7]) -- uordblks
                 ws:send(tostring(before and used - before))

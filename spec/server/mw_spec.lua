@@ -92,6 +92,32 @@ describe("mw", function()
         assert.equal(cjson.null, back.null)
     end)
 
+    it("refuses what is no JSON, keeps empty lists and all digits", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.post("/", function(req)
+                local value, problem = req:json()
+                if not value then return 400, problem end
+                return value
+            end)
+        ]]
+        local function post(text)
+            local p = server:connect()
+            p:send(("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s"):format(#text,
+                text))
+            return assert(p:response())
+        end
+        for _, text in ipairs { "[NaN]", "[0x10]", "[+1]", "[Infinity]", "[01]", "", "[1,]",
+            ("["):rep(100000) } do
+            local r = post(text)
+            assert.equal(400, r.status, text)
+            assert.matches("^this is not JSON: line 1, column %d+: ", r.body)
+        end
+        for _, text in ipairs { '{"list":[]}', "[9007199254740991,0.1,0.30000000000000004,[]]" } do
+            assert.equal(text, post(text).body)
+        end
+    end)
+
     it("knows its worker", function()
         server = start([[
             local mw = require "moonwire"

@@ -53,6 +53,11 @@ describe("mw.static", function()
                     ["app.js"] = "1", ["style.css"] = "1", ["data.json"] = "1", ["pic.png"] = "1",
                     ["UPPER.HTML"] = "1", ["noending"] = "1", ["vector.svg"] = "1",
                     ["x.wasm"] = "1", ["a.part"] = "1",
+                    ["x.wasm"] = "1", ["late.lua"] = "secret", ["Users.DB"] = "secret",
+                    ["app.sqlite3"] = "secret", ["app.sqlite3-wal"] = "secret",
+                    ["x.db-journal"] = "secret", ["a.key"] = "secret",
+                    ["privkey.pem"] = "secret", ["ca.pem"] = "public", ["lua"] = "public",
+                    ["a.lua.txt"] = "public",
                 } do
                     folder:write("public/" .. name, text)
                 end
@@ -212,6 +217,17 @@ describe("mw.static", function()
         it("no hidden files", function()
             for _, path in ipairs { "/.hidden", "/.git/config", "/.git/", "/%2ehidden" } do
                 hides(404, path)
+            end
+        end)
+
+        it("no code, keys and databases, whatever else is public", function()
+            for _, path in ipairs { "/late.lua", "/late%2elua", "/Users.DB", "/app.sqlite3",
+                "/app.sqlite3-wal", "/x.db-journal", "/a.key", "/privkey.pem", "/files/late.lua",
+                "/none.lua" } do
+                hides(404, path)
+            end
+            for _, path in ipairs { "/ca.pem", "/lua", "/a.lua.txt" } do
+                gives("public", path)
             end
         end)
 

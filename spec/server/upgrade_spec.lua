@@ -37,6 +37,19 @@ mw.ws("/none", {
     on_message = function(ws, data) ws:send(data .. tostring(ws.state)) end,
 })
 mw.ws("/false", { on_upgrade = function() return false end })
+for name, results in pairs {
+    number = { 401 }, idiom = { nil, "bad token" }, many = { {}, "extra" }, called = { true, "x" },
+    code = { print }, counted = { ("a b"):gsub(" ", "") },
+} do
+    mw.ws("/meant/" .. name, {
+        on_upgrade = function() return unpack(results, 1, 2) end, -- the line that the log names
+        on_open = function() opened = opened + 1 end,
+    })
+end
+mw.ws("/true", { on_upgrade = function() return true, nil end,
+    on_open = function(ws) ws:send(tostring(ws.state)) end })
+mw.ws("/false-and-why", { on_upgrade = function() return false, "why" end })
+mw.ws("/rejected-and", { on_upgrade = function(req) return req:reject(401), 5 end })
 mw.ws("/away", { on_upgrade = function(req)
     return req:reject(302, nil, { Location = "/elsewhere" })
 end })
@@ -116,6 +129,32 @@ describe("on_upgrade", function()
 
     it("refuses with 403 when it returns false", function()
         assert.equal(403, (refused "/false"))
+    end)
+
+    it("lets nobody in when it returns what is neither a state nor a refusal", function()
+        local line
+        local number = 0
+        for text in app:gmatch "([^\n]*)\n" do
+            number = number + 1
+            line = line or text:find "the line that the log names" and number
+        end
+        for name, got in pairs {
+            number = "401", idiom = "two values %(nil and string%)", code = "a function",
+            many = "two values %(table and string%)", called = "two values %(boolean and string%)",
+            counted = "two values %(string and number%)",
+        } do
+            assert.equal(500, (refused("/meant/" .. name)))
+            server:logged(("on_upgrade of /meant/%s failed: [^ ]*app%%.lua:%d: on_upgrade of "
+                .. "/meant/%s returned %s: to refuse, return req:reject"):format(name, line, name,
+                got))
+        end
+        assert.equal("0", (server:get "/opened"))
+    end)
+
+    it("takes true as the state, and a refusal whatever stands behind it", function()
+        assert.equal("true", server:websocket("/true"):read_text())
+        assert.equal(403, (refused "/false-and-why"))
+        assert.equal(401, (refused "/rejected-and"))
     end)
 
     it("is asked only after all checks of the server's own", function()

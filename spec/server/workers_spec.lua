@@ -4,7 +4,9 @@
 local cjson = require "cjson"
 local certificates = require "spec.support.certificates"
 local peer = require "spec.support.peer"
+local process = require "spec.support.process"
 local servers = require "spec.support.server"
+local socket = require "socket"
 
 local app = [[
 local mw = require "moonwire"
@@ -64,6 +66,56 @@ describe("workers", function()
             assert.equal(before.worker, after.worker)
             assert.equal(before.asked + 1, after.asked)
         end
+    end)
+
+    it("get no connections while a hook keeps them from their loop", function()
+        local fifo_app = [[
+            mw.ws("/block", {
+                on_open = function(ws) ws:send(tostring(mw.worker.index)) end,
+                on_message = function(ws, path)
+                    print "blocked"
+                    ws:send(io.open(path):read "*a")
+                end,
+            })
+        ]]
+        start(fifo_app)
+        local fifo = server.folder.path .. "/fifo"
+        assert(require("posix.sys.stat").mkfifo(fifo, 384))
+        -- The worker that is stuck has one connection, and the other has many.
+        local by_worker = { {}, {} }
+        for _ = 1, 100 do
+            local p = assert(server:websocket "/block")
+            table.insert(by_worker[tonumber(p:read_text())], p)
+        end
+        local blocker = table.remove(by_worker[1])
+        for _, p in ipairs(by_worker[1]) do
+            p:close()
+        end
+        process.eventually(function()
+            return server:counter "closed" >= #by_worker[1]
+        end)
+        blocker:text(fifo)
+        server:printed "^blocked"
+        local began, asked, in_a_row = socket.gettime(), 0, 0
+        while in_a_row < 30 and asked < 45 do
+            local p = assert(server:connect())
+            p:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+            p.socket:settimeout(0.1)
+            in_a_row = p.socket:receive(1) and in_a_row + 1 or 0
+            asked = asked + 1
+        end
+        assert.equal(30, in_a_row)
+        assert.is_true(socket.gettime() - began >= 0.9)
+        -- It gets its share again as soon as it is back.
+        local file = assert(io.open(fifo, "w"))
+        file:write "free"
+        file:close()
+        assert.equal("free", blocker:read_text())
+        local seen = process.eventually(function()
+            local p = assert(server:connect())
+            return ask(p).worker == 1
+        end)
+        assert.is_true(seen)
     end)
 
     it("carry what is published from one to the other", function()

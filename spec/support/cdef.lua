@@ -71,7 +71,13 @@ end
 
 M.build = os.getenv "MOONWIRE_BUILD" or "build"
 local library = os.getenv "MOONWIRE_CORE" or M.build .. "/libmoonwire-core.so"
-M.C = ffi.load(library:sub(1, 1) == "/" and library or "./" .. library)
+library = library:sub(1, 1) == "/" and library or "./" .. library
+M.C = ffi.load(library)
+
+-- A function in C that takes a lua_State, by its name.
+function M.c_function(name)
+    return assert(package.loadlib(library, name))
+end
 
 -- A copy of a string in a block of its own and of exactly its size (uint8_t *, or what as says), so
 -- that AddressSanitizer sees a read past its end. Freed with the last reference to it.

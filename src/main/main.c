@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log_sink.h"
 #include "engine/control/control.h"
+#include "engine/reload/first_load.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
 #include "engine/server/server.h"
@@ -19,14 +20,15 @@
 #include "main/signals.h"
 #include "script/app.h"
 #include "script/compile.h"
-#include "script/state.h"
+#include "script/loading.h"
 #include "script/version.h"
 #include "transport/tls.h"
 
 static const char moonwire_version[] = "0.1.0";
 
-/* Exit statuses beside EXIT_FAILURE, which says that the process could not start. */
-enum { EXIT_USAGE = 2, EXIT_STUCK = 3 };
+/* Exit statuses beside EXIT_FAILURE, which says that the process could not start. AGAIN is none:
+ * the app is to be loaded again, as if the process had just begun. */
+enum { AGAIN = -1, EXIT_USAGE = 2, EXIT_STUCK = 3 };
 
 /* Messages of a megabyte come and go, and mapped memory costs a page fault for every 4 KiB. So
  * blocks up to MALLOC_MAP_BYTES come from the heap, of which up to MALLOC_TRIM_BYTES stay with the
@@ -42,6 +44,7 @@ struct process {
     struct reload reload;
     struct overlay overlay;     /* used in watch mode only */
     struct control *control;    /* may be NULL */
+    bool tried;                 /* the app's file was there, and did not load */
     char why[SERVER_WHY_BYTES]; /* one line: why the process cannot start */
 };
 
@@ -98,6 +101,7 @@ static void deinit(struct process *p)
     overlay_deinit(&p->overlay);
     reload_deinit(&p->reload);
     control_free(p->control);
+    p->control = NULL;
     const struct log log = p->server.log;
     server_deinit(&p->server);
     log_end(&log);
@@ -141,8 +145,6 @@ static int listen_all(struct process *p)
 {
     const struct options *o = &p->options;
     const struct site *site = p->server.workers[0].site;
-    if ((o->listener_count || site->listener_count) && open_control(p))
-        return ERR_IO;
     if (o->listener_count)
         return server_listen(&p->server, o->listeners, o->listener_count, p->why);
     if (site->listener_count)
@@ -167,6 +169,7 @@ static int prepare_reload(struct process *p)
     const struct reload_options options = {
         .app = o->app,
         .fixed_listeners = o->listener_count > 0,
+        .at_desk = wants_watch(o) && (isatty(STDOUT_FILENO) || isatty(STDERR_FILENO)),
         .compile = script_compile,
     };
     int err = reload_init(&p->reload, &p->server, &options);
@@ -216,16 +219,36 @@ static int run(struct server *s)
     return exit_status(s);
 }
 
+/* An app that cannot begin: in watch mode its next save may mend it. A file that is not there is
+ * most likely a name that was mistyped, but not if it was there before. */
+static int try_again(struct process *p)
+{
+    const struct options *o = &p->options;
+    (void)complain(p->why, EXIT_FAILURE);
+    if (!wants_watch(o) || o->code || strcmp(o->app, "-") == 0)
+        return EXIT_FAILURE;
+    if (!p->tried && access(o->app, R_OK))
+        return EXIT_FAILURE;
+    p->tried = true;
+    return first_load_wait(&p->server, o->app) ? AGAIN : EXIT_FAILURE;
+}
+
 static int serve(struct process *p)
 {
-    if (wants_watch(&p->options) && overlay_init(&p->overlay, &p->server))
+    const struct options *o = &p->options;
+    if (wants_watch(o) && overlay_init(&p->overlay, &p->server))
         return complain(error_text(ERR_MEMORY), EXIT_FAILURE);
-    if (load(p))
-        return complain(p->why, EXIT_FAILURE);
+    int err = load(p);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
     signals_start(&p->server); /* before there are socket files that must be removed */
-    if (listen_all(p) || prepare_reload(p) || start(p))
+    if (err)
+        return try_again(p);
+    if ((o->listener_count || p->server.workers[0].site->listener_count) && open_control(p))
+        return complain(p->why, EXIT_FAILURE);
+    if (listen_all(p))
+        return try_again(p);
+    if (prepare_reload(p) || start(p))
         return complain(p->why, EXIT_FAILURE);
     return run(&p->server);
 }
@@ -267,8 +290,12 @@ static int act(struct process *p)
     case OPTIONS_CHECK:
         p->options.workers = 1;
         return with_server(p, check);
-    case OPTIONS_SERVE:
-        return with_server(p, serve);
+    case OPTIONS_SERVE: {
+        int status = AGAIN;
+        while (status == AGAIN)
+            status = with_server(p, serve);
+        return status;
+    }
     }
     return EXIT_FAILURE;
 }

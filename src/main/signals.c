@@ -23,8 +23,18 @@ void signals_init(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
+/* Some programs end another by a signal to it and one to its group, as timeout(1) does: that is one
+ * wish. Who wants it ended at once asks again when this has passed. */
+enum { AGAIN_MS = 1000 };
+
 static void on_stop(struct server *s, int signum)
 {
+    if (atomic_load(&s->draining) && server_drained_ms(s) < AGAIN_MS) {
+        log_write(&s->log, LOG_DEBUG,
+                  "SIG%s within a second of the one before: it is the same wish",
+                  sigabbrev_np(signum));
+        return;
+    }
     if (atomic_load(&s->draining)) {
         log_write(&s->log, LOG_WARN, "SIG%s again: ended at once", sigabbrev_np(signum));
         if (s->control)
@@ -32,7 +42,8 @@ static void on_stop(struct server *s, int signum)
         signal(signum, SIG_DFL);
         raise(signum);
     }
-    log_write(&s->log, LOG_INFO, "SIG%s: closing all connections within %u seconds; again: at once",
+    log_write(&s->log, LOG_INFO,
+              "SIG%s: closing all connections within %u seconds; again, a second from now: at once",
               sigabbrev_np(signum), server_drain_seconds(s));
     server_drain(s);
 }

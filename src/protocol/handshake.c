@@ -2,11 +2,11 @@
 #include "protocol/handshake.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/error.h"
 #include "protocol/base64.h"
 #include "protocol/http_syntax.h"
+#include "protocol/origin.h"
 #include "protocol/sha1.h"
 #include "protocol/url.h"
 
@@ -149,44 +149,6 @@ static int check_key(const struct request *r)
 }
 
 /* Item 7. The Origin is a browser's word for whose page opened the connection. */
-struct origin {
-    bool https;
-    struct url_authority authority;
-    uint16_t port;
-};
-
-static bool read_origin(struct origin *out, const char *text, size_t len)
-{
-    static const struct {
-        const char *name;
-        bool https;
-    } schemes[] = {{"http", false}, {"https", true}, {"ws", false}, {"wss", true}};
-    const char *colon = memchr(text, ':', len);
-    if (!colon || text + len - colon < 3 || memcmp(colon, "://", 3) != 0)
-        return false;
-    const char *authority = colon + 3;
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
-        if (!http_equal(text, (size_t)(colon - text), schemes[i].name))
-            continue;
-        out->https = schemes[i].https;
-        if (url_authority(&out->authority, authority, (size_t)(text + len - authority)))
-            return false;
-        out->port = out->authority.has_port ? out->authority.port : (out->https ? 443 : 80);
-        return true;
-    }
-    return false;
-}
-
-static bool same_host(const struct url_authority *a, const struct url_authority *b)
-{
-    return a->host_len == b->host_len && strncasecmp(a->host, b->host, a->host_len) == 0;
-}
-
-static bool same_origin(const struct origin *a, const struct origin *b)
-{
-    return a->https == b->https && a->port == b->port && same_host(&a->authority, &b->authority);
-}
-
 /* True for the origin of a page that this host served over this transport. */
 static bool is_own_origin(const struct request *r, const struct origin *o)
 {
@@ -194,20 +156,17 @@ static bool is_own_origin(const struct request *r, const struct origin *o)
     if (url_authority(&own.authority, r->base + r->head->host.at, r->head->host.len))
         return false;
     own.port = own.authority.has_port ? own.authority.port : (r->secure ? 443 : 80);
-    return same_origin(o, &own);
+    return origin_same(o, &own);
 }
 
 static bool origin_allowed(const struct request *r, const char *text, size_t len)
 {
-    struct origin asked, allowed;
+    struct origin asked;
     const char *const *list = r->rules->origins;
-    bool known = read_origin(&asked, text, len);
     if (!list)
-        return known && is_own_origin(r, &asked);
+        return origin_read(&asked, text, len) == 0 && is_own_origin(r, &asked);
     for (; *list; list++) {
-        if (strcmp(*list, "*") == 0 || same(text, len, *list))
-            return true;
-        if (known && read_origin(&allowed, *list, strlen(*list)) && same_origin(&asked, &allowed))
+        if (origin_rule_allows(*list, text, len))
             return true;
     }
     return false;

@@ -25,8 +25,8 @@ void handshake_accept(char out[HANDSHAKE_ACCEPT_LEN + 1], const char key[HANDSHA
 struct handshake_rules {
     /* The subprotocols that the route speaks, in its order of preference. */
     const char *const *protocols;
-    /* The origins that are allowed, as "scheme://host[:port]" ("null" is taken literally); {"*"}
-     * for any; NULL for the request's own host. */
+    /* The rules for origins (protocol/origin.h), without a problem; NULL for the request's own
+     * host. */
     const char *const *origins;
     struct deflate_options deflate;
 };

@@ -153,11 +153,32 @@ static bool name_taken(const char *pattern, size_t len, unsigned count, struct h
     return false;
 }
 
+static bool is_name_byte(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '_' ||
+           c >= 0x80;
+}
+
+static bool is_name(const char *text, size_t len)
+{
+    size_t i = 0;
+    while (i < len && is_name_byte((uint8_t)text[i]))
+        i++;
+    return i == len;
+}
+
 static const char *check_param(const char *pattern, size_t len, unsigned count, struct http_span s)
 {
     struct http_span name = {s.at + 1, s.len - 1};
     if (name.len == 0)
-        return "a parameter in a path needs a name, as in /room/:id";
+        return pattern[s.at] == '*' ? "the rest of a path needs a name, as in /files/*path"
+                                    : "a parameter in a path needs a name, as in /room/:id";
+    if (pattern[s.at] == '*' && !is_name(pattern + name.at, name.len))
+        return "the name of the rest of a path is letters, digits and _, as in /files/*path";
+    if (!is_name(pattern + name.at, name.len))
+        return "a parameter is a whole part of a path, and its name is letters, digits and _, as "
+               "in /room/:id; for an optional part, declare two routes; for an ending as .json, "
+               "look at the parameter in the handler";
     if (name_taken(pattern, len, count, name))
         return "two parameters of a path have the same name";
     if (count == ROUTER_PARAMS_MAX)
@@ -165,22 +186,51 @@ static const char *check_param(const char *pattern, size_t len, unsigned count, 
     return NULL;
 }
 
+/* The signs that other routers give a meaning, and what to write here. Taken literally they would
+ * make routes that no client ever asks for; escaped they are literal. */
+static const struct {
+    const char *signs;
+    const char *why;
+} foreign[] = {
+    {":", "a parameter is a whole part of a path, as in /room/:id; write %3A for a colon"},
+    {"*", "only *name as the last part of a path stands for the rest, as in /files/*path; write "
+          "%2A for an asterisk"},
+    {"?#", "a path ends before ? and #: req.query has what follows; for an optional part, declare "
+           "two routes"},
+    {"{}<>[]$", "a parameter is written :id, as in /room/:id, and the rest *path; write %7B, %24 "
+                "and so on for { } < > [ ] $ themselves"},
+    {"()+|^\\", "a path is no regular expression: there is :id for one part and *path for the "
+                "rest; write %28, %2B and so on for ( ) + | ^ \\ themselves"},
+};
+
+static const char *check_literal(const char *text, size_t len)
+{
+    char decoded[ROUTER_LITERAL_MAX];
+    long decoded_len = decode_segment(decoded, text, len);
+    if (decoded_len < 0)
+        return "a part of a path is too long, or has a % that is not an escape such as %25";
+    if ((decoded_len == 1 || decoded_len == 2) && memcmp(decoded, "..", (size_t)decoded_len) == 0)
+        return "a part of a path cannot be . or .., which clients resolve before they ask";
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(*foreign); i++) {
+        for (const char *sign = foreign[i].signs; *sign; sign++) {
+            if (memchr(text, *sign, len))
+                return foreign[i].why;
+        }
+    }
+    return NULL;
+}
+
 /* Returns what is wrong with a pattern, or NULL. */
 static const char *check_pattern(const char *pattern, size_t len)
 {
-    char literal[ROUTER_LITERAL_MAX];
     unsigned params = 0;
     if (len == 0 || pattern[0] != '/')
         return "a path must begin with a slash";
     for (size_t at = 0; at < len;) {
         struct http_span s = next_segment(pattern, len, &at);
         enum segment_kind kind = kind_of(pattern, s);
-        if (kind == SEGMENT_LITERAL) {
-            if (decode_segment(literal, pattern + s.at, s.len) < 0)
-                return "a part of a path is too long, or has a % that is not an escape such as %25";
-            continue;
-        }
-        const char *why = check_param(pattern, len, params++, s);
+        const char *why = kind == SEGMENT_LITERAL ? check_literal(pattern + s.at, s.len)
+                                                  : check_param(pattern, len, params++, s);
         if (why)
             return why;
         if (kind == SEGMENT_REST && at < len)

@@ -1,7 +1,7 @@
 /* Finds the route that a path belongs to. A pattern has literal segments, ":name" for one segment
  * that is not empty, and "*name" at the end for the rest, which may be empty (of "/files/" and
- * below, not of "/files"). Segment by segment a literal wins over a parameter, and a parameter over
- * the rest. */
+ * below, not of "/files"). Names are letters, digits and "_". Segment by segment a literal wins
+ * over a parameter, and a parameter over the rest. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,9 +31,11 @@ void router_free(struct router *r);
 /* Adds a pattern for `methods`, a mask of enum http_method that is not 0. Escapes in a pattern mean
  * what they mean in a path. HEAD goes to GET's route unless it has one of its own. Returns 0, or
  *   ERR_INVALID  with *why, a static text for people: no leading slash, a parameter's name that is
- *                empty or repeated, "*" not at the end, too many parameters, a literal that is too
- *                long or has a broken escape, no or unknown methods, or the same pattern (whatever
- *                its parameters are called) and method twice
+ *                empty, repeated or no name, "*" not at the end, too many parameters, a literal
+ *                that is too long, has a broken escape or one of the signs that other routers give
+ *                a meaning ("{id}", ":id?", "(.*)"; an escape stands for the sign itself), no or
+ *                unknown methods, or the same pattern (whatever its parameters are called) and
+ *                method twice
  *   ERR_MEMORY
  * After a failure the router is as before. */
 int router_add(struct router *r, const char *pattern, size_t len, uint32_t methods, uint32_t target,

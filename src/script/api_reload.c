@@ -12,7 +12,7 @@
 #include "engine/server/server.h"
 #include "engine/worker/worker.h"
 #include "engine/ws/ws_request.h"
-#include "script/state.h"
+#include "script/loading.h"
 
 /* ---- generations ----------------------------------------------------------------------------- */
 

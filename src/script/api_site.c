@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "engine/ground/site.h"
+#include "engine/ground/site_folders.h"
 #include "engine/ground/site_options.h"
 #include "engine/ground/site_routes.h"
 #include "engine/reload/reload.h"
@@ -23,6 +24,11 @@ int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const 
                    size_t folder_len)
 {
     return site_add_static(s, prefix, prefix_len, folder, folder_len);
+}
+
+int mw_site_folder_check(struct site *s, int route)
+{
+    return site_check_folder(s, route);
 }
 
 int mw_site_limit(struct site *s, int route, const char *name, double value)

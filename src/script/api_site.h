@@ -22,6 +22,9 @@ int mw_site_route(struct site *s, const char *pattern, size_t len, uint32_t meth
 /* Adds a folder that is served under the prefix (GET and HEAD) and returns its route's index. */
 int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
                    size_t folder_len);
+/* Checks the folder of a route when everything else is declared: it may not hold a file of the
+ * app's or a private key. */
+int mw_site_folder_check(struct site *s, int route);
 /* Sets a limit by its name in struct limits, for a route; route -1: for the app, and so for all
  * routes that do not set it. */
 int mw_site_limit(struct site *s, int route, const char *name, double value);

@@ -7,6 +7,8 @@
 #include "engine/ground/site_succession.h"
 #include "engine/server/server_listen.h"
 #include "engine/worker/worker.h"
+#include "script/events.h"
+#include "script/loading.h"
 #include "script/state.h"
 
 /* Lowers limits.connections to what the system has descriptors for. Says so if log is not NULL and

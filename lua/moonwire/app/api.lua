@@ -5,7 +5,9 @@ local lazy = require "moonwire.base.lazy"
 local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local route = require "moonwire.app.route"
+local wait = require "moonwire.waiting.wait"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local concurrent = lazy.use "moonwire.waiting.concurrent"
 local json = lazy.use "moonwire.base.json"
 local messages = lazy.use "moonwire.connection.messages"
@@ -30,7 +32,8 @@ local function add_websocket_routes(mw, generation)
     -- @return the route; its hooks are fields, which may be set at any time
     -- @usage local chat = mw.ws "/chat/:room"
     --   function chat.on_message(ws, data) ws:send(data) end
-    function mw.ws(path, options)
+    function mw.ws(path, options, ...)
+        arguments.no_more("mw.ws(path, options)", nil, ...)
         local record, proxy = route.websocket(path, options)
         generation:add("ws", {
             kind = "route",
@@ -59,7 +62,9 @@ local function add_http_routes(mw, generation)
     --   nothing is 204
     -- @usage mw.get("/hello/:name", function(req) return "hello " .. req.params.name end)
     for name, methods in pairs(http_methods) do
-        mw[name] = function(path, handler)
+        mw[name] = function(path, handler, ...)
+            arguments.no_more(("mw.%s(path, handler)"):format(name), "a handler that asks "
+                .. "another function first calls it", ...)
             local record = route.http(name, path, handler)
             generation:add(name, {
                 kind = "route",
@@ -78,7 +83,8 @@ local function add_static(mw, generation)
     -- @param options optional; types: { ending = media type } of files, beyond those that are known
     --   (docs/api.md lists them) or in their place
     -- @usage mw.static("/", "public", { types = { gcode = "text/x.gcode" } })
-    function mw.static(prefix, folder, options)
+    function mw.static(prefix, folder, options, ...)
+        arguments.no_more("mw.static(prefix, folder [, options])", nil, ...)
         if type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
             error('mw.static: the prefix is a string that begins with /, as in mw.static("/", '
                 .. '"public")', 2)
@@ -160,8 +166,9 @@ local function add_listeners(mw, generation)
     --   connect, and they begin with a PROXY header: a list of addresses ("10.0.0.0/8", "unix:"),
     --   or true for those on this machine
     -- @usage mw.listen { port = 8443, tls = { cert = "cert.pem", key = "key.pem" } }
-    function mw.listen(options)
+    function mw.listen(options, ...)
         local port = check_listen(options)
+        arguments.no_more("mw.listen { port = … }", nil, ...)
         local tls = options.tls
         generation:add("listen", {
             kind = "listen",
@@ -178,7 +185,8 @@ local function add_listeners(mw, generation)
     -- @param values { name = number }; "64k", "16M" for sizes, "30s", "2m" for seconds. docs/api.md
     --   lists the names.
     -- @usage mw.limits { message_bytes = "64k", idle_seconds = "1m" }
-    function mw.limits(values)
+    function mw.limits(values, ...)
+        arguments.no_more("mw.limits { name = value }", nil, ...)
         local read, problem = route.numbers(values, "limits")
         if not read then
             error("mw.limits: " .. problem, 2)
@@ -189,27 +197,37 @@ end
 
 -- ---- timers and the rest --------------------------------------------------------------------
 
-local function add_timers(mw, generation)
-    -- Before the app serves, a timer is only planned.
-    local function begin(new)
-        if generation.collecting then
-            generation.timers[#generation.timers + 1] = new
-            return new
-        end
-        local ok, problem = timer.start(new)
-        if not ok then
-            return nil, problem
+-- Before the app serves, a timer is only planned. One that mw.keep's function makes (without a top
+-- level) lasts.
+local function begin(generation, new)
+    local top = wait.top()
+    if generation.collecting and top then
+        generation.timers[#generation.timers + 1] = new
+        return new
+    elseif generation.collecting then
+        generation.deferred[#generation.deferred + 1] = function()
+            timer.start(new)
         end
         return new
     end
+    new.top = top or false
+    local ok, problem = timer.start(new)
+    if not ok then
+        return nil, problem
+    end
+    return new
+end
 
+local function add_timers(mw, generation)
     --- Calls a function once, after a while. It may wait.
     -- @param duration seconds, or "250ms", "5s", "2m", "1h"
     -- @return a timer with timer:stop()
     -- @usage mw.after("5s", function() mw.publish("news", "five seconds") end)
-    function mw.after(duration, fn)
+    function mw.after(duration, fn, ...)
+        arguments.no_more("mw.after(duration, fn)", "write function() … end around a call with "
+            .. "arguments", ...)
         local new = timer.new("after", duration, fn, generations.find_function)
-        return begin(new)
+        return begin(generation, new)
     end
 
     --- Calls a function again and again, the first time after one duration. One that raises is
@@ -219,9 +237,11 @@ local function add_timers(mw, generation)
     --   serves, whenever the timer fires
     -- @return a timer with timer:stop()
     -- @usage local tick = mw.every("1s", function() mw.publish("clock", os.date()) end)
-    function mw.every(duration, fn)
+    function mw.every(duration, fn, ...)
+        arguments.no_more("mw.every(duration, fn)", "write function() … end around a call with "
+            .. "arguments", ...)
         local new = timer.new("every", duration, fn, generations.find_function)
-        return begin(new)
+        return begin(generation, new)
     end
 
 end
@@ -259,12 +279,14 @@ local function add_reload(mw, generation)
         C.mw_rollback(worker)
     end
 
-    --- A table that outlives reloads: each worker has one by this name.
+    --- A table that outlives reloads: each worker has one by this name. So do the tasks and timers
+    -- that make starts.
     -- @param name a string
     -- @param make optional function() that makes it the first time; without it, it is empty
     -- @return what make returned the first time, whichever generation asks
     -- @usage local rooms = mw.keep("rooms", function() return {} end)
-    function mw.keep(name, make)
+    function mw.keep(name, make, ...)
+        arguments.no_more("mw.keep(name, make)", nil, ...)
         if type(name) ~= "string" then
             error(("mw.keep: the name is a string, got %s"):format(type(name)), 2)
         elseif make ~= nil and type(make) ~= "function" then
@@ -307,7 +329,7 @@ local by_name = {}
 function by_name.__index(mw, name)
     local value
     if name == "json" then
-        value = json.get(2)
+        value = json.api
     elseif elsewhere[name] then
         value = elsewhere[name][name]
     else

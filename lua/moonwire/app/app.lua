@@ -9,6 +9,7 @@ local environment = require "moonwire.app.environment"
 local failure = require "moonwire.base.failure"
 local generation = require "moonwire.reload.generation"
 local lazy = require "moonwire.base.lazy"
+local library = require "moonwire.base.library"
 local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local task = require "moonwire.waiting.task"
@@ -86,7 +87,8 @@ end
 
 -- The app's file failed: after it had waited, a server goes on, and a script ends.
 local function main_ended(done)
-    if done.ok or loading then
+    local replaced = done.cancelled and done.problem and done.problem.value == done.cancelled
+    if done.ok or loading or replaced then
         return
     elseif serves then
         failure.report(main_path, done.problem)
@@ -111,6 +113,8 @@ local function first_run(app, chunk, path, arguments)
     main_path = path
     main = task.new(path, chunk, #arguments, unpack(arguments))
     task.watch(main, main_ended)
+    main.top, app.top.main = app.top, main
+    app.top:add(main, {})
     loading = true
     dispatch.run_task(main)
     loading = false
@@ -134,7 +138,7 @@ end
 -- @param code optional: runs this text, not a file; path is what it is called then
 -- @return nothing, or one line that says what failed, with file and line
 function M.load(path, arguments, site, code)
-    os.exit = task.exit -- luacheck: ignore 122
+    library.globals.os.exit = task.exit
     local app, chunk, problem = begin(path, arguments, site, code)
     problem = problem or first_run(app, chunk, path, arguments)
     if problem then
@@ -188,6 +192,7 @@ function M.prepare(path, arguments, site, code)
     wait.hold_back()
     local chunk, problem
     prepared, chunk, problem = begin(path, arguments, site, code)
+    wait.set_top(prepared.top)
     problem = problem or run_again(prepared, chunk, path, arguments)
     wait.loaded_again()
     return problem and problem .. excerpt(prepared, problem)
@@ -205,8 +210,8 @@ end
 function M.commit()
     local app = prepared
     prepared = nil
+    app:start() -- the tasks of what served before end before the new ones begin
     wait.let_go(true)
-    app:start()
 end
 
 --- It does not. Allowed also when nothing was prepared.

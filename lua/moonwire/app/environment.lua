@@ -2,6 +2,7 @@
 -- its generation, and its modules are read again by the next one; moonwire's and the C modules,
 -- which package.loaded has, are shared by all.
 
+local library = require "moonwire.base.library"
 local native = require "moonwire.base.native"
 
 local M = {}
@@ -167,7 +168,7 @@ end
 -- digest), folder and api.
 function M.new(generation)
     local env = {}
-    for name, value in pairs(_G) do
+    for name, value in pairs(library.globals) do
         env[name] = value
     end
     env._G = env
@@ -181,7 +182,7 @@ function M.new(generation)
     }, { __index = package })
     env.require = make_require(env, generation)
     add_loaders(env, generation)
-    return setmetatable(env, { __index = _G })
+    return setmetatable(env, { __index = library.globals })
 end
 
 return M

@@ -128,10 +128,23 @@
             : { file: null, line: null, what: text };
     }
 
+    // What the log says of code that was taken back by itself: what serves, how often the other code
+    // has failed, and its first failure.
+    const taken = new RegExp("^rolled back \\(.*?\\): (generation \\d+ serves, the code of generation "
+        + "\\d+).*?; (generation \\d+ failed .*? before that): ([^]*)$");
+
+    function takenBack([, state, , why]) {
+        const hook = /^(.*? failed): ([^]*)$/.exec(why);
+        const it = placed(hook ? hook[2] : why);
+        return { kind: "New code was taken back", state, end: "other code is loaded", ...it,
+            what: hook ? `${hook[1]}: ${it.what}` : it.what };
+    }
+
     // The line of the log, with the lines of source that follow it, to its parts.
     function read(failure) {
         const lines = failure.split("\n");
-        const first = /^reload failed, (.*?): ([^]*)$/.exec(lines[0]);
+        const first = /^(reload|rollback) failed, (.*?): ([^]*)$/.exec(lines[0]);
+        const back = !first && taken.exec(lines[0]);
         const rows = [];
         const more = [];
         for (const line of lines.slice(1)) {
@@ -139,8 +152,10 @@
             if (row) rows.push({ failing: row[1] === ">", number: row[2], code: row[3] });
             else more.push(line);
         }
-        return { state: first ? first[1] : "", rows, more: more.join("\n"),
-            ...placed(first ? first[2] : lines[0]) };
+        if (back) return { ...takenBack(back), rows, more: [back[2] + ".", ...more].join("\n") };
+        return { kind: first && first[1] === "rollback" ? "Rollback failed" : "Reload failed",
+            state: first ? first[2] : "", rows, more: more.join("\n"), end: "the app loads again",
+            ...placed(first ? first[3] : lines[0]) };
     }
 
     function excerpt(rows) {
@@ -170,14 +185,14 @@
         hide();
         const panel = make("section", { class: "panel", role: "alert" },
             make("header", "",
-                make("div", "kind", make("b", "", "Reload failed"), it.state),
+                make("div", "kind", make("b", "", it.kind), it.state),
                 make("h2", "", it.what)),
             closer("Hide this", dismiss));
         const header = panel.querySelector("header");
         if (it.file) header.append(make("div", "place", it.file + ":" + it.line));
         if (it.rows.length) panel.append(excerpt(it.rows));
         if (it.more.trim()) panel.append(make("div", "more", it.more));
-        panel.append(make("footer", "", "Nobody was disconnected. This goes when the app loads again. ",
+        panel.append(make("footer", "", `Nobody was disconnected. This goes when ${it.end}. `,
             make("span", "keys", make("kbd", "", "Esc"), " hides it.")));
         veil = make("div", "veil");
         root().append(veil);

@@ -38,6 +38,15 @@ local function strings(value, name)
         end
         copy[i] = item
     end
+    for key in pairs(type(value) == "table" and value or copy) do
+        if not copy[key] then
+            return nil, ("%s is a string or a list of strings, got the key %s"):format(name,
+                tostring(key))
+        end
+    end
+    if #copy == 0 then
+        return nil, ("%s is an empty list: leave it out for the default"):format(name)
+    end
     return copy
 end
 

@@ -9,9 +9,22 @@ local C, worker = native.C, native.worker
 
 local M = {}
 
+-- LuaJIT's own texts.
+local NO_MEMORY, NO_HANDLER = "not enough memory", "error in error handling"
+
+-- An error that has come up through many coroutines or asserts has its place once for each.
+local function place_once(text)
+    local place = string.match(text, "^[^\n]-:%d+: ")
+    local length, at = place and #place, 1
+    while place and string.sub(text, at + length, at + 2 * length - 1) == place do
+        at = at + length
+    end
+    return string.sub(text, at)
+end
+
 local function text_of(value)
     if type(value) == "string" then
-        return value
+        return place_once(value)
     end
     local meta = type(value) == "table" and getmetatable(value)
     if meta and meta.__tostring then
@@ -55,10 +68,13 @@ function M.raise(problem)
 end
 
 -- What xpcall returned for an error. Where the handler itself could not run (no memory, no stack),
--- LuaJIT gives a plain text.
+-- LuaJIT gives a plain text. It collects no garbage when memory is short, and what has used it all
+-- is garbage now.
 function M.opened(problem)
     if type(problem) == "table" and problem.trace then
         return problem
+    elseif problem == NO_MEMORY or problem == NO_HANDLER then
+        pcall(collectgarbage) -- a finaliser may raise
     end
     return { value = problem, text = text_of(problem), trace = "" }
 end

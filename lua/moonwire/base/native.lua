@@ -9,11 +9,13 @@ local M = {
     C = ffi.C,
     worker = nil, -- struct worker *
     load_ahead = nil, -- function, src/script/state.c: digest, function or nil, problem; or nothing
+    open_json = nil, -- function, src/script/json.c
 }
 
-function M.attach(worker, load_ahead)
+function M.attach(worker, load_ahead, open_json)
     M.worker = ffi.cast("struct worker *", worker)
     M.load_ahead = load_ahead
+    M.open_json = open_json
 end
 
 -- Declares what a header has, src/script/NAME.h.

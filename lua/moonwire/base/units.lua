@@ -1,13 +1,32 @@
--- Durations and sizes as people write them.
+-- Durations and sizes as people write them. Each has one way to be written: what other programs
+-- read differently ("4m", "4 MB") or what could be a misspelling is refused, with what to write.
 
 local M = require("moonwire.base.lazy").module(...)
 
 local seconds_of = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
-local bytes_of = { [""] = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3 }
+local bytes_of = { [""] = 1, k = 1024, K = 1024, M = 1024 ^ 2, G = 1024 ^ 3,
+    KiB = 1024, MiB = 1024 ^ 2, GiB = 1024 ^ 3 }
+
+local DURATIONS = 'a number of seconds, or "250ms", "5s", "2m", "1h", "1d"'
+local SIZES = 'a number of bytes, or "64k", "16M", "1G" (powers of 1,024)'
 
 local function finite(n)
     return n == n and n >= 0 and n < math.huge
 end
+
+-- The number and the unit of a text, or nil.
+local function parts(text)
+    local number, unit = text:match "^(%d*%.?%d+)%s*(%a*)$"
+    return tonumber(number), unit
+end
+
+-- '; did you mean "5m"?' for "5 min" when the unit is "m"; "" without one.
+local function meant(text, unit)
+    return unit and ('; did you mean "%s%s"?'):format(text:match "^[%d.]+", unit) or ""
+end
+
+local long_units = { msec = "ms", millisecond = "ms", sec = "s", second = "s", min = "m",
+    minute = "m", hr = "h", hour = "h", day = "d" }
 
 -- Seconds, from a number of seconds or "250ms", "5s", "1.5m", "2h", "1d".
 -- nil and a text that says what is wrong.
@@ -19,19 +38,21 @@ function M.duration(value)
         return nil, ("a duration is 0 or more, got %s"):format(value)
     end
     if type(value) == "string" then
-        local number, unit = value:match "^(%d*%.?%d+)%s*(%a+)$"
-        local factor = seconds_of[unit]
-        if factor then
-            return tonumber(number) * factor
+        local number, unit = parts(value)
+        if number and seconds_of[unit] then
+            return number * seconds_of[unit]
         end
-        return nil, ('"%s" is not a duration: write a number of seconds, or "250ms", "5s", "2m", '
-            .. '"1h"'):format(value)
+        local small = number and unit:lower()
+        local name = small and (long_units[small] or long_units[small:match "^(.*)s$"]
+            or seconds_of[small] and small)
+        return nil, ('"%s" is not a duration: write %s%s'):format(value, DURATIONS,
+            meant(value, name))
     end
-    return nil, ('expected a duration (seconds, or "250ms", "5s", "2m", "1h"), got %s'):format(
+    return nil, ("expected a duration (%s), got %s"):format((DURATIONS:gsub("^a number of ", "")),
         type(value))
 end
 
--- Bytes, from a number or "64k", "16M", "1G" (powers of 1,024; "kb" and "KiB" are the same).
+-- Bytes, from a number or "64k", "16M", "1G" (powers of 1,024; "64 KiB" is the same).
 function M.bytes(value)
     if type(value) == "number" then
         if finite(value) and value % 1 == 0 then
@@ -40,13 +61,17 @@ function M.bytes(value)
         return nil, ("a size is a whole number of bytes, got %s"):format(value)
     end
     if type(value) == "string" then
-        local number, unit = value:lower():match "^(%d*%.?%d+)%s*([kmg]?)i?b?$"
-        if number then
-            return math.floor(tonumber(number) * bytes_of[unit])
+        local number, unit = parts(value)
+        local bytes = number and bytes_of[unit] and number * bytes_of[unit]
+        if bytes and bytes % 1 == 0 then
+            return bytes
         end
-        return nil, ('"%s" is not a size: write bytes as a number, or "64k", "16M"'):format(value)
+        local letter = not bytes and number and unit:match "^([kKmMgG])[iI]?[bB]?$"
+        local name = letter and (letter:lower() == "k" and "k" or letter:upper())
+        return nil, ('"%s" is not a size: write %s%s'):format(value, SIZES, meant(value, name))
     end
-    return nil, ('expected a size (bytes, or "64k", "16M"), got %s'):format(type(value))
+    return nil, ("expected a size (%s), got %s"):format((SIZES:gsub("^a number of ", "")),
+        type(value))
 end
 
 return M

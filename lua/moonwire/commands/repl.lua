@@ -2,6 +2,7 @@
 
 local failure = require "moonwire.base.failure"
 local inspect = require "moonwire.commands.inspect"
+local library = require "moonwire.base.library"
 local prompt = require "moonwire.commands.prompt"
 local task = require "moonwire.waiting.task"
 local websocket = require "moonwire.websocket"
@@ -115,7 +116,7 @@ local function show(ok, ...)
         local problem = failure.opened(...)
         terminal:print(inspect.harmless(problem.text .. problem.trace))
     elseif count > 0 then
-        rawset(_G, "_", (...))
+        rawset(library.globals, "_", (...))
         local texts = {}
         for i = 1, count do
             texts[i] = inspect.value((select(i, ...)))
@@ -126,9 +127,9 @@ end
 
 function M.run(mw)
     terminal = prompt.new(history)
-    rawset(_G, "print", print_above)
-    rawset(_G, "mw", mw)
-    rawset(_G, "WebSocket", telling_class())
+    rawset(library.globals, "print", print_above)
+    rawset(library.globals, "mw", mw)
+    rawset(library.globals, "WebSocket", telling_class())
     if inspect.is_terminal(0) then
         terminal:print(welcome)
     end

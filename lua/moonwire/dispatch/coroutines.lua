@@ -6,6 +6,7 @@
 
 local lazy = require "moonwire.base.lazy"
 local log = require "moonwire.base.log"
+local native = require "moonwire.base.native"
 local connection = require "moonwire.connection.connection"
 local serving = require "moonwire.dispatch.serving"
 local task = require "moonwire.waiting.task"
@@ -17,7 +18,10 @@ local request = lazy.use "moonwire.http.request"
 local timer = lazy.use "moonwire.waiting.timer"
 local view = lazy.use "moonwire.connection.view"
 
-local QUEUE = connection.QUEUE
+local C, worker = native.C, native.worker
+local batch = C.mw_batch(worker)
+local HANDLE, QUEUE = connection.HANDLE, connection.QUEUE
+local STATE, CLOSING = connection.STATE, connection.CLOSING
 
 local M = {}
 
@@ -117,8 +121,13 @@ local function broke(co, problem)
     log.error(("the dispatcher failed: %s"):format(debug.traceback(co, tostring(problem))))
     local is_active = active and active.co == co
     local dispatcher = parked[co] or is_active and active
+    if is_active and batch.events then
+        C.mw_event_lost(worker, batch.events + batch.at - 1)
+    elseif dispatcher and dispatcher.ws then
+        C.mw_close(worker, dispatcher.ws[HANDLE], 1011, "", 0)
+    end
     if dispatcher and dispatcher.ws then
-        dispatcher.ws[QUEUE] = false
+        dispatcher.ws[STATE], dispatcher.ws[QUEUE] = CLOSING, false
     end
     if dispatcher and dispatcher.request then
         M.answered(dispatcher)

@@ -130,6 +130,7 @@ local function on_connection(self, event, route)
         if not route[hook_of[event.kind]] then
             return -- nobody has met this connection, nobody wants to
         end
+        self.ws = false
         ws = socket.adopt(handle, route, event.kind == OPENED and version
             or C.mw_opened_in(native.worker, handle))
     end

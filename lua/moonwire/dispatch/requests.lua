@@ -1,6 +1,7 @@
 -- HTTP requests and upgrades, from the event to the answer.
 
 local coroutines = require "moonwire.dispatch.coroutines"
+local definition = require "moonwire.base.definition"
 local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local request = require "moonwire.http.request"
@@ -14,7 +15,7 @@ local M = lazy.module(...)
 local function answer(req, route)
     local ok, problem = request.answer(req, route.handler(req))
     if not ok then
-        error(problem, 0)
+        error(definition.prefix(route.handler) .. problem, 0)
     end
 end
 
@@ -36,10 +37,32 @@ function M.on_request(dispatcher, event, route)
     coroutines.answered(dispatcher)
 end
 
+local is_state = { ["nil"] = true, boolean = true, table = true, string = true }
+
+-- What on_upgrade returned and did not mean as a state: Lua's own "nil, problem", a status of HTTP.
+-- Whoever writes that means to refuse, and must not let everybody in instead.
+local function check_decision(route, hook, state, extra)
+    local got
+    if extra ~= nil and state ~= false then
+        got = ("two values (%s and %s)"):format(type(state), type(extra))
+    elseif not is_state[type(state)] then
+        got = type(state) == "number" and tostring(state) or "a " .. type(state)
+    end
+    if got then
+        error(("%son_upgrade of %s returned %s: to refuse, return req:reject(401, \"why\"), or "
+            .. "false; to accept, return a table, a string or true, which becomes ws.state, or "
+            .. "nothing"):format(definition.prefix(hook), route.pattern, got), 0)
+    end
+end
+
 -- on_upgrade's result is the state; false is a refusal without words.
 local function decide(req, route, handle)
-    local state = route.on_upgrade(req)
+    local hook = route.on_upgrade
+    local state, extra = hook(req)
     local refusal = request.rejected(req)
+    if not refusal then
+        check_decision(route, hook, state, extra)
+    end
     if state == false and not refusal then
         req:reject(403, "forbidden\n")
         refusal = request.rejected(req)

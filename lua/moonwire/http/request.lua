@@ -7,6 +7,7 @@ local ffi = require "ffi"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local fields = lazy.use "moonwire.http.headers"
 local json = lazy.use "moonwire.base.json"
 local text = lazy.use "moonwire.base.text"
@@ -113,8 +114,9 @@ end
 --- Adds a header to the answer, whichever it will be: the 101 of an upgrade, a refusal, a response.
 -- May be called again for a header that comes more than once (Set-Cookie).
 -- @usage req:set_header("Set-Cookie", "session=" .. id .. "; HttpOnly; SameSite=Strict")
-function methods.set_header(req, name, value)
+function methods.set_header(req, name, value, ...)
     check_self(req, "set_header")
+    arguments.no_more("req:set_header(name, value)", nil, ...)
     local one, problem = fields.line(name, value)
     if not one then
         error("set_header: " .. problem, 2)
@@ -127,8 +129,9 @@ end
 -- @param body the answer's text; nil: none
 -- @param headers { name = value }
 -- @usage return req:reject(401, "say who you are")
-function methods.reject(req, status, body, headers)
+function methods.reject(req, status, body, headers, ...)
     check_self(req, "reject")
+    arguments.no_more("req:reject(status, text, headers)", nil, ...)
     if req[ROUTE].kind ~= "websocket" then
         error("reject refuses an upgrade; in an HTTP handler write: return 403, \"no\"", 2)
     end
@@ -151,11 +154,7 @@ end
 -- @usage local order, problem = req:json()
 function methods.json(req)
     check_self(req, "json")
-    local ok, value = pcall(json.get(2).decode, req.body)
-    if not ok then
-        return nil, tostring(value)
-    end
-    return value
+    return json.api.decode(req.body)
 end
 
 function meta.__index(req, key)
@@ -213,13 +212,30 @@ function M.fail(req)
     C.mw_respond(worker, req[HANDLE], req[SERIAL], 500, TEXT, #TEXT, "internal error\n", 15)
 end
 
+-- The type and the text of a body; nil and a text when it is none.
+local function encoded(body)
+    if body == nil or type(body) == "string" then
+        return TEXT, body
+    elseif type(body) ~= "table" then
+        return nil, ("the body is a string, or a table for JSON, got %s"):format(type(body))
+    end
+    local ok, text_of = pcall(json.api.encode, body)
+    if not ok then
+        return nil, "the body cannot be written as JSON: " .. tostring(text_of)
+    end
+    return JSON, text_of
+end
+
 -- What a handler returned: body | status [, body [, headers]]; a table is JSON; nil is 204.
 -- nil and a text when it is none of these.
-function M.answer(req, first, second, third)
+function M.answer(req, first, second, third, fourth)
     local status, body, headers = 200, first, nil
-    if type(first) == "number" then
+    if fourth ~= nil then
+        return nil, ("a handler returns body, or status, body, headers: nothing stands behind the "
+            .. "headers, got a %s there"):format(type(fourth))
+    elseif type(first) == "number" then
         status, body, headers = first, second, third
-    elseif second ~= nil then
+    elseif second ~= nil or third ~= nil then
         return nil, "a handler returns body, or status, body, headers: the status is missing"
     elseif first == nil then
         status = 204
@@ -236,15 +252,10 @@ function M.answer(req, first, second, third)
             return nil, problem
         end
     end
-    local kind = TEXT
-    if type(body) == "table" then
-        local ok, encoded = pcall(json.get(1).encode, body)
-        if not ok then
-            return nil, "the body cannot be written as JSON: " .. tostring(encoded)
-        end
-        body, kind = encoded, JSON
-    elseif body ~= nil and type(body) ~= "string" then
-        return nil, ("the body is a string, or a table for JSON, got %s"):format(type(body))
+    local kind
+    kind, body = encoded(body)
+    if not kind then
+        return nil, body
     end
     if body and not has_type(lines .. (rawget(req, HEADERS_OUT) or "")) then
         lines = kind .. lines

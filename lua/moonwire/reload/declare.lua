@@ -76,12 +76,12 @@ function declare.route(self, site, item)
 end
 
 function declare.static(_, site, item)
-    local index = C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder)
-    if index < 0 then
+    item.index = C.mw_site_static(site, item.prefix, #item.prefix, item.folder, #item.folder)
+    if item.index < 0 then
         return site_error(site)
     end
     for ending, media_type in pairs(item.types) do
-        if C.mw_site_type(site, index, ending, #ending, media_type, #media_type) < 0 then
+        if C.mw_site_type(site, item.index, ending, #ending, media_type, #media_type) < 0 then
             return site_error(site)
         end
     end
@@ -107,6 +107,19 @@ function declare.listen(_, site, item)
     end
 end
 
+-- What can be checked when all is declared.
+local check = {}
+
+function check.static(site, item)
+    if C.mw_site_folder_check(site, item.index) < 0 then
+        return site_error(site)
+    end
+end
+
+local function placed(item, problem)
+    return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
+end
+
 -- Hands the plan of a generation to a site, and sets its routes, limits and serves. Returns nil, or
 -- one line that says where the fault is, and what it is.
 function M.plan(self, site)
@@ -116,7 +129,13 @@ function M.plan(self, site)
         self.serves = self.serves or item.kind ~= "limits"
         local problem = declare[item.kind](self, site, item)
         if problem then
-            return ("%s: %s%s"):format(item.where, item.title and item.title .. ": " or "", problem)
+            return placed(item, problem)
+        end
+    end
+    for _, item in ipairs(self.plan) do
+        local problem = check[item.kind] and check[item.kind](site, item)
+        if problem then
+            return placed(item, problem)
         end
     end
     if C.mw_overlay_wanted(worker, site) ~= 0 then

@@ -14,9 +14,11 @@ local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 local owner = require "moonwire.base.owner"
+local wait = require "moonwire.waiting.wait"
 
 local held = lazy.use "moonwire.reload.held"
 local timer = lazy.use "moonwire.waiting.timer"
+local top_level = lazy.use "moonwire.waiting.top_level"
 
 local ffi = require "ffi"
 
@@ -54,6 +56,7 @@ function M.new(path, make_api)
         files = {},        -- { path, sha1, text (while it is loaded, if it was parsed here) }
         file_at = {},      -- the same by path
         kept = {},         -- what mw.keep made while it was loaded
+        top = wait.new_top(), -- its tasks
         deferred = {},     -- functions: what the top level wants done when it serves
         site = nil,        -- while it is loaded
         number = nil,      -- once it serves
@@ -144,11 +147,26 @@ function M.lines_of(file, first, count)
     return len >= 0 and ffi.string(begin[0], len) or nil
 end
 
+-- What make starts is none's: it lasts.
+local function make_lasting(make)
+    local top = wait.top()
+    if not top then
+        return make()
+    end
+    wait.set_top(nil)
+    local ok, value = xpcall(make, failure.catch)
+    wait.set_top(top)
+    if not ok then
+        failure.raise(failure.opened(value))
+    end
+    return value
+end
+
 -- The table that every generation finds under this name.
 function Generation:keep(name, make)
     local value = kept[name] or self.kept[name]
     if value == nil then
-        value = make and make() or {}
+        value = make and make_lasting(make) or {}
         local into = self.collecting and self.kept or kept
         into[name] = value
     end
@@ -292,6 +310,15 @@ local function renumber(self)
     end
 end
 
+local function take_over_tasks(self, before)
+    if before and (next(before.top.running) or next(before.top.timers)) then
+        top_level.stop(before.top)
+    end
+    if #self.top.stopped > 0 then
+        top_level.go_on(self.top)
+    end
+end
+
 -- The declared generation serves from now on.
 function Generation:start()
     local before = serving
@@ -323,6 +350,7 @@ function Generation:start()
     if #self.timers > 0 or before and #before.timers > 0 then
         timer.take_over(self.timers, before and before.timers or {})
     end
+    take_over_tasks(self, before)
     for _, fn in ipairs(self.deferred) do
         local ok, problem = xpcall(fn, failure.catch)
         if not ok then

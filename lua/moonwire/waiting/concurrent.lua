@@ -21,19 +21,26 @@ end
 
 local function start(title, fn, n, ...)
     local task = core.new(title, fn, n, ...)
+    task.top = wait.top() or false
     wait.queue(task)
     return task
 end
 
 --- Starts a task: fn(…) runs when the code that runs now is done or waits, and may wait itself.
--- An error that nobody joins is logged.
+-- An error that nobody joins is logged. A task of the top level, or of one of its tasks, is
+-- cancelled when other code takes over; one that mw.keep's function spawns lasts.
 -- @return the task
 -- @usage mw.spawn(function() mw.sleep("5s") mw.publish("news", "five seconds") end)
 function M.spawn(fn, ...)
     if type(fn) ~= "function" then
         error(("mw.spawn: expected a function, got %s"):format(type(fn)), 2)
     end
-    return start("the task of " .. place(2), fn, select("#", ...), ...)
+    local n = select("#", ...)
+    local task = start("the task of " .. place(2), fn, n, ...)
+    if task.top then
+        task.top:add(task, wait.at_top(task.top) and { fn = fn, n = n, ... } or {})
+    end
+    return task
 end
 
 local function check_self(task, name)

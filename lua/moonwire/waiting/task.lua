@@ -36,8 +36,22 @@ function M.new(title, fn, n, ...)
         cancelled = false,
         problem = nil,    -- what it raised, as failure.catch has it
         watchers = false, -- functions to call when it is done
+        top = false,      -- the top level that it belongs to (wait.top)
         ...,
     }, meta)
+end
+
+-- A task that is done, as if it were new; a new one in its place if it is not done.
+function M.renew(task, fn, n, ...)
+    if not task.done then
+        return M.new(task.title, fn, n, ...)
+    end
+    for i = 1, math.max(task.n, n) do
+        task[i] = (select(i, ...))
+    end
+    task.fn, task.n, task.done, task.ok, task.co = fn, n, false, false, false
+    task.cancelled, task.problem, task.watchers = false, nil, false
+    return task
 end
 
 function M.is(value)
@@ -60,6 +74,9 @@ local function ended(task, ok, ...)
         end
     else
         task.problem = failure.opened(...)
+    end
+    if task.top then
+        task.top.running[task] = nil
     end
     local watchers = task.watchers
     task.watchers = nil
@@ -100,6 +117,7 @@ function M.begin(task)
         return nil
     end
     task.co = table.remove(idle) or new_runner()
+    wait.enter(task.co, task.top)
     return task.co
 end
 

@@ -14,8 +14,15 @@ local M = lazy.module(...)
 local by_id = {} -- started timers
 local sleepers = {} -- timer id → the wait that it ends, or what is to be resumed
 
+local function over_for_top(timer)
+    if timer.top then
+        timer.top.timers[timer] = nil
+    end
+end
+
 local function end_timer(timer)
     timer.stopped = true
+    over_for_top(timer)
     if timer.id then
         by_id[timer.id] = nil
         C.mw_timer_stop(worker, timer.id)
@@ -83,6 +90,7 @@ function M.new(name, duration, fn, find)
         running = false,
         stopped = false,
         suspended = false, -- with its generation, which may come back
+        top = false,       -- the top level whose task made it (wait.top)
     }, meta)
 end
 
@@ -98,6 +106,9 @@ function M.start(timer)
     end
     timer.id = id
     by_id[id] = timer
+    if timer.top then
+        timer.top.timers[timer] = true
+    end
     return true
 end
 
@@ -157,6 +168,7 @@ function M.fired(id, over)
     if over then
         timer.stopped = true
         by_id[id] = nil
+        over_for_top(timer)
     end
     if timer.running then
         return

@@ -26,6 +26,9 @@ local parked = {}      -- coroutine → its wait, while it waits
 -- Coroutines that were cancelled while they did not wait: their next wait raises.
 local doomed = setmetatable({}, { __mode = "k" })
 
+-- Coroutines that are never resumed again.
+local dropped = setmetatable({}, { __mode = "k" })
+
 local ready = {} -- what is to be resumed: waits that are over, tasks that begin; in order
 local first, last = 1, 0
 local kicked = false -- a timer will cause a batch
@@ -86,13 +89,64 @@ function M.stop()
     end
 end
 
+-- The top level of an app that what runs now belongs to: waiting/top_level.lua's record, or nil.
+local top_of = setmetatable({}, { __mode = "k" }) -- by coroutine
+local loading_top -- of the app that is loaded again
+
+local Top = {}
+Top.__index = Top
+
+function M.new_top()
+    return setmetatable({
+        main = false,   -- the task of the app's file; none when it is loaded again
+        count = 0,
+        running = {},   -- task → { number = its place in the order }, with fn, n and the arguments
+                        -- if the app's file itself has spawned it
+        timers = {},    -- a set: those that its tasks have made
+        stopped = {},   -- of running, when it was replaced
+    }, Top)
+end
+
+-- The task belongs to it until it is done.
+function Top:add(task, entry)
+    self.count = self.count + 1
+    entry.number = self.count
+    self.running[task] = entry
+end
+
+function M.top()
+    if M.loading_again then
+        return loading_top
+    end
+    return current and top_of[current] or nil
+end
+
+-- What runs now belongs to top, or to none (nil).
+function M.set_top(top)
+    if M.loading_again then
+        loading_top = top
+    elseif current then
+        top_of[current] = top
+    end
+end
+
+-- Does the app's file itself run, not one of its tasks?
+function M.at_top(top)
+    return M.loading_again or top.main and top.main.co == current
+end
+
+-- The task begins in co.
+function M.enter(co, top)
+    top_of[co] = top or nil
+end
+
 -- While an app is loaded that may take the place of the one that runs: nothing waits, and tasks
 -- begin when it does take it.
 M.loading_again = false
 local held_back = {}
 
 function M.hold_back()
-    M.loading_again, held_back = true, {}
+    M.loading_again, held_back, loading_top = true, {}, nil
 end
 
 -- It is loaded: what runs from now on may wait.
@@ -161,7 +215,19 @@ end
 
 -- What ran in co is done: a cancellation that nothing met is void.
 function M.forget(co)
-    doomed[co] = nil
+    doomed[co], top_of[co] = nil, nil
+end
+
+-- What runs in co never goes on.
+function M.drop(co)
+    local w = parked[co]
+    parked[co], doomed[co], dropped[co] = nil, nil, true
+    if w then
+        w.over = true
+        if w.release then
+            w:release()
+        end
+    end
 end
 
 -- ---- for the dispatcher ---------------------------------------------------------------------
@@ -172,13 +238,15 @@ function M.any_ready()
 end
 
 function M.next_ready()
-    if first > last then
-        return nil
+    while first <= last do
+        local entry = ready[first]
+        ready[first] = nil
+        first = first + 1
+        if not dropped[entry.co] then
+            return entry
+        end
     end
-    local entry = ready[first]
-    ready[first] = nil
-    first = first + 1
-    return entry
+    return nil
 end
 
 -- The dispatcher looks at what is ready: the next kick needs a timer of its own.
@@ -189,6 +257,11 @@ end
 -- C resumes co from now on, with each batch.
 function M.set_current(co)
     current = co
+end
+
+-- Returns the coroutine of the hook or task that runs, or nil.
+function M.current()
+    return current
 end
 
 -- Returns whether the coroutine that has just yielded waits for a wake.

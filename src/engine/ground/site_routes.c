@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "protocol/http_mime.h"
 #include "protocol/http_syntax.h"
-#include "protocol/url.h"
+#include "protocol/origin.h"
 
 /* ---- paths ---- */
 
@@ -199,33 +199,14 @@ int site_add_protocol(struct site *s, int route, const char *name, size_t len)
     return list_add(s, &r->protocols, name, len);
 }
 
-/* scheme "://" host [":" port], as a browser sends it (RFC 6454 §6.2). */
-static bool origin_valid(const char *origin, size_t len)
-{
-    if ((len == 1 && *origin == '*') || (len == 4 && memcmp(origin, "null", 4) == 0))
-        return true;
-    const char *colon = memmem(origin, len, "://", 3);
-    if (!colon || colon == origin)
-        return false;
-    for (const char *p = origin; p < colon; p++) {
-        bool letter = (*p | 0x20) >= 'a' && (*p | 0x20) <= 'z';
-        bool other = (*p >= '0' && *p <= '9') || *p == '+' || *p == '-' || *p == '.';
-        if (!letter && (p == origin || !other))
-            return false;
-    }
-    struct url_authority authority;
-    return url_authority(&authority, colon + 3, len - (size_t)(colon + 3 - origin)) == 0;
-}
-
 int site_add_origin(struct site *s, int route, const char *origin, size_t len)
 {
     struct site_route *r = site_websocket_route(s, route, "origins");
     if (!r)
         return ERR_INVALID;
-    if (!origin_valid(origin, len))
-        return site_fail(
-            s, ERR_INVALID,
-            "origin \"%.*s\" of \"%s\": write \"https://example.com\" (no path), or \"*\" for any",
-            (int)len, origin, r->pattern);
+    const char *why = origin_rule_problem(origin, len);
+    if (why)
+        return site_fail(s, ERR_INVALID, "origin \"%.*s\" of \"%s\": %s", (int)len, origin,
+                         r->pattern, why);
     return list_add(s, &r->origins, origin, len);
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "engine/ground/site_succession.h"
 #include "engine/http/http_answer.h"
+#include "engine/http/origin_advice.h"
 #include "engine/worker/worker.h"
 #include "engine/ws/ws_conn.h"
 
@@ -83,18 +84,30 @@ static int start_websocket(struct worker *w, struct conn *c, const char *protoco
     return 0;
 }
 
+static void refuse(struct worker *w, struct conn *c)
+{
+    const struct handshake *h = &c->http->handshake;
+    const char *why = h->why;
+    const char *headers = NULL;
+    char advice[ORIGIN_ADVICE_BYTES];
+    if (h->status == 405) {
+        headers = "Allow: GET\r\n";
+    } else if (h->status == 426) {
+        headers = http_upgrade_wanted;
+    } else if (h->status == 403) {
+        origin_advice(w, c, advice);
+        why = w->watched ? advice : why;
+    }
+    http_answer_refuse(w, c, h->status, why, headers);
+}
+
 bool http_upgrade_begin(struct worker *w, struct conn *c, struct http_cursor *cur)
 {
     struct http_session *s = c->http;
     const struct site_route *route = &w->site->routes[s->match.target];
     if (handshake_check(&s->handshake, &s->head, (const char *)s->in.data, &route->handshake,
                         c->secure) < 0) {
-        const char *headers = NULL;
-        if (s->handshake.status == 405)
-            headers = "Allow: GET\r\n";
-        else if (s->handshake.status == 426)
-            headers = http_upgrade_wanted;
-        http_answer_refuse(w, c, s->handshake.status, s->handshake.why, headers);
+        refuse(w, c);
         return false;
     }
     if (!route->has_upgrade) {

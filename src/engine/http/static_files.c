@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -54,6 +55,32 @@ static bool segment_served(const char *segment, size_t len)
     if (segment[0] != '.')
         return true;
     return len == sizeof(well_known) - 1 && memcmp(segment, well_known, len) == 0;
+}
+
+static bool ends_with(const char *name, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+    return len >= n && strncasecmp(name + len - n, end, n) == 0;
+}
+
+/* Files of these names are kept from a folder by mistake more often than they are published: code,
+ * keys and databases. */
+static bool name_served(const char *path)
+{
+    static const char *const companions[] = {"-wal", "-shm", "-journal"}; /* of SQLite */
+    static const char *const private[] = {".lua", ".key", "key.pem", ".db", ".sqlite", ".sqlite3"};
+    size_t len = strlen(path);
+    for (size_t i = 0; i < sizeof(companions) / sizeof(*companions); i++) {
+        if (ends_with(path, len, companions[i])) {
+            len -= strlen(companions[i]);
+            break;
+        }
+    }
+    for (size_t i = 0; i < sizeof(private) / sizeof(*private); i++) {
+        if (ends_with(path, len, private[i]))
+            return false;
+    }
+    return true;
 }
 
 /* Decodes rest into a path relative to the folder. Each segment is decoded by itself, so that an
@@ -371,7 +398,7 @@ void static_files_serve(struct worker *w, struct conn *c, const struct site_rout
     char path[PATH_BYTES];
     struct stat st;
     const struct http_session *s = c->http;
-    if (decode_path(path, rest, len) < 0) {
+    if (decode_path(path, rest, len) < 0 || !name_served(path)) {
         not_found(w, c);
         return;
     }

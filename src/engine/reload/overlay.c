@@ -196,6 +196,8 @@ int overlay_init(struct overlay *o, struct server *s)
     o->tree.owner = o;
     o->tree.returned = returned;
     s->overlay = o;
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        s->workers[i].watched = true;
     return 0;
 }
 

@@ -50,7 +50,8 @@ struct overlay {
 
 /* ---- in the main thread ---- */
 
-/* Before the app is loaded, since its generations ask for s->overlay. 0 or ERR_MEMORY. */
+/* Before the app is loaded, since its generations ask for s->overlay. Sets watched in the workers.
+ * 0 or ERR_MEMORY. */
 int overlay_init(struct overlay *o, struct server *s) __attribute__((warn_unused_result));
 /* Begins to watch. To be called when the app is loaded and r can load it again. */
 void overlay_start(struct overlay *o, struct reload *r);

@@ -124,11 +124,27 @@ static void maybe_begin(struct reload *r)
     ev_timer_start(s->loop, &r->pause);
 }
 
+/* At a desk, code that fails is what somebody wants to see. */
+static void check_probation(struct reload *r)
+{
+    struct reload_attempt *a = &r->attempt;
+    if (!a->options.at_desk) {
+        reload_requests_check_probation(&r->requests, a->rollback_why, sizeof(a->rollback_why));
+        return;
+    }
+    char why[sizeof(a->rollback_why)];
+    if (reload_requests_excuse(&r->requests, why, sizeof(why)))
+        log_write(&r->server->log, LOG_WARN,
+                  "not rolled back, since files are watched on a terminal (elsewhere probation "
+                  "would do it): %s",
+                  why);
+}
+
 static void step(struct reload *r)
 {
     struct reload_attempt *a = &r->attempt;
     reload_files_take_late(&r->files);
-    reload_requests_check_probation(&r->requests, a->rollback_why, sizeof(a->rollback_why));
+    check_probation(r);
     drop_older(r);
     bool idle = a->phase == RELOAD_IDLE;
     reload_attempt_step(a);

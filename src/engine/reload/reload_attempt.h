@@ -15,6 +15,7 @@
 struct reload_options {
     const char *app;      /* its name, for people */
     bool fixed_listeners; /* the command line's serve: the app's are not opened */
+    bool at_desk;         /* somebody tries code: what fails its probation is not taken back */
     /* Compiles one file (see sources_begin); NULL: the workers parse all files themselves. */
     int (*compile)(const char *path, const struct buffer *text, struct buffer *code,
                    struct buffer *problem);

@@ -88,20 +88,39 @@ bool reload_requests_failed(struct reload_requests *q, uint32_t generation, cons
 
 /* ---- the main thread's ----------------------------------------------------------------------- */
 
+/* Under the lock. */
+static void describe_failures(const struct reload_requests *q, char *why, size_t size)
+{
+    const struct probation *p = &q->locked.probation;
+    snprintf(why, size,
+             "generation %u failed %u times in the %.1f s since it served, and what served "
+             "before %u times in the %u s before that: %s",
+             p->generation, p->failures, (double)(clock_monotonic_ms() - p->began_ms) / 1000,
+             p->before, p->seconds, q->locked.first_failure);
+}
+
+bool reload_requests_excuse(struct reload_requests *q, char *why, size_t size)
+{
+    pthread_mutex_lock(&q->lock);
+    bool failed = q->locked.failed_probation;
+    if (failed)
+        describe_failures(q, why, size);
+    if (failed)
+        q->locked.probation.failed = false;
+    q->locked.failed_probation = false;
+    pthread_mutex_unlock(&q->lock);
+    return failed;
+}
+
 void reload_requests_check_probation(struct reload_requests *q, char *why, size_t size)
 {
     pthread_mutex_lock(&q->lock);
-    const struct probation *p = &q->locked.probation;
     struct reload_wish *back = &q->locked.wishes[RELOAD_BACK];
     if (q->locked.failed_probation && !(back->wanted && !back->by_itself)) {
         back->wanted = false; /* it was meant for a generation that does not serve any more */
         (void)ask(q, RELOAD_BACK, "probation", clock_monotonic_us());
         back->by_itself = true;
-        snprintf(why, size,
-                 "generation %u failed %u times in the %.1f s since it served, and what served "
-                 "before %u times in the %u s before that: %s",
-                 p->generation, p->failures, (double)(clock_monotonic_ms() - p->began_ms) / 1000,
-                 p->before, p->seconds, q->locked.first_failure);
+        describe_failures(q, why, size);
     }
     q->locked.failed_probation = false;
     pthread_mutex_unlock(&q->lock);

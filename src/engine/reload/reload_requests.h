@@ -64,6 +64,9 @@ bool reload_requests_failed(struct reload_requests *q, uint32_t generation, cons
  * for one. why, of size bytes, says why it is wanted; it is unchanged when nothing was asked
  * for. */
 void reload_requests_check_probation(struct reload_requests *q, char *why, size_t size);
+/* Returns true, once, when a generation has failed its probation, with the reason in why. Nothing
+ * is asked for, and the next generation is compared with this one. */
+bool reload_requests_excuse(struct reload_requests *q, char *why, size_t size);
 /* The kind whose turn it is; RELOAD_KINDS: nothing is asked for. */
 enum reload_kind reload_requests_next(struct reload_requests *q);
 /* Takes the wish of this kind, which must be there. */

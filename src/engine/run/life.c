@@ -89,6 +89,7 @@ int life_begin(struct worker *w, const struct life_shared *shared, uint32_t inde
 void life_run(struct worker *w)
 {
     ev_now_update(w->loop);
+    pulse_wake(&w->pulse); /* what waits already is handled before the loop first sleeps */
     ev_run(w->loop, 0);
 }
 

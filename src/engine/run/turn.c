@@ -1,4 +1,4 @@
-/* The end of a turn, and the sweep over deadlines. */
+/* The begin and the end of a turn, and the sweep over deadlines. */
 #include "engine/run/turn.h"
 
 #include "engine/conn/conn.h"
@@ -19,6 +19,13 @@ static bool is_idle(const struct worker *w)
     return w->until_idle && turn_pending(w) == 0 && w->ops->pending(w->script) == 0;
 }
 
+static void on_turn_begin(struct ev_loop *loop, ev_check *watcher, int revents)
+{
+    (void)watcher;
+    (void)revents;
+    pulse_wake(&worker_of(loop)->pulse);
+}
+
 static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
 {
     (void)watcher;
@@ -37,6 +44,7 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
         ev_break(loop, EVBREAK_ALL);
     if (w->drain_started > 0 && atomic_load_explicit(&w->conn_count, memory_order_relaxed) == 0)
         ev_break(loop, EVBREAK_ALL);
+    pulse_sleep(&w->pulse);
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -55,6 +63,9 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
 
 void turn_init(struct worker *w)
 {
+    ev_check_init(&w->turn_begin, on_turn_begin);
+    ev_set_priority(&w->turn_begin, EV_MAXPRI); /* before anything that the turn does */
+    ev_check_start(w->loop, &w->turn_begin);
     ev_prepare_init(&w->turn_end, on_turn_end);
     ev_prepare_start(w->loop, &w->turn_end);
     ev_init(&w->sweep, on_sweep);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "engine/conn/conn.h"
 #include "engine/server/server.h"
 
@@ -54,22 +55,34 @@ static void drop_dealt(struct letter *l)
     free(d);
 }
 
-/* The next worker in turn among those that have the fewest connections. */
-static struct worker *least_busy(struct server *s)
+enum { STUCK_MS = 1000 }; /* a worker whose turn lasts so long gets no connections meanwhile */
+
+/* The next worker in turn among those that have the fewest connections, or NULL. stuck: one that is
+ * stuck is as good as others. */
+static struct worker *fewest(struct server *s, uint64_t now_ms, bool stuck)
 {
-    uint32_t best = 0;
-    uint32_t fewest = UINT32_MAX;
+    struct worker *best = NULL;
+    uint32_t best_has = 0;
     for (uint32_t i = 0; i < s->worker_count; i++) {
-        uint32_t at = (s->next_worker + i) % s->worker_count;
-        uint32_t has = atomic_load_explicit(&s->workers[at].conn_count, memory_order_relaxed) +
-                       atomic_load_explicit(&s->dealt[at], memory_order_relaxed);
-        if (has < fewest) {
-            fewest = has;
-            best = at;
+        struct worker *w = &s->workers[(s->next_worker + i) % s->worker_count];
+        uint32_t has = atomic_load_explicit(&w->conn_count, memory_order_relaxed) +
+                       atomic_load_explicit(&s->dealt[w->index], memory_order_relaxed);
+        if ((!best || has < best_has) && (stuck || pulse_busy_ms(&w->pulse, now_ms) < STUCK_MS)) {
+            best = w;
+            best_has = has;
         }
     }
-    s->next_worker = (best + 1) % s->worker_count;
-    return &s->workers[best];
+    return best;
+}
+
+static struct worker *choose_worker(struct server *s)
+{
+    uint64_t now_ms = clock_monotonic_ms();
+    struct worker *w = fewest(s, now_ms, false);
+    if (!w)
+        w = fewest(s, now_ms, true);
+    s->next_worker = (w->index + 1) % s->worker_count;
+    return w;
 }
 
 static void deal(struct listener *l, struct server *s, int fd, const struct address *peer,
@@ -88,7 +101,7 @@ static void deal(struct listener *l, struct server *s, int fd, const struct addr
     d->peer = *peer;
     d->proxied = proxied;
     d->fd = fd;
-    struct worker *w = least_busy(s);
+    struct worker *w = choose_worker(s);
     atomic_fetch_add_explicit(&s->dealt[w->index], 1, memory_order_relaxed);
     mailbox_post(&w->mailbox, &d->letter);
 }

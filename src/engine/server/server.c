@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log_sink.h"
 #include "engine/run/draining.h"
 #include "engine/run/life.h"
+#include "engine/worker/loop_memory.h"
 
 /* What a worker gets beyond the limits of a drain before it counts as stuck. */
 static const double stuck_seconds = 1;
@@ -85,6 +87,8 @@ void server_on_signal(struct server *s, int signum, void (*fn)(struct server *s,
 
 void server_drain(struct server *s)
 {
+    uint64_t none = 0;
+    (void)atomic_compare_exchange_strong(&s->drain_began_ms, &none, clock_monotonic_ms());
     if (atomic_exchange(&s->draining, true))
         return;
     pthread_mutex_lock(&s->listeners_lock);
@@ -93,6 +97,12 @@ void server_drain(struct server *s)
     pthread_mutex_unlock(&s->listeners_lock);
     post_to_all(s, draining_letter);
     ev_async_send(s->loop, &s->wake);
+}
+
+uint64_t server_drained_ms(const struct server *s)
+{
+    uint64_t began_ms = atomic_load(&s->drain_began_ms);
+    return began_ms ? clock_monotonic_ms() - began_ms : UINT64_MAX;
 }
 
 void server_stop(struct server *s)
@@ -125,12 +135,23 @@ static void *thread_body(void *arg)
     return NULL;
 }
 
+static int start_thread(struct worker *w)
+{
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr))
+        return ERR_MEMORY;
+    bool ok = pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES) == 0 &&
+              pthread_create(&w->thread, &attr, thread_body, w) == 0;
+    pthread_attr_destroy(&attr);
+    return ok ? 0 : ERR_LIMIT;
+}
+
 int server_start(struct server *s)
 {
     for (; s->started < s->worker_count; s->started++) {
         struct worker *w = &s->workers[s->started];
         atomic_fetch_add(&s->running, 1);
-        if (pthread_create(&w->thread, NULL, thread_body, w)) {
+        if (start_thread(w) < 0) {
             atomic_fetch_sub(&s->running, 1);
             server_stop(s);
             server_join(s);
@@ -184,7 +205,7 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
     ev_async_init(&s->wake, woken);
     ev_timer_init(&s->deadline, deadline_passed, 0, 0);
     s->wake.data = s->deadline.data = s;
-    s->loop = ev_loop_new(EVFLAG_AUTO);
+    s->loop = loop_memory_init() < 0 ? NULL : ev_loop_new(EVFLAG_AUTO);
     s->resolver = resolver_new();
     s->workers = aligned_alloc(WORKER_ALIGNMENT, worker_count * sizeof(*s->workers));
     s->dealt = calloc(worker_count, sizeof(*s->dealt));

@@ -52,6 +52,7 @@ struct server {
     uint32_t next_worker;    /* among equals */
     _Atomic uint32_t running;
     _Atomic bool draining;
+    _Atomic uint64_t drain_began_ms; /* by clock_monotonic_ms; 0: no drain has begun */
     struct server_signal signals[SERVER_SIGNALS_MAX];
     uint32_t signal_count;
     struct counters counters; /* of the thread that accepts */
@@ -86,6 +87,8 @@ void server_join(struct server *s);
 /* From any thread: stop accepting, close 1001 to every client, paced; server_run returns when all
  * are gone. */
 void server_drain(struct server *s);
+/* For how long it has drained; UINT64_MAX when it ends without a drain. */
+uint64_t server_drained_ms(const struct server *s);
 /* How long that may last, by the limits of the app. */
 uint32_t server_drain_seconds(struct server *s);
 /* From any thread: end all loops at once. */

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "engine/ground/batch.h"
+#include "engine/worker/loop_memory.h"
 #include "engine/worker/worker.h"
 
 /* An id is generation * ID_SLOTS + slot: 32 bits and 17, which a double holds exactly. */
@@ -107,6 +108,8 @@ double timers_start(struct worker *w, double after_seconds, double every_seconds
         return ERR_INVALID;
     if (every_seconds > 0 && every_seconds < every_min)
         every_seconds = every_min;
+    if (!loop_memory_ready())
+        return ERR_MEMORY;
     struct timer *t;
     int err = take_slot(w->timers, &t);
     if (err)

@@ -56,7 +56,7 @@ void worker_log_peer(struct worker *w, enum log_level level, const struct addres
 {
     if (!may_log(w, level))
         return;
-    char text[512];
+    char text[1024];
     char from[ADDRESS_TEXT_BYTES];
     va_list args;
     va_start(args, format);

@@ -20,6 +20,7 @@
 #include "engine/ground/mailbox.h"
 #include "engine/ground/mask_keys.h"
 #include "engine/ground/outbound.h"
+#include "engine/ground/pulse.h"
 #include "engine/ground/site.h"
 #include "protocol/deflate.h"
 #include "transport/tcp.h"
@@ -49,8 +50,10 @@ enum {
     READ_ARENA_BYTES = READ_BATCH_BYTES + 2 * TRANSPORT_READ_BYTES,
     READ_DIRECT_BYTES = 128 * 1024, /* of a large message, at a time, for the same reason */
     WRITE_ARENA_BYTES = 1024 * 1024,
-    WORKER_TICKS_PER_SECOND = 10, /* of deadlines */
-    WORKER_ALIGNMENT = 64         /* a cache line */
+    WORKER_STACK_BYTES = 64 * 1024 * 1024, /* a script that calls itself through C takes 8 KiB
+                                            * a time; what is not used is no memory */
+    WORKER_TICKS_PER_SECOND = 10,          /* of deadlines */
+    WORKER_ALIGNMENT = 64                  /* a cache line */
 };
 
 /* What a worker asks of its script. Every function is called in the worker's thread; none may be
@@ -76,6 +79,12 @@ struct script_ops {
     int (*describe)(void *script, struct buffer *out);
     /* Returns the number of tasks that wait for something which turn_pending does not know. */
     uint32_t (*pending)(void *script);
+};
+
+/* Handshakes that were refused for their Origin. */
+struct origins_refused {
+    ev_tstamp told_at; /* when the log had a line about one; 0: never */
+    uint32_t since;
 };
 
 struct worker {
@@ -126,6 +135,7 @@ struct worker {
      * worker. */
     _Alignas(WORKER_ALIGNMENT) struct mailbox mailbox;
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
+    struct pulse pulse;                                     /* also */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
@@ -137,6 +147,7 @@ struct worker {
     struct inflater *inflater;       /* for messages without context; NULL: none yet, or lent */
 
     ev_io input; /* a descriptor that the script reads itself; active while it waits for it */
+    ev_check turn_begin;
     ev_prepare turn_end;
     ev_timer sweep; /* deadlines; only while there are connections */
     ev_timer drain;
@@ -144,6 +155,8 @@ struct worker {
     ev_tstamp drain_started;      /* 0: not draining */
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
+    struct origins_refused origins_refused;
+    bool watched; /* watch mode: answers may tell what only the app's developer should know */
     pthread_t thread;
 };
 

@@ -11,7 +11,8 @@
 #include "engine/ws/ws_request.h"
 #include "protocol/close_code.h"
 
-/* The peer's Close, which is answered when the script has had the messages before it. */
+/* A Close that goes out when the script has had the messages before it: the answer to the peer's,
+ * or the end of one that broke a limit. The script knows already that it is closed. */
 struct farewell {
     uint16_t code;
     uint8_t len;
@@ -154,16 +155,17 @@ void ws_conn_close_gone(struct worker *w, struct conn *c)
     (void)begin_close(w, c, CLOSE_SERVICE_RESTART, why, sizeof(why) - 1);
 }
 
-/* The peer's Close waits for ws_conn_resume. */
-static int put_off_close(struct worker *w, struct conn *c, const struct message *m)
+/* The Close waits for ws_conn_resume. */
+static int put_off_close(struct worker *w, struct conn *c, uint16_t code, const char *reason,
+                         size_t len)
 {
-    struct farewell *f = malloc(sizeof(*f) + m->len);
+    struct farewell *f = malloc(sizeof(*f) + len);
     if (!f)
         return ERR_MEMORY;
-    f->code = m->close_code;
-    f->len = (uint8_t)m->len;
-    if (m->len > 0)
-        memcpy(f->reason, m->data, m->len);
+    f->code = code;
+    f->len = (uint8_t)len;
+    if (len > 0)
+        memcpy(f->reason, reason, len);
     c->io.data = f;
     conn_resume_later(w, c);
     return 0;
@@ -179,7 +181,8 @@ static void on_close(struct worker *w, struct conn *c, const struct message *m)
         topics_unsubscribe_all(w, c);
         if (c->state != CONN_OPEN)
             return;
-        if (answers_first && put_off_close(w, c, m) < 0) {
+        if (answers_first &&
+            put_off_close(w, c, m->close_code, (const char *)m->data, m->len) < 0) {
             conn_kill(w, c);
             return;
         }
@@ -230,6 +233,22 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     linger(w, c);
 }
 
+/* Fails it like ws_conn_fail, for a limit of how much the script hears. The messages before were
+ * within it, so that nothing which the script says to them is dropped. */
+static void fail_behind_answers(struct worker *w, struct conn *c, uint16_t code, const char *why)
+{
+    topics_unsubscribe_all(w, c);
+    if (c->state != CONN_OPEN)
+        return;
+    if (put_off_close(w, c, code, why, strlen(why)) < 0) {
+        conn_kill(w, c);
+        return;
+    }
+    worker_log_peer(w, LOG_WARN, &c->peer, "%s: %s: closed with %u", name_of(w, c), why, code);
+    ws_output_tell_failure(w, c, code, why);
+    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+}
+
 /* The socket is gone without a closing handshake. */
 static void on_ended(struct worker *w, struct conn *c)
 {
@@ -266,7 +285,7 @@ static void on_message(struct worker *w, struct conn *c, struct message *m)
     count(&w->counters, COUNT_MESSAGES_IN, 1);
     if (limits->messages_per_second && over_rate(w, c, limits->messages_per_second)) {
         count(&w->counters, COUNT_RATE_OVERFLOWS, 1);
-        ws_conn_fail(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
+        fail_behind_answers(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
         return;
     }
     bool owned = m->block != NULL;

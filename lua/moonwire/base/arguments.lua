@@ -1,0 +1,17 @@
+-- Arguments that a function has no use for: who gives some expects that they do something.
+
+local M = require("moonwire.base.lazy").module(...)
+
+-- Raises at the caller's caller if there is any among `...`. form: the call as it is written,
+-- "mw.static(prefix, folder)". hint: optional; what to write instead.
+function M.no_more(form, hint, ...)
+    for i = 1, select("#", ...) do
+        local extra = select(i, ...)
+        if extra ~= nil then
+            error(("%s takes no more arguments than these, got a %s behind them%s"):format(form,
+                type(extra), hint and ": " .. hint or ""), 3)
+        end
+    end
+end
+
+return M

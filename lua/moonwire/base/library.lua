@@ -1,0 +1,43 @@
+-- Lua's library for our own modules. An app may set string.format or coroutine.resume to what it
+-- likes, or to nil, and the modules that serve its connections must not notice. So they have
+-- globals of their own, with copies of the library's tables that are made before any app runs.
+--
+-- Methods of strings are the exception: ("x"):format() looks into the app's table, since all
+-- strings share one metatable. Our modules write format("x") instead (tools/style.lua).
+--
+-- state.c gives each of our modules these globals; this is the first of them, and fills them.
+
+local own, shared = getfenv(1), _G
+
+-- globals: those of the state, from which an app gets its own (app/environment.lua).
+local M = { globals = shared }
+
+local function copy(t)
+    local out = {}
+    for key, value in pairs(t) do
+        out[key] = value
+    end
+    return out
+end
+
+if own == shared then
+    return M -- a spec has loaded the module: it is alone
+end
+
+local required = { ffi = copy(require "ffi"), bit = copy(require "bit"), jit = copy(jit) }
+local require = require
+
+for name, value in pairs(shared) do
+    -- package is the state's own: require reads its path there.
+    own[name] = type(value) == "table" and name ~= "package" and copy(value) or value
+end
+own._G = own
+setmetatable(own, nil)
+own.jit, own.bit = required.jit, required.bit
+
+--- As Lua's, but for the modules that are made in C: ours have copies.
+function own.require(name)
+    return required[name] or require(name)
+end
+
+return M

@@ -1,0 +1,93 @@
+-- Mistakes in what an app declares: the start ends with one line that names file and line, and says
+-- what to write.
+
+local process = require "spec.support.process"
+
+describe("An app", function()
+    local folder = process.fresh_folder()
+
+    -- The one line that a start with this second line ends with.
+    local function problem_of(line)
+        local path = folder:write("app.lua", ('local mw = require "moonwire"\n%s\n'
+            .. "mw.listen { port = 0 }\n"):format(line))
+        local run = process.run { "--check", path }
+        assert.equal(1, run.status, line)
+        assert.equal("", run.out)
+        assert.matches("^moonwire: [^\n]*app%.lua:2: [^\n]+\n$", run.err)
+        return run.err
+    end
+
+    describe("with mw.static may not make public", function()
+        local unistd, sys_stat = require "posix.unistd", require "posix.sys.stat"
+
+        before_each(function()
+            for _, name in ipairs { "public", "lib", "keys" } do
+                assert(sys_stat.mkdir(folder.path .. "/" .. name))
+            end
+            folder:write("lib/rooms.lua", "return {}")
+            assert(unistd.link(folder.path, folder.path .. "/public/up", true))
+            assert(unistd.link("..", folder.path .. "/link", true))
+        end)
+
+        it("its own file, wherever above it the folder is", function()
+            for _, name in ipairs { ".", "./", "..", "public/..", "/", "/tmp", folder.path,
+                "public/up", "link" } do
+                local problem = problem_of(("mw.static('/', %q)"):format(name))
+                assert.matches('static "/": the folder ', problem, 1, true)
+                assert.matches("holds [^ ]*app%.lua, the app's own file", problem)
+                assert.matches('mw.static("/", "public")', problem, 1, true)
+            end
+        end)
+
+        it("a module", function()
+            assert.matches("holds [^ ]*lib/rooms.lua, a module of the app",
+                problem_of 'mw.static("/lib", "lib") require "lib.rooms"')
+        end)
+
+        it("a key, whichever is declared first", function()
+            local certificates = require "spec.support.certificates"
+            certificates.make(folder.path .. "/keys", "a", { "localhost" })
+            local listen = 'mw.listen { port = 0, tls = { cert = "keys/a.pem", '
+                .. 'key = "keys/a.key" } }'
+            local static = 'mw.static("/", "keys")'
+            for _, line in ipairs { listen .. " " .. static, static .. " " .. listen } do
+                assert.matches("holds [^ ]*keys/a.key, a listener's private key", problem_of(line))
+            end
+            assert.matches("holds [^ ]*keys/both.pem, a listener's private key",
+                problem_of('mw.listen { port = 0, tls = { cert = "keys/both.pem" } } ' .. static,
+                    folder:write("keys/both.pem", "both")))
+        end)
+    end)
+
+    it("is told that patterns of other routers mean nothing here", function()
+        for pattern, wanted in pairs {
+            ["/:id?"] = "declare two routes", ["/{id}"] = "a parameter is written :id",
+            ["/:id.json"] = "a parameter is a whole part of a path",
+            ["/g*"] = "write %2A for an asterisk", ["/(.*)"] = "/files/*path",
+        } do
+            for _, declare in ipairs { "mw.ws(%q, {})", "mw.get(%q, print)" } do
+                local problem = problem_of(declare:format(pattern))
+                assert.matches(('route "%s": '):format(pattern), problem, 1, true)
+                assert.matches(wanted, problem, 1, true)
+            end
+        end
+        assert.matches('static "/a+": ', problem_of 'mw.static("/a+", "/")', 1, true)
+    end)
+
+    it("is told that an origin's * stands for one label", function()
+        assert.matches('origin "https://a.*.com" of "/": * stands for one whole label',
+            problem_of 'mw.ws("/", { origins = { "https://a.*.com" } })', 1, true)
+    end)
+
+    it("is told how sizes and durations are written", function()
+        assert.matches('"4m" is not a size: write .*; did you mean "4M"%?',
+            problem_of 'mw.limits { message_bytes = "4m" }')
+        assert.matches('"5min" is not a duration: write .*; did you mean "5m"%?',
+            problem_of 'mw.limits { idle_seconds = "5min" }')
+    end)
+
+    it("is told of arguments that nothing takes", function()
+        assert.matches("mw.get(path, handler) takes no more arguments than these",
+            problem_of 'mw.get("/", print, print)', 1, true)
+    end)
+end)

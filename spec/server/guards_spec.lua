@@ -1,0 +1,166 @@
+-- What a script can do to its own process through Lua's library (lua/moonwire/app/guards.lua), and
+-- what is left when it has used up the memory.
+
+local process = require "spec.support.process"
+local servers = require "spec.support.server"
+
+local start = servers.start
+
+-- Each as the body of a function that never ends by itself but by an error.
+local recursions = {
+    gsub = [[local function f() return (("a"):gsub("a", f)) end f()]],
+    ["gsub with a table"] = [[
+        local t = setmetatable({}, { __index = function(t) return (("a"):gsub("a", t)) end })
+        return t.a]],
+    ["coroutine.wrap"] = [[local function f() coroutine.wrap(f)() end f()]],
+    ["coroutine.resume"] = [[
+        local function f() assert(coroutine.resume(coroutine.create(f))) end f()]],
+    ["a chain of coroutines"] = [[
+        local all, n = {}, 100000
+        for i = 1, n do
+            all[i] = coroutine.create(function()
+                if i < n then assert(coroutine.resume(all[i + 1])) end
+            end)
+        end
+        assert(coroutine.resume(all[1]))]],
+    ["gsub inside coroutines"] = [[
+        local function f() coroutine.wrap(function() ("a"):gsub("a", f) end)() end f()]],
+    ["coroutines inside gsub"] = [[
+        local n = 0
+        local function f()
+            n = n + 1
+            if n % 300 == 0 then coroutine.wrap(f)() else ("a"):gsub("a", f) end
+        end
+        f()]],
+    ["sort inside coroutines"] = [[
+        local function f()
+            coroutine.wrap(function() table.sort({ 1, 2, 3 }, f) end)()
+        end
+        f()]],
+    sort = [[local function f() table.sort({ 1, 2, 3 }, function() f() end) end f()]],
+    ["sort by a metamethod"] = [[
+        local meta = {}
+        local function f() table.sort { setmetatable({}, meta), setmetatable({}, meta) } end
+        meta.__lt = f
+        f()]],
+    ["string.format"] = [[
+        local t = setmetatable({}, { __tostring = function(t) return ("%s"):format(t) end })
+        return tostring(t)]],
+    print = [[
+        local t = setmetatable({}, { __tostring = function(t) print(t) return "" end })
+        print(t)]],
+    foreach = [[local function f() table.foreach({ 1 }, f) end f()]],
+    ["a callback of the FFI"] = [[
+        local call
+        call = require("ffi").cast("int (*)(int)", function(i) return call(i) end)
+        return call(1)]],
+    metamethods = [[
+        local t = setmetatable({}, { __index = function(t, k) return t[k .. "x"] end })
+        return t.a]],
+    ["functions of Lua"] = [[local function f() return 1 + f() end return f()]],
+}
+
+describe("A script", function()
+    local server
+
+    after_each(function()
+        if server then
+            server:stop()
+        end
+    end)
+
+    for name, body in pairs(recursions) do
+        it("that recurses without end by " .. name .. " fails, and the rest is served", function()
+            server = start(([[
+                local mw = require "moonwire"
+                mw.get("/deep", function() %s end)
+                mw.ws("/", { on_message = function(ws, data)
+                    if data == "deep" then %s end
+                    ws:send(data)
+                end })
+            ]]):format(body, body))
+            local bystander = server:websocket "/"
+            local _, status = server:get "/deep"
+            assert.equal(500, status)
+            server:logged "GET /deep failed: .*stack overflow"
+            local p = server:websocket "/"
+            p:text "deep"
+            assert.equal(1011, p:read_close())
+            assert.equal("still here", bystander:ask "still here")
+        end)
+    end
+
+    it("may recurse as it likes at the top level: the first load fails with one line", function()
+        for _, name in ipairs { "gsub", "coroutine.wrap", "sort" } do
+            local ended = process.run { "-e", recursions[name] }
+            assert.equal(1, ended.status)
+            assert.truthy(ended.err:find "stack overflow")
+        end
+    end)
+
+    it("that recurses at the top level of a reload changes nothing", function()
+        server = start "require 'moonwire'.get('/', function() return 'before' end)"
+        for _, name in ipairs { "gsub", "coroutine.wrap", "coroutine.resume" } do
+            server:edit(recursions[name])
+            server.process:signal "HUP"
+            assert.truthy(server:reload_failed():find "stack overflow")
+            assert.equal("before", (server:get "/"))
+        end
+    end)
+
+    local finalisers = {
+        ["ffi.gc"] = [[ffi.gc(ffi.new "int[4]", function() error "in a finaliser" end)]],
+        ["ffi.gc with what is no text"] =
+            [[ffi.gc(ffi.new "int[4]", function() error { "in a finaliser" } end)]],
+        ["a metatype"] = [[thing()]],
+        newproxy = [[getmetatable(newproxy(true)).__gc = function() error "in a finaliser" end]],
+        ["debug.setmetatable"] = [[debug.setmetatable(newproxy(), {
+            __gc = function() error "in a finaliser" end })]],
+    }
+
+    for name, code in pairs(finalisers) do
+        it("whose finaliser raises, made by " .. name .. ", is told so in the log only", function()
+            server = start(([[
+                local mw = require "moonwire"
+                local ffi = require "ffi"
+                ffi.cdef "struct guarded_thing { int a; };"
+                local thing = ffi.metatype("struct guarded_thing",
+                    { __gc = function() error "in a finaliser" end })
+                mw.ws("/", { on_message = function(ws, data)
+                    %s
+                    ws:send(data)
+                end })
+                mw.get("/", function() %s collectgarbage() return "ok" end)
+            ]]):format(code, code))
+            local all = {}
+            for i = 1, 4 do
+                all[i] = server:websocket "/"
+            end
+            for i = 1, 150 do
+                for _, p in ipairs(all) do
+                    p:text("message " .. i)
+                end
+                for _, p in ipairs(all) do
+                    assert.equal("message " .. i, p:read_text())
+                end
+            end
+            assert.equal("ok", (server:get "/"))
+            server:logged "the finaliser at .*app%.lua:%d+ failed: "
+        end)
+    end
+
+    it("that yields in a hook is told what to use", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.get("/", function() coroutine.yield() return "no" end)
+            mw.get("/own", function()
+                local co = coroutine.wrap(function() coroutine.yield "own" end)
+                return co()
+            end)
+        ]]
+        local _, status = server:get "/"
+        assert.equal(500, status)
+        server:logged "app%.lua:2: coroutine%.yield: .*mw%.await"
+        assert.equal("own", (server:get "/own"))
+    end)
+end)

@@ -1,0 +1,72 @@
+-- Hooks that use up the memory of the process: they fail, and everybody else is served.
+
+local servers = require "spec.support.server"
+
+-- A sanitizer's own memory does not fit under the limit.
+local is_sanitized = (os.getenv "MOONWIRE_BUILD" or "build"):find "san" ~= nil
+
+-- Each holds what it makes until it fails.
+local eaters = {
+    tables = [[local t = {} for i = 1, 1e9 do t[i] = { i, i } end]],
+    ["an array"] = [[local t = {} for i = 1, 1e9 do t[i] = i end]],
+    strings = [[local t = {} for i = 1, 1e9 do t[i] = "text number " .. i end]],
+    ["one string"] = [[local s = ("x"):rep(1000000) while true do s = s .. s end]],
+    ["string.rep"] = [[local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(1000000 + i) end]],
+    cdata = [[local t = {} for i = 1, 1e9 do t[i] = ffi.new("int[1000]") end]],
+    ["small cdata"] = [[local t = {} for i = 1, 1e9 do t[i] = ffi.new("int64_t", i) end]],
+    closures = [[local t = {} for i = 1, 1e9 do t[i] = function() return i end end]],
+    coroutines = [[local t = {} for i = 1, 1e9 do t[i] = coroutine.create(print) end]],
+    keys = [[local t = {} for i = 1, 1e9 do t["key " .. i] = true end]],
+    json = [[local t = {} for i = 1, 1e7 do t[i] = i end
+        local all = {} for i = 1, 1e9 do all[i] = mw.json.encode(t) end]],
+    topics = [[local t = {} for i = 1, 1e9 do t[i] = "topic " .. i mw.publish(t[i], t[i]) end]],
+    timers = [[local t = {} for i = 1, 1e9 do
+        t[i] = pcall(mw.after, "1h", function() return i end) end]],
+}
+
+local app = [[
+    local mw = require "moonwire"
+    local ffi = require "ffi"
+    ffi.cdef "struct oom_limit { unsigned long now, most; };"
+    ffi.cdef "int setrlimit(int, struct oom_limit *);"
+    local pages = tonumber(io.open "/proc/self/statm":read "*n")
+    local most = pages * 4096 + 150e6
+    mw.get("/limit", function()
+        assert(ffi.C.setrlimit(9, ffi.new("struct oom_limit", most, most)) == 0) -- RLIMIT_AS
+        return "ok"
+    end)
+    mw.get("/eat", function() %s end)
+    mw.ws("/", { on_message = function(ws, data)
+        if data == "eat" then %s end
+        ws:send(data)
+    end })
+]]
+
+describe("A hook that uses up all memory", function()
+    if is_sanitized then
+        return
+    end
+
+    local server
+
+    after_each(function()
+        server:stop()
+    end)
+
+    for name, code in pairs(eaters) do
+        it("in " .. name .. " fails, and all others are served", function()
+            server = servers.start(app:format(code, code))
+            assert.equal("ok", (server:get "/limit"))
+            local bystander, eater = server:websocket "/", server:websocket "/"
+            for _ = 1, 2 do
+                local _, status = server:get "/eat"
+                assert.equal(500, status)
+                server:logged "GET /eat failed: "
+                assert.equal("served", bystander:ask "served")
+            end
+            eater:text "eat"
+            assert.equal(1011, eater:read_close())
+            assert.equal("served", bystander:ask "served")
+        end)
+    end
+end)

@@ -1,0 +1,122 @@
+/* Takes batches of events to Lua, and answers the questions about what the script holds. */
+#include "script/events.h"
+
+#include <lua.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "engine/worker/worker.h"
+#include "script/api.h"
+#include "script/script.h"
+
+/* How often the dispatcher is asked for, before the events of a batch are given up. */
+enum { ATTEMPTS = 3 };
+
+/* Resumes the dispatcher. C does this, since LuaJIT does not compile coroutine.resume. Returns true
+ * when the batch is done and nothing else is left to do. */
+static bool took_all(struct script *s, int *status)
+{
+    lua_State *co = s->dispatcher;
+    *status = lua_resume(co, 0);
+    if (*status != LUA_YIELD || lua_topointer(co, -1) != s->done)
+        return false;
+    lua_settop(co, 0);
+    return true;
+}
+
+/* Pushes go_on and what the dispatcher co has yielded or raised, if there is one. Returns the
+ * number of arguments. */
+static int push_outcome(struct script *s, lua_State *co, int status)
+{
+    lua_State *l = s->lua;
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[GO_ON]);
+    if (!co)
+        return 0;
+    lua_pushboolean(l, status == LUA_YIELD);
+    if (lua_gettop(co) == 0) /* it has yielded no value */
+        lua_pushnil(co);
+    lua_xmove(co, l, 1);
+    return 2;
+}
+
+static void lose_batch(struct worker *w)
+{
+    struct event_batch *batch = &w->given;
+    log_write(w->log, LOG_ERROR, "%d events are lost, and their connections end",
+              batch->count - batch->at);
+    while (batch->at < batch->count)
+        mw_event_lost(w, &batch->events[batch->at++]);
+}
+
+/* Hands what the dispatcher has yielded or raised to Lua, if there is a dispatcher, and leaves in
+ * s->dispatcher the one that takes events from now on. Returns true when events of this batch are
+ * left for it. */
+static bool go_on(struct script *s, int status)
+{
+    lua_State *l = s->lua, *co = s->dispatcher;
+    bool more = false;
+    s->dispatcher = NULL;
+    (void)script_collect_after(s, status);
+    for (int i = 0; i < ATTEMPTS && !s->dispatcher; i++, co = NULL) {
+        int args = push_outcome(s, co, status);
+        int err = lua_pcall(l, args, 2, 1);
+        if (err) {
+            log_write(s->log, LOG_ERROR, "the dispatcher failed: %s", script_error(l));
+        } else {
+            s->dispatcher = lua_tothread(l, -2);
+            more = lua_toboolean(l, -1);
+        }
+        lua_settop(l, 0);
+        (void)script_collect_after(s, err);
+    }
+    if (!s->dispatcher)
+        lose_batch(s->worker);
+    return s->dispatcher && more;
+}
+
+void script_dispatch(void *script)
+{
+    struct script *s = script;
+    int status = 0;
+    if (collector_pace(&s->collector, s->lua, s->worker->given.events[0].len) != 0) {
+        log_write(s->log, LOG_ERROR, "a finaliser failed: %s", script_error(s->lua));
+        lua_pop(s->lua, 1);
+    }
+    bool more = s->dispatcher || go_on(s, status);
+    while (more && !took_all(s, &status))
+        more = go_on(s, status);
+}
+
+uint32_t script_pending(void *script)
+{
+    struct script *s = script;
+    lua_State *l = s->lua;
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[PENDING]);
+    uint32_t waiting = 0;
+    if (lua_pcall(l, 0, 1, 1) != 0)
+        log_write(s->log, LOG_ERROR, "what waits is not known: %s", script_error(l));
+    else
+        waiting = (uint32_t)lua_tointeger(l, -1);
+    lua_settop(l, 0);
+    return waiting;
+}
+
+int script_describe(void *script, struct buffer *out)
+{
+    struct script *s = script;
+    lua_State *l = s->lua;
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
+    lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[DESCRIBE]);
+    int err = lua_pcall(l, 0, 1, 1) ? ERR_INVALID : 0;
+    if (err) {
+        log_write(s->log, LOG_ERROR, "the generations are not known: %s", script_error(l));
+    } else {
+        size_t len;
+        const char *text = lua_tolstring(l, -1, &len);
+        err = buffer_append(out, text, len);
+    }
+    lua_settop(l, 0);
+    return err;
+}

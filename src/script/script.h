@@ -1,0 +1,56 @@
+/* What the script of a worker is made of, for the files that run it. */
+#pragma once
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "script/collector.h"
+#include "script/long_string.h"
+
+/* What moonwire.start returns, in this order. */
+enum script_function {
+    GO_ON,
+    LOAD,
+    PREPARE,
+    RESTORE,
+    COMMIT,
+    ABANDON,
+    PENDING,
+    DESCRIBE,
+    SCRIPT_FUNCTIONS
+};
+
+struct worker;
+struct reload_facts;
+
+struct script {
+    struct worker *worker;
+    lua_State *lua;
+    struct pool blocks; /* of Lua's memory */
+    struct collector collector;
+    struct long_string long_string;
+    const struct log *log;
+    int functions[SCRIPT_FUNCTIONS]; /* in the registry: what moonwire.start returned */
+    int with_traceback;    /* in the registry; made once, since making it may run a finaliser */
+    lua_State *dispatcher; /* the coroutine that takes events, which Lua keeps alive; or NULL */
+    const void *done;      /* the table that it yields when nothing is left to do */
+    const struct reload_facts *facts; /* while a commit runs; else NULL */
+    uint64_t end_ms;                  /* when the code that script_prepare loads must have ended */
+    bool ended;                       /* it had not ended in time and was stopped, */
+    char where[128];                  /* at this place: "app.lua:3: " */
+};
+
+/* The text of the error on top of the stack, valid while it is there. */
+const char *script_error(lua_State *l);
+/* After an error that was caught: what was out of memory has left garbage, and LuaJIT collects none
+ * when memory is short. Returns whether the status is that of an error for want of memory. */
+bool script_collect_after(struct script *s, int status);
+
+/* Before and after the string of a message that lies in a block of its own is made (struct event).
+ * The string may take that block, so data is valid between the two only. */
+void script_string_begin(void *script, const char *data, size_t len);
+void script_string_end(void *script);
