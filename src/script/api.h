@@ -9,8 +9,8 @@
  * nothing else is said, functions return 0 or more, or a negative enum error. No C code calls them,
  * so they are not marked warn_unused_result.
  *
- * Every worker has these declarations in memory. Those of api_client.h and api_control.h, which
- * have few callers, are declared by the module that uses them. */
+ * Every worker has these declarations in memory. Those of api_client.h, api_control.h and
+ * api_options.h, which have few callers, are declared by the module that uses them. */
 #pragma once
 
 #include <stdbool.h>

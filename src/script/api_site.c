@@ -26,12 +26,6 @@ int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const 
     return site_add_static(s, prefix, prefix_len, folder, folder_len);
 }
 
-int mw_site_type(struct site *s, int route, const char *ending, size_t ending_len, const char *type,
-                 size_t type_len)
-{
-    return site_add_type(s, route, ending, ending_len, type, type_len);
-}
-
 int mw_site_folder_check(struct site *s, int route)
 {
     return site_check_folder(s, route);
@@ -104,11 +98,6 @@ int mw_site_dev_certificate(struct site *s, int listener)
         return ERR_INVALID;
     s->listeners[listener].development = true;
     return 0;
-}
-
-int mw_site_proxy(struct site *s, int listener, const char *range)
-{
-    return site_add_proxy(s, listener, range);
 }
 
 int mw_site_file(struct worker *w, struct site *s, const char *path, const char *digest)

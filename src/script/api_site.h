@@ -22,9 +22,6 @@ int mw_site_route(struct site *s, const char *pattern, size_t len, uint32_t meth
 /* Adds a folder that is served under the prefix (GET and HEAD) and returns its route's index. */
 int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
                    size_t folder_len);
-/* Says what files of a folder are sent as when their names end with a dot and this. */
-int mw_site_type(struct site *s, int route, const char *ending, size_t ending_len, const char *type,
-                 size_t type_len);
 /* Checks the folder of a route when everything else is declared: it may not hold a file of the
  * app's or a private key. */
 int mw_site_folder_check(struct site *s, int route);
@@ -59,10 +56,6 @@ int mw_site_certificate(struct site *s, int listener, const char *cert_path, con
 /* Makes the listener TLS with the development certificate for localhost, which is made when there
  * is none. */
 int mw_site_dev_certificate(struct site *s, int listener);
-
-/* Adds an address, or a range, of proxies that may connect to a listener, which makes it speak the
- * PROXY protocol: "10.0.0.0/8", "unix:". */
-int mw_site_proxy(struct site *s, int listener, const char *range);
 
 /* Adds a file that the app is made of. digest: of the text that was read (mw_digest); "": there was
  * no such file, but it would be used if it came. s NULL: adds it to the app that serves. */

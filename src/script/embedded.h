@@ -9,6 +9,7 @@ struct embedded_module {
     size_t len;
 };
 
-/* Has a module for every file of lua/, and three that return C declarations for ffi.cdef:
- * "moonwire.cdef.api" those of src/script/api.h, and moonwire.cdef.api_client and .api_control. */
+/* Has a module for every file of lua/, and four that return C declarations for ffi.cdef:
+ * "moonwire.cdef.api" those of src/script/api.h, and moonwire.cdef.api_client, .api_control and
+ * .api_options. */
 extern const struct embedded_module embedded_modules[];

@@ -11,6 +11,7 @@ local arguments = lazy.use "moonwire.base.arguments"
 local concurrent = lazy.use "moonwire.waiting.concurrent"
 local json = lazy.use "moonwire.base.json"
 local messages = lazy.use "moonwire.connection.messages"
+local optional = lazy.use "moonwire.app.options"
 local suggest = lazy.use "moonwire.base.suggest"
 local timer = lazy.use "moonwire.waiting.timer"
 local versions = lazy.use "moonwire.reload.versions"
@@ -75,52 +76,6 @@ local function add_http_routes(mw, generation)
     end
 end
 
--- Raises, at the caller's caller, for a field of options that is none of these names. what: the
--- start of the message.
-local function check_names(options, names, what)
-    local known = {}
-    for _, name in ipairs(names) do
-        known[name] = true
-    end
-    for name in pairs(options) do
-        if not known[name] then
-            error(("%s %s%s"):format(what, tostring(name), suggest.text(name, names)), 4)
-        end
-    end
-end
-
--- { ending = media type } of the options of mw.static, without the dots that endings may begin
--- with. C checks both texts when the site is declared.
-local function static_types(options)
-    if options == nil then
-        return {}
-    elseif type(options) ~= "table" then
-        error(('mw.static: the options are a table, { types = { gcode = "text/x.gcode" } }, got %s')
-            :format(type(options)), 3)
-    end
-    check_names(options, { "types" }, "mw.static: there is no option")
-    local types = options.types
-    if types ~= nil and type(types) ~= "table" then
-        error(('mw.static: types is a table, { gcode = "text/x.gcode" }, got %s'):format(
-            type(types)), 3)
-    end
-    local out = {}
-    for ending, media_type in pairs(types or {}) do
-        if type(ending) ~= "string" or type(media_type) ~= "string" then
-            error(('mw.static: types has an ending and its media type, as in { gcode = '
-                .. '"text/x.gcode" }, got %s = %s'):format(type(ending) == "string" and ending
-                or "[" .. tostring(ending) .. "]", type(media_type) == "string"
-                and ("%q"):format(media_type) or type(media_type)), 3)
-        end
-        local bare = ending:gsub("^%.", "")
-        if out[bare] then
-            error(("mw.static: types has .%s twice"):format(bare), 3)
-        end
-        out[bare] = media_type
-    end
-    return out
-end
-
 local function add_static(mw, generation)
     --- Serves the files of a folder.
     -- @param prefix "/" or "/assets"
@@ -136,7 +91,7 @@ local function add_static(mw, generation)
         elseif type(folder) ~= "string" then
             error(("mw.static: the folder is a string, got %s"):format(type(folder)), 2)
         end
-        local types = static_types(options)
+        local types = options ~= nil and optional.types(options) or {}
         generation:add("static", {
             kind = "static",
             title = ("static %q"):format(prefix),
@@ -150,6 +105,20 @@ end
 -- ---- listeners and limits -------------------------------------------------------------------
 
 local listen_options, certificate_options = { "port", "host", "tls", "proxy" }, { "cert", "key" }
+
+-- Raises, at the caller's caller, for a field of options that is none of these names. what: the
+-- start of the message.
+local function check_names(options, names, what)
+    local known = {}
+    for _, name in ipairs(names) do
+        known[name] = true
+    end
+    for name in pairs(options) do
+        if not known[name] then
+            error(("%s %s%s"):format(what, tostring(name), suggest.text(name, names)), 4)
+        end
+    end
+end
 
 -- { cert =, key = } or a list of these.
 local function certificates(generation, tls)
@@ -168,28 +137,6 @@ local function certificates(generation, tls)
             cert = generation:resolve(pair.cert),
             key = pair.key and generation:resolve(pair.key),
         }
-    end
-    return out
-end
-
--- Proxies on this machine.
-local local_proxies = { "127.0.0.0/8", "::1", "unix:" }
-
--- true, an address or range, or a list of these, to a list. C reads them when the site is declared.
-local function proxies(proxy)
-    if proxy == nil or proxy == false then
-        return {}
-    elseif proxy == true then
-        return local_proxies
-    end
-    local out = {}
-    for i, range in ipairs(type(proxy) == "table" and #proxy > 0 and proxy or { proxy }) do
-        if type(range) ~= "string" then
-            error(("mw.listen: proxy is true (proxies on this machine) or the addresses of "
-                .. 'proxies, as in { "127.0.0.1", "10.0.0.0/8", "unix:" }, got %s'):format(
-                type(range) == "table" and "a table without addresses" or type(range)), 3)
-        end
-        out[i] = range
     end
     return out
 end
@@ -232,7 +179,7 @@ local function add_listeners(mw, generation)
             host = options.host,
             port = port,
             development = tls == true,
-            proxies = proxies(options.proxy),
+            proxies = options.proxy and optional.proxies(options.proxy) or {},
             certificates = tls and tls ~= true and certificates(generation, tls) or {},
         })
     end

@@ -1,6 +1,6 @@
 -- The C side, declared once: src/script/api.h is what C includes and what ffi.cdef reads here, the
--- numbers of errors (C.ERR_CLOSED) included. The modules that use api_client.h or api_control.h
--- declare them.
+-- numbers of errors (C.ERR_CLOSED) included. The modules that use api_client.h, api_control.h or
+-- api_options.h declare them.
 -- start.lua sets the worker before any other module is loaded, so that they may keep it as a local.
 
 local ffi = require "ffi"

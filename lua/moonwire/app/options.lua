@@ -1,0 +1,76 @@
+-- Options of mw.static and mw.listen that few apps have. Mistakes raise at the app's own line: the
+-- functions are called by mw.static and mw.listen directly.
+
+local lazy = require "moonwire.base.lazy"
+
+local native = require "moonwire.base.native"
+
+local suggest = lazy.use "moonwire.base.suggest"
+
+native.declare "api_options" -- which declare.lua uses for what comes from here
+
+local M = lazy.module(...)
+
+local APP = 3 -- the level of the app's line
+
+-- One pair of types, as it stands in the app.
+local function pair_text(ending, media_type)
+    return ("%s = %s"):format(type(ending) == "string" and ending or "[" .. tostring(ending) .. "]",
+        type(media_type) == "string" and ("%q"):format(media_type) or type(media_type))
+end
+
+-- { ending = media type } of mw.static's options, without the dots that endings may begin with. C
+-- checks both texts when the site is declared.
+function M.types(options)
+    if type(options) ~= "table" then
+        error(('mw.static: the options are a table, { types = { gcode = "text/x.gcode" } }, got %s')
+            :format(type(options)), APP)
+    end
+    for name in pairs(options) do
+        if name ~= "types" then
+            error(("mw.static: there is no option %s%s"):format(tostring(name),
+                suggest.text(name, { "types" })), APP)
+        end
+    end
+    local types = options.types
+    if types ~= nil and type(types) ~= "table" then
+        error(('mw.static: types is a table, { gcode = "text/x.gcode" }, got %s'):format(
+            type(types)), APP)
+    end
+    local out = {}
+    for ending, media_type in pairs(types or {}) do
+        if type(ending) ~= "string" or type(media_type) ~= "string" then
+            error('mw.static: types has an ending and its media type, as in { gcode = '
+                .. '"text/x.gcode" }, got ' .. pair_text(ending, media_type), APP)
+        end
+        local bare = ending:gsub("^%.", "")
+        if out[bare] then
+            error(("mw.static: types has .%s twice"):format(bare), APP)
+        end
+        out[bare] = media_type
+    end
+    return out
+end
+
+-- Proxies on this machine.
+local local_proxies = { "127.0.0.0/8", "::1", "unix:" }
+
+-- mw.listen's option proxy: true, an address or range, or a list of these, to a list. C reads them
+-- when the site is declared.
+function M.proxies(proxy)
+    if proxy == true then
+        return local_proxies
+    end
+    local out = {}
+    for i, range in ipairs(type(proxy) == "table" and #proxy > 0 and proxy or { proxy }) do
+        if type(range) ~= "string" then
+            error(("mw.listen: proxy is true (proxies on this machine) or the addresses of "
+                .. 'proxies, as in { "127.0.0.1", "10.0.0.0/8", "unix:" }, got %s'):format(
+                type(range) == "table" and "a table without addresses" or type(range)), APP)
+        end
+        out[i] = range
+    end
+    return out
+end
+
+return M
