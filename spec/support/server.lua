@@ -49,7 +49,8 @@ local function run(self, app, options)
     end
     local path = folder:write("app.lua", app)
     self.folder, self.peers, self.dispatcher_fails = folder, {}, options.dispatcher_fails
-    self.process = process.start(arguments_of(path, options), { env = options.env })
+    self.process = process.start(arguments_of(path, options), {
+        env = options.env, terminal = options.terminal })
     local ok, problem = pcall(function()
         self.port = self.process:port()
     end)
@@ -63,7 +64,8 @@ end
 
 -- Starts an app and waits until it listens. options: arguments for the binary; listen: its
 -- addresses (a free port of 127.0.0.1; {} for those of the app); files: { name = text } beside
--- app.lua; setup(folder) before the start; env; dispatcher_fails: it is meant to.
+-- app.lua; setup(folder) before the start; env; terminal: its log is one; dispatcher_fails: it is
+-- meant to.
 function M.start(app, options)
     local self = setmetatable({}, Server)
     run(self, app, options or {})
