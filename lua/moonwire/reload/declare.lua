@@ -106,8 +106,8 @@ function M.plan(self, site)
         local problem = declare[item.kind](self, site, item)
         if problem then
             -- Many problems begin with what they are about.
-            local about = item.title:match "^(%a-)s?%f[%A]"
-            local named = problem:find("^" .. about .. "%f[%A]")
+            local title = item.title:gsub("s$", "") -- of limits: limit "x" is …
+            local named = problem:sub(1, #title) == title
             return ("%s: %s%s"):format(item.where, named and "" or item.title .. ": ", problem)
         end
     end
