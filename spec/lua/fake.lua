@@ -272,6 +272,9 @@ local function make_c(engine)
             fields = text_of(fields, fields_len),
         }
     end
+    function c.mw_log_is_terminal()
+        return engine.on_terminal or false
+    end
     function c.mw_log_failure(_, place, place_len, text, len)
         engine.logged[#engine.logged + 1] = {
             level = 3,

@@ -39,7 +39,7 @@ describe("a reload that fails", function()
         ["a hook that does not exist"] = { "function talk.on_opne() end",
             "app%.lua:6: on_opne is not a hook of a route; did you mean on_open" },
         ["a pattern that is none"] = { 'mw.ws "/*a/b"', 'app%.lua:6: route "/%*a/b"' },
-        ["a limit that is none"] = { "mw.limits { nothing = 1 }", "app%.lua:6: limits: limit" },
+        ["a limit that is none"] = { "mw.limits { nothing = 1 }", "app%.lua:6: mw.limits: limits%.nothing" },
         ["a timer by a name that is none"] = { 'mw.every(1, "tick")',
             'app%.lua:6: mw%.every%(1, "tick"%) .* there is no global function' },
         ["a module that is not there"] = { 'require "nothing"', "app%.lua:6: module 'nothing'" },

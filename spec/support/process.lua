@@ -64,28 +64,25 @@ local function become(command, options, input, out, err)
     unistd.execp(arguments[0], arguments)
 end
 
--- A terminal in the place of these pipes: its own side twice, to be written to, and ours.
-local function terminal_for(out_write, err_read, err_write)
-    for _, fd in ipairs { out_write, err_read, err_write } do
-        unistd.close(fd)
-    end
+-- Both ends of a terminal: ours, and that of the program.
+local function open_terminal()
     local ours = assert(stdlib.openpt(fcntl.O_RDWR + fcntl.O_NOCTTY))
     assert(stdlib.grantpt(ours))
     assert(stdlib.unlockpt(ours))
-    local name = assert(stdlib.ptsname(ours))
-    return fcntl.open(name, fcntl.O_RDWR + fcntl.O_NOCTTY), ours,
-        fcntl.open(name, fcntl.O_RDWR + fcntl.O_NOCTTY)
+    return ours, assert(fcntl.open(stdlib.ptsname(ours), fcntl.O_RDWR + fcntl.O_NOCTTY))
 end
 
 -- Starts the binary (or the program in command[0]) with the arguments in command. options.env:
 -- variables for it, false to take one away. options.input: it reads what process:write sends, not
--- /dev/null. options.terminal: its standard output and error are a terminal; the stream "err" has
--- what it writes to either.
+-- /dev/null. options.terminal: its standard error is a terminal; what comes from it has no carriage
+-- returns.
 function M.start(command, options)
     local out_read, out_write = unistd.pipe()
-    local err_read, err_write = unistd.pipe()
+    local err_read, err_write
     if options and options.terminal then
-        out_write, err_read, err_write = terminal_for(out_write, err_read, err_write)
+        err_read, err_write = open_terminal()
+    else
+        err_read, err_write = unistd.pipe()
     end
     local in_read, in_write
     if options and options.input then
@@ -136,7 +133,7 @@ function Process:read(until_time)
                 unistd.close(fd)
                 self.fds[fd] = nil
             else
-                self[name] = self[name] .. bytes
+                self[name] = self[name] .. bytes:gsub("\r\n", "\n")
             end
         end
     end

@@ -64,7 +64,7 @@ end
 
 -- Starts an app and waits until it listens. options: arguments for the binary; listen: its
 -- addresses (a free port of 127.0.0.1; {} for those of the app); files: { name = text } beside
--- app.lua; setup(folder) before the start; env; terminal: it runs in one; dispatcher_fails: it is
+-- app.lua; setup(folder) before the start; env; terminal: its log is one; dispatcher_fails: it is
 -- meant to.
 function M.start(app, options)
     local self = setmetatable({}, Server)

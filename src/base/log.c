@@ -86,11 +86,38 @@ struct parts {
     struct buffer fields; /* as they are written */
 };
 
-static int text_line(struct buffer *line, const struct parts *p)
+static int append_short_time(struct buffer *line)
 {
-    int err = append_time(line);
+    time_t seconds = clock_wall_s();
+    struct tm local;
+    localtime_r(&seconds, &local);
+    return buffer_printf(line, "%02d:%02d:%02d", local.tm_hour, local.tm_min, local.tm_sec);
+}
+
+/* Escape sequences of ECMA-48 (SGR). */
+static const char *const colours[] = {[LOG_DEBUG] = "\x1b[2m",
+                                      [LOG_INFO] = "\x1b[32m",
+                                      [LOG_WARN] = "\x1b[33m",
+                                      [LOG_ERROR] = "\x1b[31m",
+                                      [LOG_OFF] = ""};
+static const char dim[] = "\x1b[2m";
+static const char plain[] = "\x1b[0m";
+
+/* Time and level. */
+static int append_front(struct buffer *line, const struct log *log, enum log_level level)
+{
+    int err = log->colour ? buffer_printf(line, "%s", dim) : 0;
     if (!err)
-        err = buffer_printf(line, " %-5s ", level_names[p->level]);
+        err = log->terminal ? append_short_time(line) : append_time(line);
+    if (!err && log->colour)
+        return buffer_printf(line, "%s %s%-5s%s ", plain, colours[level], level_names[level],
+                             plain);
+    return err ? err : buffer_printf(line, " %-5s ", level_names[level]);
+}
+
+static int text_line(struct buffer *line, const struct log *log, const struct parts *p)
+{
+    int err = append_front(line, log, p->level);
     if (!err)
         err = append_text(line, (const uint8_t *)p->text, p->len);
     if (!err)
@@ -166,7 +193,7 @@ static int compose(struct buffer *line, const struct log *log, enum log_level le
     if (p.len < len)
         (void)snprintf(p.cut, sizeof(p.cut), "… (%zu more bytes)", len - p.len);
     if (!err)
-        err = log->json ? json_line(line, &p) : text_line(line, &p);
+        err = log->json ? json_line(line, &p) : text_line(line, log, &p);
     buffer_deinit(&p.fields);
     return err;
 }

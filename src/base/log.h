@@ -1,5 +1,6 @@
 /* Log lines to standard error, whole, in order, from any thread. Text form:
  *   2026-11-22T12:00:00.123Z info  listening on http://localhost:8080
+ * On a terminal the time is local and short: 12:00:00 info  listening on …
  * JSON form: {"time":"…","level":"info","message":"…", <fields>}.
  * No line is longer than line_bytes. */
 #pragma once
@@ -16,6 +17,8 @@ struct log {
     int fd;
     enum log_level level; /* lines below it are not written */
     bool json;
+    bool terminal;               /* people read it as it is written: short times */
+    bool colour;                 /* the terminal shows colours */
     struct log_sink *sink;       /* for fd; without one (NULL) a line waits until it is read */
     _Atomic uint32_t line_bytes; /* the longest line; 0: the default (limits.log_line_bytes) */
 };

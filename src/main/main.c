@@ -48,12 +48,14 @@ struct process {
     char why[SERVER_WHY_BYTES]; /* one line: why the process cannot start */
 };
 
-/* Prints one line, also when a file's name or a Lua error holds control characters. */
+/* Prints one line, also when a file's name or a Lua error holds control characters. On a terminal
+ * an excerpt of the source may follow on lines of its own. */
 static int complain(const char *why, int status)
 {
+    bool lines = isatty(STDERR_FILENO);
     fputs("moonwire: ", stderr);
     for (; *why; why++)
-        fputc((unsigned char)*why < ' ' ? ' ' : *why, stderr);
+        fputc((unsigned char)*why < ' ' && !(lines && *why == '\n') ? ' ' : *why, stderr);
     fputc('\n', stderr);
     return status;
 }
@@ -68,6 +70,13 @@ static int print_versions(void)
     return EXIT_SUCCESS;
 }
 
+/* https://no-color.org: whatever the variable holds, unless it is empty. */
+static bool wants_colour(void)
+{
+    const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return !(no && *no) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+}
+
 /* Counts descriptors before it makes loops, for libev ends a process that has none left for
  * them. */
 static int init(struct process *p)
@@ -75,7 +84,12 @@ static int init(struct process *p)
     const struct options *o = &p->options;
     mallopt(M_MMAP_THRESHOLD, MALLOC_MAP_BYTES);
     mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
-    struct log log = {.fd = STDERR_FILENO, .level = o->log_level, .json = o->log_json};
+    bool terminal = !o->log_json && isatty(STDERR_FILENO);
+    struct log log = {.fd = STDERR_FILENO,
+                      .level = o->log_level,
+                      .json = o->log_json,
+                      .terminal = terminal,
+                      .colour = terminal && wants_colour()};
     signals_init();
     p->files = files_raise();
     if (p->files < files_needed(o->workers)) {

@@ -338,6 +338,11 @@ void mw_log(struct worker *w, int level, const char *text, size_t len, const cha
     log_text(w->log, (enum log_level)level, text, len, fields, fields_len);
 }
 
+bool mw_log_is_terminal(struct worker *w)
+{
+    return w->log->terminal;
+}
+
 void mw_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
                     size_t len)
 {

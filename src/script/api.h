@@ -156,6 +156,8 @@ void mw_input_stop(struct worker *w);
  * the braces around them. */
 void mw_log(struct worker *w, int level, const char *text, size_t len, const char *fields,
             size_t fields_len);
+/* Do people read the log on a terminal? */
+bool mw_log_is_terminal(struct worker *w);
 /* Writes a failure of the app, with its traceback. place: what tells this failure from others; of
  * several at one place within a second, the first is written, and then their number. */
 void mw_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,

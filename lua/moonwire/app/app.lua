@@ -132,17 +132,40 @@ local function first_run(app, chunk, path, arguments)
     app:start()
 end
 
+-- The lines around a problem that begins with file and line, or "".
+local function excerpt(app, problem)
+    local path, at = problem:match "^(.-):(%d+): "
+    at = tonumber(at)
+    local file = path and at < LINES_MAX and app.file_at[path]
+    local first = file and math.max(at - 1, 1)
+    local lines = file and generation.lines_of(file, first, at + 2 - first)
+    if not lines then
+        return ""
+    end
+    local out, number = {}, first - 1
+    for line in (lines .. "\n"):gmatch "([^\n]*)\n" do
+        number = number + 1
+        if line ~= "" or number == at then
+            out[#out + 1] = ("\n%s %4d | %s"):format(number == at and ">" or " ", number,
+                line:sub(1, 160))
+        end
+    end
+    return table.concat(out)
+end
+
 --- Runs the top level of the app at path and hands what it declared to the site.
 -- @param path the file; "-" is standard input
 -- @param arguments list: what follows the file on the command line
 -- @param site struct site * as lightuserdata
 -- @param code optional: runs this text, not a file; path is what it is called then
--- @return nothing, or one line that says what failed, with file and line
+-- @return nothing, or one line that says what failed, with file and line; on a terminal an excerpt
+--   of the source follows
 function M.load(path, arguments, site, code)
     library.globals.os.exit = task.exit
     local app, chunk, problem = begin(path, arguments, site, code)
     problem = problem or first_run(app, chunk, path, arguments)
     if problem then
+        problem = problem .. (C.mw_log_is_terminal(worker) and excerpt(app, problem) or "")
         app:abandon()
     end
     return problem
@@ -163,27 +186,6 @@ local function run_again(app, chunk, path, arguments)
         problem = path .. ": the file is empty"
     end
     return problem and one_line(problem)
-end
-
--- The lines around a problem that begins with file and line, or "".
-local function excerpt(app, problem)
-    local path, at = problem:match "^(.-):(%d+): "
-    at = tonumber(at)
-    local file = path and at < LINES_MAX and app.file_at[path]
-    local first = file and math.max(at - 1, 1)
-    local lines = file and generation.lines_of(file, first, at + 2 - first)
-    if not lines then
-        return ""
-    end
-    local out, number = {}, first - 1
-    for line in (lines .. "\n"):gmatch "([^\n]*)\n" do
-        number = number + 1
-        if line ~= "" or number == at then
-            out[#out + 1] = ("\n%s %4d | %s"):format(number == at and ">" or " ", number,
-                line:sub(1, 160))
-        end
-    end
-    return table.concat(out)
 end
 
 --- The same for a site that may take the place of the one that serves, with no effect until commit.

@@ -118,8 +118,8 @@ end
 
 local function placed(item, problem)
     -- Many problems begin with what they are about.
-    local about = item.title:match "^(%a-)s?%f[%A]"
-    local named = problem:find("^" .. about .. "%f[%A]")
+    local title = string.gsub(item.title, "s$", "") -- of limits: limit "x" is …
+    local named = string.sub(problem, 1, #title) == title
     return ("%s: %s%s"):format(item.where, named and "" or item.title .. ": ", problem)
 end
 

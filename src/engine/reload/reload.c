@@ -71,7 +71,10 @@ static void ended(struct reload_attempt *a, bool ok, const char *text)
         .text = text,
     };
     enum log_level level = !ok ? LOG_ERROR : end.by_itself ? LOG_WARN : LOG_INFO;
-    log_write(&r->server->log, level, "%s", text);
+    bool brief = ok && a->brief[0] && r->server->log.terminal;
+    if (brief)
+        log_write(&r->server->log, level, "%s", a->brief);
+    log_write(&r->server->log, brief ? LOG_DEBUG : level, "%s", text);
     for (struct reload_observer *o = r->observers; o; o = o->next)
         o->ended(o, &end);
 }

@@ -325,6 +325,19 @@ static struct span measure(const struct reload_round *round)
     return of;
 }
 
+/* Nothing for a rollback that nobody has asked for: why it was done must be seen. */
+static void note_briefly(struct reload_attempt *a, double ms)
+{
+    const char *slash = strrchr(a->options.app, '/');
+    const char *name = slash ? slash + 1 : a->options.app;
+    a->brief[0] = '\0';
+    if (a->kind == RELOAD_LOAD)
+        snprintf(a->brief, sizeof(a->brief), "reloaded %.80s (%.0f ms)", name, ms);
+    else if (!a->wish.by_itself)
+        snprintf(a->brief, sizeof(a->brief), "rolled back to the code of generation %u (%.0f ms)",
+                 a->loaded_as, ms);
+}
+
 static void committed(struct reload_attempt *a)
 {
     struct server *s = a->server;
@@ -346,6 +359,7 @@ static void committed(struct reload_attempt *a)
              milliseconds(span.first_us, span.last_us), milliseconds(0, span.pauses->longest.us),
              pause_name(span.pauses->kind), milliseconds(0, span.commit_us),
              a->wish.by_itself ? "; " : "", a->wish.by_itself ? a->rollback_why : "");
+    note_briefly(a, milliseconds(a->wish.since_us, span.last_us));
     end(a);
     a->ended(a, true, text);
 }

@@ -39,6 +39,7 @@ struct reload_attempt {
     char rollback_why[RELOAD_WHY_BYTES + RELOAD_TRACE_BYTES]; /* RELOAD_BACK: why it is wanted */
     uint32_t rereads;  /* attempts in a row whose files had changed since they were read */
     uint64_t ended_us; /* when the last attempt ended */
+    char brief[128];   /* for a terminal: what a good end is in few words; or "" */
 
     /* Code keeps the number of the generation as which it was loaded. A rollback gives a new number
      * to the generation that serves again. */

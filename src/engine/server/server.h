@@ -20,7 +20,7 @@
 enum {
     SERVER_WORKERS_MAX = AUDIENCE_WORKERS_MAX, /* a handle has 8 bits for it (script/api.h) */
     SERVER_SIGNALS_MAX = 4,
-    SERVER_WHY_BYTES = 512,
+    SERVER_WHY_BYTES = 2048, /* one line, and an excerpt of the source on a terminal */
     SERVER_ADDRESS_BYTES = 128
 };
 

@@ -85,11 +85,11 @@ static int tls_of(const struct server *s, const struct site_listener *from,
 /* Puts the line of the app that declares the listener in front of why. Returns err. */
 static int at_its_line(const struct site_listener *l, int err, char why[SERVER_WHY_BYTES])
 {
-    char text[SERVER_WHY_BYTES];
-    if (err == 0 || !l->where)
+    char *line = NULL;
+    if (err == 0 || !l->where || asprintf(&line, "%s: %s", l->where, why) < 0)
         return err;
-    snprintf(text, sizeof(text), "%s", why);
-    snprintf(why, SERVER_WHY_BYTES, "%s: %s", l->where, text);
+    (void)snprintf(why, SERVER_WHY_BYTES, "%s", line);
+    free(line);
     return err;
 }
 
