@@ -80,8 +80,8 @@ mw.get("/", function() return tostring(%s) end)
         it("may not be others: " .. title, function()
             start(cdef(before))
             local why = fails(cdef(other)):gsub(" %(line %d%)", "")
-            assert.matches("app.lua:%d: ffi.cdef: " .. name .. " is not what .*app.lua:%d declared before"
-                .. ".*restart the server, or give this one another name", why)
+            assert.matches("app.lua:%d: ffi.cdef: " .. name .. " is not what .*app.lua:%d declared "
+                .. "before.*restart the server, or give this one another name", why)
             reload(cdef(before))
             assert.equal("fine", (server:get "/"))
         end)

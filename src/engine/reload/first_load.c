@@ -8,6 +8,7 @@
 
 struct first_load {
     struct watch watch;
+    struct start_folder start;
     bool changed;
 };
 
@@ -33,7 +34,8 @@ static void add_files(struct watch *w, const struct server *s, const char *app)
 bool first_load_wait(struct server *s, const char *app)
 {
     struct first_load f = {0};
-    if (watch_init(&f.watch, s->loop, &s->log, changed)) {
+    start_folder_init(&f.start);
+    if (watch_init(&f.watch, s->loop, &s->log, &f.start, changed)) {
         log_write(&s->log, LOG_WARN,
                   "files are not watched: the system gives no inotify (sysctl "
                   "fs.inotify.max_user_instances)");
