@@ -1,5 +1,8 @@
 -- C declarations of an app across reloads.
 
+package.path = "tools/?.lua;" .. package.path
+local files = require "spec.support.files"
+local private_names = require "private_names"
 local servers = require "spec.support.server"
 
 describe("across a reload an app's C declarations", function()
@@ -179,15 +182,27 @@ mw.get("/", function() return tostring(%s) end)
     it("have any name that the server's own have", function()
         local text = [[
             ffi.cdef "typedef struct { char a[77]; } mw_input;"
-            for _, name in ipairs { "worker", "event", "event_batch", "request", "site", "conn",
-                "reload_pauses", "connect_options", "error", "mw_message" } do
-                ffi.cdef("struct $ { char a[77]; };", name)
-                assert(ffi.sizeof("struct " .. name) == 77)
-            end
             ffi.cdef "enum { ERR_CLOSED = 77, EVENT_OPEN, HTTP_GET, MW_NO_ROUTE };"
             ffi.cdef "int mw_send(int); typedef char mw_stop[77]; int isatty(int);"
             ffi.cdef "typedef int read; typedef int free; typedef int realpath;"
         ]]
+        local out, seen = { text }, { ERR_CLOSED = true, EVENT_OPEN = true, HTTP_GET = true,
+            MW_NO_ROUTE = true, mw_send = true, mw_stop = true, mw_input = true }
+        for _, header in ipairs { "src/base/error.h", "src/engine/ground/event.h",
+            "src/script/api.h", "src/script/api_client.h", "src/script/api_control.h",
+            "src/script/api_reload.h", "src/script/api_site.h", "src/script/api_text.h" } do
+            local text_of = files.read(header):gsub("/%*.-%*/", "")
+            local names = private_names.declared_in(text_of)
+            for tag in pairs(names.tags) do
+                out[#out + 1] = ("ffi.cdef 'struct %s { char a[77]; };'"):format(tag)
+            end
+            for name in pairs(names.others) do
+                out[#out + 1] = not seen[name] and ("ffi.cdef 'typedef char %s[77];' "
+                    .. "assert(ffi.sizeof '%s' == 77)"):format(name, name) or ""
+            end
+        end
+        assert.is_true(#out > 120)
+        text = table.concat(out, "\n")
         start(text, 'ffi.C.ERR_CLOSED .. " " .. ffi.C.HTTP_GET .. ffi.sizeof "mw_input"')
         assert.equal("77 7977", (server:get "/"))
         reload(text, 'ffi.C.EVENT_OPEN')

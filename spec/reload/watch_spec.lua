@@ -85,8 +85,8 @@ describe("watch mode sees that the app is another one", function()
         file:close()
     end)
 
-    -- Two releases, and what leads to the first one: the path of the app, then what makes it lead to
-    -- the other.
+    -- Two releases, and what leads to the first one: a command, the path of the app, and a command
+    -- that makes it lead to the other.
     local ways = {
         ["a link to it moves"] = { "ln -s a/app.lua app.lua", "app.lua",
             "ln -s b/app.lua new && mv -T new app.lua" },

@@ -20,6 +20,19 @@ static void changed(struct watch *w, uint64_t first_us)
     ev_break(w->signs.loop, EVBREAK_ALL);
 }
 
+/* Those of the listeners may be what does not fit. */
+static void add_certificates(struct watch *w, const struct site *site)
+{
+    for (size_t i = 0; i < site->listener_count; i++) {
+        const struct site_listener *l = &site->listeners[i];
+        for (size_t j = 0; j < l->certificate_count; j++) {
+            watch_keep(w, l->certificates[j].cert_path);
+            if (l->certificates[j].key_path)
+                watch_keep(w, l->certificates[j].key_path);
+        }
+    }
+}
+
 /* With the digests of what was read: a save since then counts. */
 static void add_files(struct watch *w, const struct server *s, const char *app)
 {
@@ -27,6 +40,8 @@ static void add_files(struct watch *w, const struct server *s, const char *app)
         const struct site *site = s->workers[i].site;
         for (size_t j = 0; site && j < site->file_count; j++)
             watch_add(w, site->files[j].path, site->files[j].digest);
+        if (site)
+            add_certificates(w, site);
     }
     watch_keep(w, app); /* unless it was read */
 }
