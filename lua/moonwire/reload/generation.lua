@@ -320,7 +320,7 @@ end
 
 local function take_over_tasks(self, before)
     if before and (next(before.top.running) or next(before.top.timers)) then
-        top_level.stop(before.top)
+        before.top = top_level.stop(before.top)
     end
     if #self.top.stopped > 0 then
         top_level.go_on(self.top)

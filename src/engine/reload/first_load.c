@@ -60,7 +60,9 @@ bool first_load_wait(struct server *s, const char *app)
     watch_begin(&f.watch);
     add_files(&f.watch, s, app);
     watch_end(&f.watch);
-    log_write(&s->log, LOG_INFO, "%s does not load yet: it is loaded again with its next save",
+    log_write(&s->log, LOG_INFO,
+              "%s does not load yet: it is loaded again with its next save "
+              "(Ctrl-C ends it)",
               app);
     while (!f.changed && !atomic_load(&s->draining))
         ev_run(s->loop, EVRUN_ONCE);
