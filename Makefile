@@ -105,7 +105,7 @@ $(B)/obj/gen/embedded.o: $(B)/gen/embedded.c src/script/embedded.h
 	$(Q)$(CC) $(BUILD) -fPIE -c -o $@ $<
 
 # The list is its own prerequisite, so that a removed module is noticed too.
-$(B)/gen/embedded.c: tools/embed.lua $(HEADERS) $(LUA) $(B)/gen/modules
+$(B)/gen/embedded.c: tools/embed.lua tools/private_names.lua $(HEADERS) $(LUA) $(B)/gen/modules
 	@echo "  LUA   $@"
 	$(Q)luajit tools/embed.lua $@ $(CDEF) $(LUA)
 

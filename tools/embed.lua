@@ -4,7 +4,11 @@
 -- moonwire.overlay.js.
 -- The header src/script/api.h, after those it includes, becomes the module "moonwire.cdef.api":
 -- their text, without comments and preprocessor lines, for ffi.cdef, so that C and Lua read one
--- declaration. The next header's module has what was in none before.
+-- declaration. The next header's module has what was in none before. In the binary the names that
+-- they declare are others (tools/private_names.lua), in the modules too.
+
+package.path = arg[0]:match "^(.-)[^/]*$" .. "?.lua;" .. package.path
+local private_names = require "private_names"
 
 local function read(path)
     local file = assert(io.open(path, "rb"))
@@ -54,19 +58,23 @@ end
 local function declaring_module(path, seen)
     local name = path:match "([%w_]+)%.h$"
     return "moonwire.cdef." .. name, ("=moonwire/cdef/%s"):format(name),
-        ("return %q"):format(table.concat(declarations(path, {}, seen)))
+        table.concat(declarations(path, {}, seen))
 end
 
 local out_path = arg[1]
-local sources, declared = {}, {}
+local sources, declared, names = {}, {}, nil
 for i = 2, #arg do
     local name, chunk, text
     if arg[i]:find "%.h$" then
         name, chunk, text = declaring_module(arg[i], declared)
+        names = private_names.declared_in(text, names)
+        text = ("return %q"):format(private_names.declare(text, names))
     else
         name, chunk = module_of(arg[i])
         text = read(arg[i])
-        if not arg[i]:find "%.lua$" then
+        if arg[i]:find "%.lua$" then
+            text = private_names.use(text, names)
+        else
             text = ("return %q"):format(text)
         end
     end

@@ -65,6 +65,20 @@ describe("in watch mode, an app that does not load at first", function()
         serves "late"
     end)
 
+    it("for want of a certificate is loaded again when that comes", function()
+        folder:write("text.lua", "return 'here'")
+        folder:write("app.lua", (good:gsub("port = 0",
+            "port = 0, tls = { cert = 'cert.pem', key = 'key.pem' }")))
+        start "--watch"
+        server:wait_for "^moonwire: .*cert.pem"
+        server:wait_for "does not load yet"
+        folder:write("cert.pem", "nonsense")
+        server:wait_for "^moonwire: .*cert.pem"
+        server:wait_for "does not load yet"
+        folder:write("app.lua", good)
+        serves "here"
+    end)
+
     it("is watched by several workers, and reloads as ever afterwards", function()
         folder:write("app.lua", "nonsense")
         folder:write("text.lua", "return 'here'")

@@ -21,6 +21,12 @@ local fcntl = require "posix.fcntl"
 local M = {}
 
 M.binary = (os.getenv "MOONWIRE_BUILD" or "build") .. "/moonwire"
+-- For a process that is started in another folder.
+function M.binary_path()
+    local path = M.binary
+    return path:sub(1, 1) == "/" and path or unistd.getcwd() .. "/" .. path
+end
+
 M.load = "build/bench/load" -- the load generator (make build/bench/load)
 local deadline_seconds = tonumber(os.getenv "MOONWIRE_SPEC_SECONDS" or 60)
 

@@ -197,6 +197,7 @@ function M.prepare(path, arguments, site, code)
     wait.set_top(prepared.top)
     problem = problem or run_again(prepared, chunk, path, arguments)
     wait.loaded_again()
+    generation.settle_types()
     return problem and problem .. excerpt(prepared, problem)
 end
 

@@ -4,7 +4,10 @@
 
 local failure = require "moonwire.base.failure"
 local library = require "moonwire.base.library"
+local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
+
+local app_ffi = lazy.use "moonwire.app.app_ffi"
 
 local M = {}
 
@@ -109,6 +112,10 @@ local function make_require(env, generation)
             error(("require: the module '%s' requires itself"):format(name), 2)
         elseif name == "moonwire" then
             return generation.api
+        elseif name == "ffi" and not rawget(env.package.loaded, name) then
+            known, generation.settle_types = app_ffi.new(generation)
+            env.package.loaded[name] = known
+            return known
         elseif known ~= nil then
             return known
         elseif package.preload[name] then
@@ -164,7 +171,7 @@ local function add_loaders(env, generation)
 end
 
 --- The globals for a generation. It must have found_file(path, text), found_ahead(path,
--- digest), folder and api.
+-- digest), folder and api; settle_types is set when the app uses C types.
 function M.new(generation)
     local env = {}
     for name, value in pairs(library.globals) do

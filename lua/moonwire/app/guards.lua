@@ -67,9 +67,10 @@ end
 
 local protectors = setmetatable({}, { __mode = "kv" }) -- by finaliser, and each by itself
 
--- A finaliser runs wherever memory is asked for: in another connection's hook, or in our own code.
--- Its error would be theirs.
-local function protected(finaliser)
+--- A function that calls the finaliser and raises no error. A finaliser runs wherever memory is asked
+-- for: in another connection's hook, or in our own code. Its error would be theirs.
+-- @param finaliser what can be called; nil gives nil
+function M.protected(finaliser)
     if finaliser == nil or protectors[finaliser] then
         return protectors[finaliser]
     end
@@ -83,6 +84,8 @@ local function protected(finaliser)
     protectors[finaliser], protectors[protector] = protector, protector
     return protector
 end
+
+local protected = M.protected
 
 local function guard_ffi()
     local ffi = package.loaded.ffi

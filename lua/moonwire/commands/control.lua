@@ -168,15 +168,15 @@ local function listed(list)
 end
 
 ffi.cdef [[
-char *realpath(const char *path, char *out);
-void free(void *memory);
+char *moonwire_realpath(const char *path, char *out) __asm__("realpath");
+void moonwire_free(void *memory) __asm__("free");
 ]]
 
 local function real_path(name)
-    local found = ffi.C.realpath(name, nil)
+    local found = ffi.C.moonwire_realpath(name, nil)
     if found ~= nil then
         local path = ffi.string(found)
-        ffi.C.free(found)
+        ffi.C.moonwire_free(found)
         return path
     end
 end

@@ -153,10 +153,10 @@ function M.hex(data, limit)
     return table.concat(lines, "\n")
 end
 
-ffi.cdef "int isatty(int fd);"
+ffi.cdef 'int moonwire_isatty(int fd) __asm__("isatty");'
 
 function M.is_terminal(fd)
-    return ffi.C.isatty(fd) == 1
+    return ffi.C.moonwire_isatty(fd) == 1
 end
 
 return M

@@ -63,6 +63,7 @@ function M.new(path, make_api)
         numbers = {},      -- the last that it has served under: several when it has come back
         loaded_as = nil,   -- the first one
         serves = false,    -- it declares more than limits
+        settle_types = false, -- gives C types its metatables (app/app_ffi.lua)
     }, Generation)
     self.api = make_api(self)
     self.env = environment.new(self)
@@ -311,9 +312,16 @@ local function renumber(self)
     end
 end
 
+-- The app that was loaded beside the one that serves has given C types its metatables.
+function M.settle_types()
+    if serving and serving.settle_types then
+        serving.settle_types()
+    end
+end
+
 local function take_over_tasks(self, before)
     if before and (next(before.top.running) or next(before.top.timers)) then
-        top_level.stop(before.top)
+        before.top = top_level.stop(before.top)
     end
     if #self.top.stopped > 0 then
         top_level.go_on(self.top)
@@ -344,6 +352,7 @@ function Generation:start()
         -- ones would hang on to it, one behind the other: ever slower, and keeping each generation.
         jit.flush()
     end
+    M.settle_types()
     dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
     if before then
         held.search(self.number)

@@ -7,7 +7,7 @@ local ffi = require "ffi"
 
 local C, worker = native.C, native.worker
 
-ffi.cdef "long read(int fd, void *buffer, size_t size);"
+ffi.cdef 'long moonwire_read(int fd, void *buffer, size_t size) __asm__("read");'
 
 local M = require("moonwire.base.lazy").module(...)
 
@@ -45,7 +45,7 @@ local buffer -- made when it is needed: every worker loads this module
 -- What there is now; "" at the end; nil when there is nothing yet.
 local function read()
     buffer = buffer or ffi.new("char[?]", size)
-    local count = tonumber(ffi.C.read(STDIN, buffer, size))
+    local count = tonumber(ffi.C.moonwire_read(STDIN, buffer, size))
     if count >= 0 then
         return ffi.string(buffer, count)
     end

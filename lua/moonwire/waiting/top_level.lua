@@ -27,48 +27,52 @@ local function sorted(running)
     return list
 end
 
--- Ends those that go on in spite of all, such as a loop around pcall.
-local function end_late(list)
-    local late = false
-    for _, item in ipairs(list) do
-        late = late or not item.task.done
-    end
-    if not late then
-        return
-    end
-    timer.sleep(GRACE_SECONDS)
-    for _, item in ipairs(list) do
-        local task = item.task
-        if not task.done then
-            log.warn(("%s is ended: it has caught the error %q of a reload and went on for %d s; "
-                .. "let this error pass, or, for a task that is to last, write mw.keep(name, "
-                .. "function() return mw.spawn(…) end)"):format(task.title, task.cancelled,
-                GRACE_SECONDS))
-            wait.drop(task.co)
-            core.ended(task, false, { value = task.cancelled, text = task.cancelled, trace = "" })
-        end
+local function stop_timers(top)
+    for its in pairs(top.timers) do
+        its:stop()
     end
 end
 
--- The generation does not serve any more: cancels the tasks and stops the timers. What the top
--- level itself has spawned is noted for M.go_on.
+-- Ends those that go on in spite of all, such as a loop around pcall, and those that they have begun
+-- since.
+local function end_late(top)
+    if not next(top.running) then
+        return
+    end
+    timer.sleep(GRACE_SECONDS)
+    for _, item in ipairs(sorted(top.running)) do
+        local task = item.task
+        log.warn(("%s is ended: it went on for %d s after a reload had replaced its code, with the "
+            .. "error %q in what it waited for; let this error pass, or, for a task that is to "
+            .. "last, write mw.keep(name, function() return mw.spawn(…) end)"):format(task.title,
+            GRACE_SECONDS, wait.TASK_CANCELLED))
+        task.cancelled = wait.TASK_CANCELLED
+        if task.co then
+            wait.drop(task.co)
+        end
+        core.ended(task, false, { value = task.cancelled, text = task.cancelled, trace = "" })
+    end
+    stop_timers(top)
+end
+
+--- The generation does not serve any more: cancels the tasks and stops the timers.
+-- @return the record that takes the place of top, with what the app's file itself had spawned, for
+--   M.go_on
 function M.stop(top)
-    local list = sorted(top.running)
-    top.stopped = {}
+    local list, next_top = sorted(top.running), wait.new_top()
     for _, item in ipairs(list) do
         if item.entry.fn then
-            top.stopped[#top.stopped + 1] = item
+            next_top.stopped[#next_top.stopped + 1] = item
         end
         if not item.task.cancelled then
             core.methods.cancel(item.task)
         end
     end
-    for its in pairs(top.timers) do
-        its:stop()
-    end
+    stop_timers(top)
     if #list > 0 then
-        wait.queue(core.new("the end of tasks", end_late, 1, list))
+        wait.queue(core.new("the end of tasks", end_late, 1, top))
     end
+    return next_top
 end
 
 -- The generation serves again: the tasks that ran when it was replaced begin anew.

@@ -8,6 +8,7 @@
 
 struct first_load {
     struct watch watch;
+    struct start_folder start;
     bool changed;
 };
 
@@ -19,6 +20,19 @@ static void changed(struct watch *w, uint64_t first_us)
     ev_break(w->signs.loop, EVBREAK_ALL);
 }
 
+/* Those of the listeners may be what does not fit. */
+static void add_certificates(struct watch *w, const struct site *site)
+{
+    for (size_t i = 0; i < site->listener_count; i++) {
+        const struct site_listener *l = &site->listeners[i];
+        for (size_t j = 0; j < l->certificate_count; j++) {
+            watch_keep(w, l->certificates[j].cert_path);
+            if (l->certificates[j].key_path)
+                watch_keep(w, l->certificates[j].key_path);
+        }
+    }
+}
+
 /* With the digests of what was read: a save since then counts. */
 static void add_files(struct watch *w, const struct server *s, const char *app)
 {
@@ -26,6 +40,8 @@ static void add_files(struct watch *w, const struct server *s, const char *app)
         const struct site *site = s->workers[i].site;
         for (size_t j = 0; site && j < site->file_count; j++)
             watch_add(w, site->files[j].path, site->files[j].digest);
+        if (site)
+            add_certificates(w, site);
     }
     watch_keep(w, app); /* unless it was read */
 }
@@ -33,7 +49,8 @@ static void add_files(struct watch *w, const struct server *s, const char *app)
 bool first_load_wait(struct server *s, const char *app)
 {
     struct first_load f = {0};
-    if (watch_init(&f.watch, s->loop, &s->log, changed)) {
+    start_folder_init(&f.start);
+    if (watch_init(&f.watch, s->loop, &s->log, &f.start, changed)) {
         log_write(&s->log, LOG_WARN,
                   "files are not watched: the system gives no inotify (sysctl "
                   "fs.inotify.max_user_instances)");
@@ -43,7 +60,9 @@ bool first_load_wait(struct server *s, const char *app)
     watch_begin(&f.watch);
     add_files(&f.watch, s, app);
     watch_end(&f.watch);
-    log_write(&s->log, LOG_INFO, "%s does not load yet: it is loaded again with its next save",
+    log_write(&s->log, LOG_INFO,
+              "%s does not load yet: it is loaded again with its next save "
+              "(Ctrl-C ends it)",
               app);
     while (!f.changed && !atomic_load(&s->draining))
         ev_run(s->loop, EVRUN_ONCE);

@@ -161,6 +161,7 @@ void reload_attempt_begin(struct reload_attempt *a, enum reload_kind kind,
     if (kind == RELOAD_LOAD) {
         a->phase = RELOAD_READING;
         expect_end(a);
+        reload_files_follow(a->files);
         read_files(a);
         return;
     }

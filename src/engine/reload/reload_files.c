@@ -167,6 +167,11 @@ void reload_files_taken_back(struct reload_files *f, const struct site *site, bo
 
 /* ---- reading them --------------------------------------------------------------------------- */
 
+void reload_files_follow(struct reload_files *f)
+{
+    start_folder_follow(&f->start);
+}
+
 struct sources *reload_files_ahead(const struct reload_files *f, uint32_t number)
 {
     struct sources *s = f->name_count > 0 ? sources_new(number) : NULL;
@@ -208,13 +213,14 @@ bool reload_files_outdated(const struct site *site)
 void reload_files_init(struct reload_files *f)
 {
     *f = (struct reload_files){0};
+    start_folder_init(&f->start);
     pthread_mutex_init(&f->lock, NULL);
 }
 
 int reload_files_watch(struct reload_files *f, struct ev_loop *loop, const struct log *log,
                        void (*changed)(struct watch *w, uint64_t first_us), void *owner)
 {
-    int err = watch_init(&f->watch, loop, log, changed);
+    int err = watch_init(&f->watch, loop, log, &f->start, changed);
     f->watch.owner = owner;
     f->watching = !err;
     return err;

@@ -17,7 +17,8 @@
 struct reload_files {
     bool watching;
     struct watch watch;
-    char **names; /* of the files that the app was last made of */
+    struct start_folder start; /* where relative names begin */
+    char **names;              /* of the files that the app was last made of */
     size_t name_count;
     pthread_mutex_t lock;
     struct {
@@ -54,6 +55,9 @@ void reload_files_take_late(struct reload_files *f);
 
 /* ---- reading them ---- */
 
+/* Relative names begin where the name of the start folder leads now. To be called before files are
+ * read for a reload. */
+void reload_files_follow(struct reload_files *f);
 /* A set of all files whose names are known, to be read for the attempt of this number; NULL: there
  * is none, or no memory. */
 struct sources *reload_files_ahead(const struct reload_files *f, uint32_t number);

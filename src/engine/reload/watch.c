@@ -15,13 +15,16 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/reload/file.h"
+#include "engine/reload/watch_path.h"
 
 enum {
-    MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF |
-           IN_ONLYDIR
+    FILE_MASK = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB,
+    PATH_MASK = IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+    FOLDER_MASK = PATH_MASK | IN_CLOSE_WRITE | IN_MODIFY
 };
 
 static const double settle_seconds = 0.02;
+static const double look_seconds = 2; /* docs/reload.md */
 
 /* ---- contents -------------------------------------------------------------------------------- */
 
@@ -36,104 +39,142 @@ void watch_digest(const char *path, char out[SITE_DIGEST_BYTES])
     buffer_deinit(&whole);
 }
 
-/* ---- folders --------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
+/* It is looked at every two seconds instead. */
 static void cannot_watch(struct watch *w, const char *path, int reason)
 {
-    if (w->warned)
+    w->blind = true;
+    if (w->warned || reason == EACCES) /* a folder above the app, which is not ours to read */
         return;
     w->warned = true;
     log_write(w->log, LOG_WARN,
-              "%s is not watched for changes: %s; SIGHUP reloads too (sysctl "
+              "%s is not watched for changes, but looked at every %d seconds: %s (sysctl "
               "fs.inotify.max_user_watches)",
-              path, strerror(reason));
+              path, (int)look_seconds, strerror(reason));
 }
 
-static void want_folder(struct watch *w, const char *path)
+static struct watch_place *find_place(const struct watch *w, const char *path)
 {
-    for (size_t i = 0; i < w->folder_count; i++) {
-        if (strcmp(w->folders[i].path, path) == 0) {
-            w->folders[i].wanted = true;
-            return;
-        }
+    for (size_t i = 0; i < w->place_count; i++) {
+        if (strcmp(w->places[i].path, path) == 0)
+            return &w->places[i];
     }
-    int id = inotify_add_watch(w->signs.fd, path, MASK);
-    if (id < 0) {
-        cannot_watch(w, path, errno);
-        return;
-    }
-    struct watch_folder *more = realloc(w->folders, (w->folder_count + 1) * sizeof(*more));
-    if (more)
-        w->folders = more;
-    char *copy = more ? strdup(path) : NULL;
-    if (copy)
-        more[w->folder_count++] = (struct watch_folder){.path = copy, .id = id, .wanted = true};
+    return NULL;
 }
 
-/* Watches the nearest folder above path that exists: a missing one may come. */
-static void want_folder_of(struct watch *w, const char *path)
-{
-    char folder[PATH_MAX];
-    struct stat st;
-    snprintf(folder, sizeof(folder), "%s", path);
-    for (;;) {
-        char *slash = strrchr(folder, '/');
-        if (!slash)
-            strcpy(folder, ".");
-        else if (slash == folder)
-            folder[1] = '\0';
-        else
-            *slash = '\0';
-        if (stat(folder, &st) == 0 && S_ISDIR(st.st_mode)) {
-            want_folder(w, folder);
-            return;
-        }
-        if (!slash || slash == folder)
-            return;
-    }
-}
-
-static void drop_folder(struct watch *w, size_t i)
-{
-    free(w->folders[i].path);
-    w->folders[i] = w->folders[--w->folder_count];
-}
-
-/* Two names of one folder share an id, so one that is no longer wanted may still be in use. */
+/* Two names of one place share an id, so one that is no longer wanted may still be in use. */
 static bool id_in_use(const struct watch *w, int id)
 {
-    for (size_t i = 0; i < w->folder_count; i++) {
-        if (w->folders[i].id == id)
+    for (size_t i = 0; i < w->place_count; i++) {
+        if (w->places[i].id == id)
             return true;
     }
     return false;
 }
 
-static void choose_folders(struct watch *w)
+/* Watches what has this path now, which may be another thing than the last time. */
+static void want_place(struct watch *w, const char *path, uint32_t mask)
 {
-    char real[PATH_MAX];
-    for (size_t i = 0; i < w->folder_count; i++)
-        w->folders[i].wanted = false;
-    for (size_t i = 0; i < w->file_count; i++) {
-        want_folder_of(w, w->files[i].path);
-        if (realpath(w->files[i].path, real)) /* what a link points to */
-            want_folder_of(w, real);
+    struct watch_place *p = find_place(w, path);
+    if (p && p->wanted && (mask & ~p->mask) == 0)
+        return;
+    int id = inotify_add_watch(w->signs.fd, path, mask | IN_MASK_ADD);
+    if (id < 0) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            cannot_watch(w, path, errno);
+        return;
     }
-    for (size_t i = w->folder_count; i-- > 0;) {
-        int id = w->folders[i].id;
-        if (w->folders[i].wanted)
-            continue;
-        drop_folder(w, i);
-        if (!id_in_use(w, id))
-            inotify_rm_watch(w->signs.fd, id);
+    if (!p) {
+        struct watch_place *more = realloc(w->places, (w->place_count + 1) * sizeof(*more));
+        if (more)
+            w->places = more;
+        char *copy = more ? strdup(path) : NULL;
+        if (!copy)
+            return;
+        p = &more[w->place_count++];
+        *p = (struct watch_place){.path = copy, .id = id};
     }
+    int before = p->id;
+    p->id = id;
+    p->mask = mask | (p->wanted ? p->mask : 0);
+    p->wanted = true;
+    if (before != id && !id_in_use(w, before))
+        (void)inotify_rm_watch(w->signs.fd, before);
 }
 
-static const char *folder_of(const struct watch *w, int id)
+static void drop_place(struct watch *w, size_t i)
 {
-    for (size_t i = 0; i < w->folder_count; i++) {
-        if (w->folders[i].id == id)
-            return w->folders[i].path;
+    free(w->places[i].path);
+    w->places[i] = w->places[--w->place_count];
+}
+
+static void add_name(struct watch *w, const char *name)
+{
+    for (size_t i = 0; i < w->name_count; i++) {
+        if (strcmp(w->names[i], name) == 0)
+            return;
+    }
+    char **more = realloc(w->names, (w->name_count + 1) * sizeof(*more));
+    if (!more)
+        return;
+    w->names = more;
+    w->names[w->name_count] = strdup(name);
+    w->name_count += w->names[w->name_count] != NULL;
+}
+
+static void forget_names(struct watch *w)
+{
+    for (size_t i = 0; i < w->name_count; i++)
+        free(w->names[i]);
+    free(w->names);
+    w->names = NULL;
+    w->name_count = 0;
+}
+
+static void want_step(void *owner, const char *folder, const char *name)
+{
+    struct watch *w = owner;
+    struct stat st;
+    char path[PATH_MAX];
+    add_name(w, name);
+    int n = snprintf(path, sizeof(path), "%s/%s", folder, name);
+    bool found = n > 0 && n < (int)sizeof(path) && lstat(path, &st) == 0;
+    bool is_file = found && S_ISREG(st.st_mode);
+    want_place(w, folder, is_file || !found ? FOLDER_MASK : PATH_MASK);
+    if (is_file)
+        want_place(w, path, FILE_MASK);
+    if ((is_file || !found) && watch_path_is_blind(folder))
+        w->blind = true;
+}
+
+static void choose_places(struct watch *w)
+{
+    w->blind = false;
+    forget_names(w);
+    for (size_t i = 0; i < w->place_count; i++)
+        w->places[i].wanted = false;
+    for (size_t i = 0; i < w->file_count; i++)
+        watch_path_walk(w->start->path, w->files[i].path, want_step, w);
+    for (size_t i = w->place_count; i-- > 0;) {
+        int id = w->places[i].id;
+        if (w->places[i].wanted)
+            continue;
+        drop_place(w, i);
+        if (!id_in_use(w, id))
+            (void)inotify_rm_watch(w->signs.fd, id);
+    }
+    if (w->blind && !ev_is_active(&w->look))
+        ev_timer_again(w->signs.loop, &w->look);
+    else if (!w->blind)
+        ev_timer_stop(w->signs.loop, &w->look);
+}
+
+static const struct watch_place *place_of(const struct watch *w, int id)
+{
+    for (size_t i = 0; i < w->place_count; i++) {
+        if (w->places[i].id == id)
+            return &w->places[i];
     }
     return NULL;
 }
@@ -142,53 +183,81 @@ static const char *folder_of(const struct watch *w, int id)
 
 static bool is_ours(const struct watch *w, const char *name)
 {
-    for (size_t i = 0; i < w->file_count; i++) {
-        const char *slash = strrchr(w->files[i].path, '/');
-        if (strcmp(slash ? slash + 1 : w->files[i].path, name) == 0)
+    for (size_t i = 0; i < w->name_count; i++) {
+        if (strcmp(w->names[i], name) == 0)
             return true;
     }
     return false;
 }
 
 /* Is a file only begun? Then its end (IN_CLOSE_WRITE) counts. */
-static bool is_begun(const struct watch *w, const struct inotify_event *e)
+static bool is_begun(const struct watch_place *p, const struct inotify_event *e)
 {
-    const char *folder = folder_of(w, e->wd);
-    return !folder || e->len == 0 || signs_begun(folder, e->name);
+    return !p || e->len == 0 || signs_begun(p->path, e->name);
 }
 
 /* Notes that a file is being written, or that it is done. */
-static void note_writing(struct watch *w, const struct inotify_event *e)
+static void note_writing(struct watch *w, const char *name, uint32_t mask)
 {
-    if (e->mask & (IN_MODIFY | IN_CREATE)) {
-        snprintf(w->writing, sizeof(w->writing), "%s", e->name);
+    if (mask & (IN_MODIFY | IN_CREATE)) {
+        snprintf(w->writing, sizeof(w->writing), "%s", name);
         w->writing_us = clock_monotonic_us();
-    } else if (strcmp(w->writing, e->name) == 0) {
+    } else if (strcmp(w->writing, name) == 0) {
         w->writing[0] = '\0';
     }
+}
+
+/* choose_places watches it anew. */
+static void forget_place(struct watch *w, const struct inotify_event *e)
+{
+    for (size_t i = w->place_count; i-- > 0;) {
+        if (w->places[i].id == e->wd)
+            drop_place(w, i);
+    }
+    if (!(e->mask & IN_IGNORED))
+        (void)inotify_rm_watch(w->signs.fd, e->wd);
+    signs_arm(&w->signs, true);
+}
+
+/* Of a file by whatever name. Its folder tells the same if the name is the one that we know. */
+static void file_sign(struct watch *w, const struct watch_place *p, uint32_t mask)
+{
+    const char *slash = strrchr(p->path, '/');
+    if (mask & (IN_MODIFY | IN_CLOSE_WRITE))
+        note_writing(w, slash ? slash + 1 : p->path, mask);
+    signs_arm(&w->signs, true);
+}
+
+static void folder_sign(struct watch *w, const struct watch_place *p, const struct inotify_event *e)
+{
+    bool ours = e->len > 0 && is_ours(w, e->name);
+    bool created = (e->mask & IN_CREATE) && !is_begun(p, e);
+    if (ours && !created && !(e->mask & IN_ISDIR))
+        note_writing(w, e->name, e->mask);
+    if (created || (e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_Q_OVERFLOW)))
+        signs_arm(&w->signs, ours);
+    else if (ours && signs_armed(&w->signs))
+        signs_arm(&w->signs, true); /* it is being written: wait for more */
 }
 
 static void on_sign(struct signs *signs, const struct inotify_event *e)
 {
     struct watch *w = signs->owner;
-    bool ours = e->len > 0 && is_ours(w, e->name);
-    if (ours && !((e->mask & IN_CREATE) && !is_begun(w, e)))
-        note_writing(w, e);
-    if (e->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) {
-        for (size_t i = w->folder_count; i-- > 0;) {
-            if (w->folders[i].id == e->wd)
-                drop_folder(w, i); /* choose_folders watches it anew */
-        }
-        if (!(e->mask & IN_IGNORED))
-            (void)inotify_rm_watch(w->signs.fd, e->wd);
-        signs_arm(signs, true);
-    } else if (e->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_Q_OVERFLOW)) {
-        signs_arm(signs, ours);
-    } else if ((e->mask & IN_CREATE) && !is_begun(w, e)) {
-        signs_arm(signs, ours);
-    } else if (ours && signs_armed(signs)) {
-        signs_arm(signs, true); /* it is being written: wait for more */
-    }
+    const struct watch_place *p = place_of(w, e->wd);
+    if (e->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF))
+        forget_place(w, e);
+    else if (p && p->mask == FILE_MASK)
+        file_sign(w, p, e->mask);
+    else
+        folder_sign(w, p, e);
+}
+
+static void look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct watch *w = timer->data;
+    signs_arm(&w->signs, false);
 }
 
 bool watch_busy(struct watch *w)
@@ -209,7 +278,8 @@ static void settled(struct signs *signs)
         signs->first_us = first_us;
         return;
     }
-    choose_folders(w);
+    start_folder_follow(w->start);
+    choose_places(w);
     for (size_t i = 0; i < w->file_count; i++) {
         char digest[SITE_DIGEST_BYTES];
         watch_digest(w->files[i].path, digest);
@@ -294,8 +364,8 @@ void watch_end(struct watch *w)
     forget(&w->before, &w->before_count);
     if (!w->signs.loop)
         return;
-    choose_folders(w);
-    /* A file may have changed after it was read and before its folder was watched. */
+    choose_places(w);
+    /* A file may have changed after it was read and before it was watched. */
     for (size_t i = 0; i < w->file_count; i++) {
         char digest[SITE_DIGEST_BYTES];
         watch_digest(w->files[i].path, digest);
@@ -305,9 +375,11 @@ void watch_end(struct watch *w)
 }
 
 int watch_init(struct watch *w, struct ev_loop *loop, const struct log *log,
-               void (*changed)(struct watch *w, uint64_t first_us))
+               struct start_folder *start, void (*changed)(struct watch *w, uint64_t first_us))
 {
-    *w = (struct watch){.log = log, .changed = changed};
+    *w = (struct watch){.log = log, .start = start, .changed = changed};
+    ev_timer_init(&w->look, look, look_seconds, look_seconds);
+    w->look.data = w;
     int err = signs_init(&w->signs, loop, settle_seconds, on_sign, settled);
     w->signs.owner = w;
     return err;
@@ -317,11 +389,13 @@ void watch_deinit(struct watch *w)
 {
     if (!w->signs.loop)
         return;
+    ev_timer_stop(w->signs.loop, &w->look);
     signs_deinit(&w->signs);
+    forget_names(w);
     forget(&w->files, &w->file_count);
     forget(&w->before, &w->before_count);
-    for (size_t i = 0; i < w->folder_count; i++)
-        free(w->folders[i].path);
-    free(w->folders);
+    for (size_t i = 0; i < w->place_count; i++)
+        free(w->places[i].path);
+    free(w->places);
     *w = (struct watch){0};
 }

@@ -1,6 +1,7 @@
-/* Have any of a set of files changed? Watches their folders, so that it sees files that editors
- * replace, and compares contents, so that a file that was only touched does not count. The main
- * thread's. */
+/* Have any of a set of files changed? Watches the files themselves, since they may have other names
+ * by which they are written, and each folder on the way to them, since names and links there may
+ * lead elsewhere. Where the system does not tell of all changes it also looks every two seconds.
+ * Compares contents, so that a file that was only touched does not count. The main thread's. */
 #pragma once
 
 #include <ev.h>
@@ -12,11 +13,14 @@
 #include "base/log.h"
 #include "engine/ground/site.h"
 #include "engine/reload/signs.h"
+#include "engine/reload/start_folder.h"
 
-struct watch_folder {
+/* A folder, or a file, that inotify tells of. */
+struct watch_place {
     char *path;
     int id;
-    bool wanted; /* scratch, while the folders are chosen */
+    uint32_t mask;
+    bool wanted; /* scratch, while the places are chosen */
 };
 
 struct watch {
@@ -26,8 +30,13 @@ struct watch {
     size_t file_count;
     struct site_file *before; /* between watch_begin and watch_end */
     size_t before_count;
-    struct watch_folder *folders;
-    size_t folder_count;
+    struct watch_place *places;
+    size_t place_count;
+    char **names; /* that lead to the files, and theirs */
+    size_t name_count;
+    struct start_folder *start; /* where relative paths begin */
+    bool blind;                 /* the system does not tell of all changes */
+    ev_timer look;              /* runs while blind */
     char writing[NAME_MAX + 1]; /* a file that was changed and not closed since; "": none */
     uint64_t writing_us;        /* when it last changed */
     bool warned;                /* the log has said that the system gives no more watches */
@@ -36,9 +45,10 @@ struct watch {
 };
 
 /* changed is called when files have changed and nothing more has happened for a moment; first_us
- * says when that began. 0, or ERR_LIMIT: the system gives no inotify. */
+ * says when that began. start: the process's folder follows it before files are compared; must
+ * outlive w. 0, or ERR_LIMIT: the system gives no inotify. */
 int watch_init(struct watch *w, struct ev_loop *loop, const struct log *log,
-               void (*changed)(struct watch *w, uint64_t first_us))
+               struct start_folder *start, void (*changed)(struct watch *w, uint64_t first_us))
     __attribute__((warn_unused_result));
 void watch_deinit(struct watch *w);
 /* A new set of files is made by watch_begin, watch_add or watch_keep for each file, and watch_end.
