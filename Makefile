@@ -16,7 +16,8 @@ CORE    := $(wildcard src/base/*.c src/protocol/*.c)
 LUA     := $(shell find lua -name '*.lua' -o -name '*.js' 2>/dev/null | LC_ALL=C sort)
 
 # What Lua's ffi.cdef reads is what C includes: these headers, and those they include.
-CDEF     := src/script/api.h src/script/api_client.h src/script/api_control.h
+CDEF     := src/script/api.h src/script/api_client.h src/script/api_control.h \
+            src/script/api_names.h
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
             -Wno-sign-conversion

@@ -269,23 +269,18 @@ local function make_c(engine)
             fields = text_of(fields, fields_len),
         }
     end
-    function c.mw_log_is_terminal()
-        return engine.on_terminal or false
-    end
-    function c.mw_log_failure(_, place, place_len, text, len)
-        engine.logged[#engine.logged + 1] = {
-            level = 3,
-            place = text_of(place, place_len),
-            text = text_of(text, len),
-        }
-    end
     function c.mw_counter_name(i)
         return ({ [0] = "accepted", "opened" })[i]
     end
     function c.mw_counter(_, i)
         return i + 10
     end
-    function c.mw_hook_failed()
+    function c.mw_hook_failed(_, _, place, place_len, text, len)
+        engine.logged[#engine.logged + 1] = {
+            level = 3,
+            place = text_of(place, place_len),
+            text = text_of(text, len),
+        }
         engine.failures = engine.failures + 1
     end
     function c.mw_overlay_fault(_, text, len)
@@ -439,9 +434,6 @@ local function make_c(engine)
         return ({ [0] = "enabled", "level", "min_bytes", "memory_bytes",
             "server_no_context_takeover" })[i]
     end
-    function c.mw_site_listener_where()
-        return 0
-    end
     function c.mw_site_certificate(_, listener, cert, key)
         return site_note("certificate", listener, cert, key or false)
     end
@@ -496,6 +488,7 @@ function M.new()
         worker = ffi.cast("struct worker *", 0),
         load_ahead = function() end, -- nothing was
         declare = function() end, -- everything was
+        is_terminal = function() return false end,
     }
     return engine
 end

@@ -298,7 +298,8 @@ describe("the dev overlay", function()
             start()
             local one = page()
             assert.equal(500, get("/bytes").status)
-            assert.matches("app.lua:4: \239\191\189\0 \27[31m <b>bold</b>", hears(one).fault, 1, true)
+            assert.matches("app.lua:4: \239\191\189\0 \27[31m <b>bold</b>", hears(one).fault, 1,
+                true)
         end)
 
         it("a few of many, and how many more there were", function()

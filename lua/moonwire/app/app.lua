@@ -161,7 +161,7 @@ function M.load(path, arguments, site, code)
     local app, chunk, problem = begin(path, arguments, site, code)
     problem = problem or first_run(app, chunk, path, arguments)
     if problem then
-        problem = problem .. (C.mw_log_is_terminal(worker) and excerpt(app, problem) or "")
+        problem = problem .. (native.is_terminal(2) and excerpt(app, problem) or "")
         app:abandon()
     end
     return problem
