@@ -235,7 +235,7 @@ end
 function M.pending()
     if main and not main.done and not task.exiting then
         io.stdout:flush()
-        io.stderr:write("moonwire: ", main_path,
+        io.stderr:write("moonwire: ", failure.place_in(main.co) or main_path,
             ": it waits for something that cannot come any more\n")
         C.mw_exit(worker, 1)
     end

@@ -54,6 +54,11 @@ function M.place(level)
     return fault.place(level)
 end
 
+-- The line of the app at which a coroutine waits, or nil.
+function M.place_in(co)
+    return fault.place_in(co)
+end
+
 -- What is the same for failures that come again: whose they are, and where they were raised.
 local function place_of(what, text)
     return what .. (text:match "^[^\n]-:%d+:" or text)

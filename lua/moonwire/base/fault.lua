@@ -57,6 +57,19 @@ function M.place(level)
     end
 end
 
+-- The line of the app at which a coroutine waits, or nil.
+function M.place_in(co)
+    local level = 0
+    local at = debug.getinfo(co, level, "Sl")
+    while at do
+        if at.currentline > 0 and not is_ours(at.source) then
+            return ("%s:%d"):format(at.short_src, at.currentline)
+        end
+        level = level + 1
+        at = debug.getinfo(co, level, "Sl")
+    end
+end
+
 -- Where a function of the app is defined. That of a file's own code is the last line that does
 -- something: nothing else can have handed its place on the stack over (return f()).
 local function definition(fn)
