@@ -16,7 +16,7 @@ CORE    := $(wildcard src/base/*.c src/protocol/*.c)
 LUA     := $(shell find lua -name '*.lua' -o -name '*.js' 2>/dev/null | LC_ALL=C sort)
 
 # What Lua's ffi.cdef reads is what C includes: these headers, and those they include.
-CDEF     := $(addprefix src/script/api,.h _client.h _control.h _options.h)
+CDEF     := $(addprefix src/script/api,.h _client.h _control.h _options.h _names.h)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion \
             -Wno-sign-conversion

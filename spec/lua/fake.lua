@@ -272,23 +272,18 @@ local function make_c(engine)
             fields = text_of(fields, fields_len),
         }
     end
-    function c.mw_log_is_terminal()
-        return engine.on_terminal or false
-    end
-    function c.mw_log_failure(_, place, place_len, text, len)
-        engine.logged[#engine.logged + 1] = {
-            level = 3,
-            place = text_of(place, place_len),
-            text = text_of(text, len),
-        }
-    end
     function c.mw_counter_name(i)
         return ({ [0] = "accepted", "opened" })[i]
     end
     function c.mw_counter(_, i)
         return i + 10
     end
-    function c.mw_hook_failed()
+    function c.mw_hook_failed(_, _, place, place_len, text, len)
+        engine.logged[#engine.logged + 1] = {
+            level = 3,
+            place = text_of(place, place_len),
+            text = text_of(text, len),
+        }
         engine.failures = engine.failures + 1
     end
     function c.mw_overlay_fault(_, text, len)
@@ -451,9 +446,6 @@ local function make_c(engine)
         return ({ [0] = "enabled", "level", "min_bytes", "memory_bytes",
             "server_no_context_takeover" })[i]
     end
-    function c.mw_site_listener_where()
-        return 0
-    end
     function c.mw_site_certificate(_, listener, cert, key)
         return site_note("certificate", listener, cert, key or false)
     end
@@ -509,6 +501,7 @@ function M.new()
         load_ahead = function() end, -- nothing was
         open_json = core.c_function "json_open",
         declare = function() end, -- everything was
+        is_terminal = function() return false end,
     }
     return engine
 end

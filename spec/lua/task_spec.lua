@@ -93,7 +93,7 @@ describe("code that waits", function()
                 assert.equal(0, require("moonwire.app.app").pending())
             end)
             assert.same({ { "exit", 1 } }, engine.calls)
-            assert.matches("app.lua: it waits for something that cannot come any more\n$",
+            assert.matches("app.lua:5: it waits for something that cannot come any more\n$",
                 written)
         end)
 

@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local frame = require "spec.support.frame"
+local process = require "spec.support.process"
 local start = require("spec.support.server").start
 
 describe("mw.log", function()
@@ -108,6 +109,15 @@ describe("mw.log", function()
         assert.equal("900 more", entries.long.list[101])
         assert.matches("z… %(%d+ more bytes%)$", entries.long.text)
         assert.equal("900 more", entries.many["…"])
+    end)
+
+    it("writes JSON about a start that fails, too", function()
+        server = start "require('moonwire').get('/', print)" -- for after_each
+        local one = process.run { "-e", "error 'no \\255 luck'", "--log-format", "json" }
+        assert.equal(1, one.status)
+        local entry = cjson.decode(one.err)
+        assert.same({ "error", "(command line):1: no \239\191\189 luck" },
+            { entry.level, entry.message })
     end)
 
     it("cuts a line at the limit log_line_bytes, and says how much is missing", function()

@@ -70,8 +70,8 @@ describe("a script", function()
 
     it("ends with 1 and one line when it waits for what cannot come", function()
         local done = run "require'moonwire'.await(function() end)"
-        assert.same({ 1, "moonwire: -e: it waits for something that cannot come any more\n" },
-            { done.status, done.err })
+        assert.same({ 1, "moonwire: (command line):1: it waits for something that cannot come any "
+            .. "more\n" }, { done.status, done.err })
     end)
 
     it("may come from standard input", function()

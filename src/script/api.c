@@ -338,17 +338,6 @@ void mw_log(struct worker *w, int level, const char *text, size_t len, const cha
     log_text(w->log, (enum log_level)level, text, len, fields, fields_len);
 }
 
-bool mw_log_is_terminal(struct worker *w)
-{
-    return w->log->terminal;
-}
-
-void mw_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
-                    size_t len)
-{
-    worker_log_failure(w, place, place_len, text, len);
-}
-
 const char *mw_counter_name(uint32_t i)
 {
     return counter_name(i);
@@ -359,8 +348,10 @@ double mw_counter(struct worker *w, uint32_t i)
     return (double)server_counter(w->server, i);
 }
 
-void mw_hook_failed(struct worker *w, uint32_t generation, const char *text, size_t len)
+void mw_hook_failed(struct worker *w, uint32_t generation, const char *place, size_t place_len,
+                    const char *text, size_t len)
 {
+    worker_log_failure(w, place, place_len, text, len);
     count(&w->counters, COUNT_HOOK_FAILURES, 1);
     if (w->server->reload)
         reload_failed(w->server->reload, generation, text, len);

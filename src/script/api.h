@@ -9,8 +9,9 @@
  * nothing else is said, functions return 0 or more, or a negative enum error. No C code calls them,
  * so they are not marked warn_unused_result.
  *
- * Every worker has these declarations in memory. Those of api_client.h, api_control.h and
- * api_options.h, which have few callers, are declared by the module that uses them. */
+ * Every worker has these declarations in memory. Those of api_client.h, api_control.h,
+ * api_names.h and api_options.h, which have few callers, are declared by the module that uses
+ * them. */
 #pragma once
 
 #include <stdbool.h>
@@ -156,19 +157,16 @@ void mw_input_stop(struct worker *w);
  * the braces around them. */
 void mw_log(struct worker *w, int level, const char *text, size_t len, const char *fields,
             size_t fields_len);
-/* Do people read the log on a terminal? */
-bool mw_log_is_terminal(struct worker *w);
-/* Writes a failure of the app, with its traceback. place: what tells this failure from others; of
- * several at one place within a second, the first is written, and then their number. */
-void mw_log_failure(struct worker *w, const char *place, size_t place_len, const char *text,
-                    size_t len);
 /* The name of counter i, from 0; NULL behind the last one. */
 const char *mw_counter_name(uint32_t i);
 /* Its value, summed over all workers. */
 double mw_counter(struct worker *w, uint32_t i);
-/* Counts a failure of a hook, handler, timer, task or listener of this generation, which may take
- * the generation back. text: the error, with its traceback. */
-void mw_hook_failed(struct worker *w, uint32_t generation, const char *text, size_t len);
+/* Logs a failure of a hook, handler, timer, task or listener of this generation, and counts it,
+ * which may take the generation back. text: the error, with its traceback. place: what tells it
+ * from other failures; of several at one place within a second the log has the first, and then
+ * their number. */
+void mw_hook_failed(struct worker *w, uint32_t generation, const char *place, size_t place_len,
+                    const char *text, size_t len);
 /* This worker's number, from 0, and the number of workers. */
 int mw_worker_index(struct worker *w);
 int mw_worker_count(struct worker *w);

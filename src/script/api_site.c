@@ -31,16 +31,6 @@ int mw_site_folder_check(struct site *s, int route)
     return site_check_folder(s, route);
 }
 
-const char *mw_limit_name(unsigned i)
-{
-    return limits_name(i);
-}
-
-const char *mw_compress_name(unsigned i)
-{
-    return site_compress_name(i);
-}
-
 int mw_site_limit(struct site *s, int route, const char *name, double value)
 {
     return site_set_limit(s, route, name, value);
@@ -77,14 +67,11 @@ int mw_site_eager(struct site *s, int route, bool eager)
     return 0;
 }
 
-int mw_site_listen(struct site *s, const char *host, int port)
+int mw_site_listen(struct site *s, const char *host, int port, const char *where)
 {
-    return site_add_listener(s, host, port);
-}
-
-int mw_site_listener_where(struct site *s, int listener, const char *where)
-{
-    return site_listener_where(s, listener, where);
+    int listener = site_add_listener(s, host, port);
+    int err = listener < 0 ? listener : site_listener_where(s, listener, where);
+    return err ? err : listener;
 }
 
 int mw_site_certificate(struct site *s, int listener, const char *cert_path, const char *key_path)

@@ -25,10 +25,6 @@ int mw_site_static(struct site *s, const char *prefix, size_t prefix_len, const 
 /* Checks the folder of a route when everything else is declared: it may not hold a file of the
  * app's or a private key. */
 int mw_site_folder_check(struct site *s, int route);
-/* The name of the limit number i, from 0, and of the compression option number i; NULL past the
- * last. */
-const char *mw_limit_name(unsigned i);
-const char *mw_compress_name(unsigned i);
 /* Sets a limit by its name in struct limits, for a route; route -1: for the app, and so for all
  * routes that do not set it. */
 int mw_site_limit(struct site *s, int route, const char *name, double value);
@@ -46,10 +42,9 @@ int mw_site_upgrade(struct site *s, int route, bool has_hook);
 int mw_site_eager(struct site *s, int route, bool eager);
 
 /* Adds a listener and returns its index. host: NULL for loopback, "*" for every address,
- * "unix:/path" for a local socket, else a name or an address. */
-int mw_site_listen(struct site *s, const char *host, int port);
-/* Says where the app declares the listener: "app.lua:12". */
-int mw_site_listener_where(struct site *s, int listener, const char *where);
+ * "unix:/path" for a local socket, else a name or an address. where: the app's line that declares
+ * it, "app.lua:12". */
+int mw_site_listen(struct site *s, const char *host, int port, const char *where);
 /* Adds a certificate to a listener, which makes it TLS. Of several, SNI chooses. key_path: NULL:
  * the key is in the certificate's file. */
 int mw_site_certificate(struct site *s, int listener, const char *cert_path, const char *key_path);

@@ -1,5 +1,6 @@
 -- What an app gets from require "moonwire". Everything is documented for users in docs/api.md.
 
+local failure = require "moonwire.base.failure"
 local generations = require "moonwire.reload.generation"
 local lazy = require "moonwire.base.lazy"
 local log = require "moonwire.base.log"
@@ -12,6 +13,7 @@ local concurrent = lazy.use "moonwire.waiting.concurrent"
 local json = lazy.use "moonwire.base.json"
 local messages = lazy.use "moonwire.connection.messages"
 local optional = lazy.use "moonwire.app.options"
+local numbers = lazy.use "moonwire.app.numbers"
 local suggest = lazy.use "moonwire.base.suggest"
 local timer = lazy.use "moonwire.waiting.timer"
 local versions = lazy.use "moonwire.reload.versions"
@@ -190,7 +192,7 @@ local function add_listeners(mw, generation)
     -- @usage mw.limits { message_bytes = "64k", idle_seconds = "1m" }
     function mw.limits(values, ...)
         arguments.no_more("mw.limits { name = value }", nil, ...)
-        local read, problem = route.limits(values)
+        local read, problem = numbers.limits(values)
         if not read then
             error("mw.limits: " .. problem, 2)
         end
@@ -328,17 +330,6 @@ function M.names(mw)
     return names
 end
 
--- The same function, which says so when it is called with a colon: mw:get("/"). By a tail call, so
--- that errors of the function itself are its caller's.
-local function with_dot(mw, name, fn)
-    return function(first, ...)
-        if first == mw then
-            error(("mw:%s: write mw.%s(…), with a dot, not a colon"):format(name, name), 2)
-        end
-        return fn(first, ...)
-    end
-end
-
 -- What mw has no field for, it has from then on.
 local by_name = {}
 
@@ -347,7 +338,7 @@ function by_name.__index(mw, name)
     if name == "json" then
         value = json.api
     elseif elsewhere[name] then
-        value = with_dot(mw, name, elsewhere[name][name])
+        value = elsewhere[name][name]
     else
         error(("mw.%s does not exist%s"):format(tostring(name), suggest.text(name, M.names(mw))),
             2)
@@ -362,9 +353,6 @@ local function add_topics(mw, generation)
     -- @param data a string (text unless is_binary) or FFI data (binary)
     -- @return true; nil and a text
     function mw.publish(topic, data, is_binary)
-        if topic == mw then
-            error("mw:publish: write mw.publish(…), with a dot, not a colon", 2)
-        end
         if generation.collecting then
             return messages.publish_later(generation.deferred, topic, data, is_binary)
         end
@@ -405,12 +393,7 @@ function M.new(generation)
     end
 
     add_reload(mw, generation)
-
-    for name, value in pairs(mw) do
-        if type(value) == "function" and name ~= "publish" then -- which is called for each message
-            mw[name] = with_dot(mw, name, value)
-        end
-    end
+    failure.know_api(mw)
     return setmetatable(mw, by_name)
 end
 

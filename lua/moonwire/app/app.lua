@@ -165,7 +165,7 @@ function M.load(path, arguments, site, code)
     local app, chunk, problem = begin(path, arguments, site, code)
     problem = problem or first_run(app, chunk, path, arguments)
     if problem then
-        problem = problem .. (C.mw_log_is_terminal(worker) and excerpt(app, problem) or "")
+        problem = problem .. (native.is_terminal(2) and excerpt(app, problem) or "")
         app:abandon()
     end
     return problem
@@ -241,7 +241,7 @@ end
 function M.pending()
     if main and not main.done and not task.exiting then
         io.stdout:flush()
-        io.stderr:write("moonwire: ", main_path,
+        io.stderr:write("moonwire: ", failure.place_in(main.co) or main_path,
             ": it waits for something that cannot come any more\n")
         C.mw_exit(worker, 1)
     end

@@ -67,8 +67,8 @@ end
 
 local protectors = setmetatable({}, { __mode = "kv" }) -- by finaliser, and each by itself
 
---- A function that calls the finaliser and raises no error. A finaliser runs wherever memory is asked
--- for: in another connection's hook, or in our own code. Its error would be theirs.
+--- A function that calls the finaliser and raises no error. A finaliser runs wherever memory is
+-- asked for: in another connection's hook, or in our own code. Its error would be theirs.
 -- @param finaliser what can be called; nil gives nil
 function M.protected(finaliser)
     if finaliser == nil or protectors[finaliser] then

@@ -4,14 +4,8 @@
 local connection = require "moonwire.connection.connection"
 local lazy = require "moonwire.base.lazy"
 
-local native = require "moonwire.base.native"
-
+local numbers = lazy.use "moonwire.app.numbers"
 local suggest = lazy.use "moonwire.base.suggest"
-local units = lazy.use "moonwire.base.units"
-
-local ffi = require "ffi"
-
-local C = native.C
 
 local M = {}
 
@@ -56,72 +50,6 @@ local function strings(value, name)
     return copy
 end
 
--- All that C has a name for: name_of gives the one number i, from 0.
-local function names_of(name_of)
-    local out, i = {}, 0
-    while name_of(i) ~= nil do
-        out[i + 1] = ffi.string(name_of(i))
-        i = i + 1
-    end
-    return out
-end
-
-local function unknown_name(key, names)
-    for _, known in ipairs(names) do
-        -- Only its unit or its plural is missing.
-        if known == key then
-            return nil
-        elseif #key > 2 and known:sub(1, #key) == key then
-            return ("; did you mean %s?"):format(known)
-        end
-    end
-    return suggest.text(key, names)
-end
-
--- A number from one value: a size for …_bytes, a duration for …_seconds, booleans as 1 and 0.
-local function number_of(key, item)
-    if key:find "_bytes$" then
-        return units.bytes(item)
-    elseif key:find "_seconds$" then
-        return units.duration(item)
-    elseif type(item) == "boolean" then
-        return item and 1 or 0
-    elseif type(item) == "string" and item:find "^%d+$" then
-        return tonumber(item)
-    elseif type(item) ~= "number" then
-        return nil, ("expected a number, got %s"):format(suggest.shown(item))
-    end
-    return item
-end
-
--- { name = number } from what people write. name_of: of the names that there are.
-local function numbers(value, name, name_of)
-    if type(value) ~= "table" then
-        return nil, ("%s is a table, { name = value }, got %s"):format(name, suggest.shown(value))
-    end
-    local out, names = {}, names_of(name_of)
-    for key, item in pairs(value) do
-        if type(key) ~= "string" then
-            return nil, ("%s is a table of names and values, got the key %s"):format(name,
-                tostring(key))
-        end
-        local meant = unknown_name(key, names)
-        if meant then
-            return nil, ("%s.%s does not exist%s"):format(name, key, meant)
-        end
-        local number, problem = number_of(key, item)
-        if not number then
-            return nil, ("%s.%s: %s"):format(name, key, problem)
-        end
-        out[key] = number
-    end
-    return out
-end
-
-function M.limits(value)
-    return numbers(value, "limits", C.mw_limit_name)
-end
-
 local readers = {
     protocols = function(value)
         return strings(value, "protocols")
@@ -137,13 +65,15 @@ local readers = {
             return nil, ("compress is true, false or a table of options, got %s"):format(
                 type(value))
         end
-        local out, problem = numbers(value, "compress", C.mw_compress_name)
+        local out, problem = numbers.compress(value)
         if out then
             out.enabled = out.enabled or 1
         end
         return out, problem
     end,
-    limits = M.limits,
+    limits = function(value)
+        return numbers.limits(value)
+    end,
     binaryType = function(value)
         local ok, problem = pcall(connection.check_binary_type, value, -1)
         return ok and value or nil, problem

@@ -1,215 +1,69 @@
 -- What becomes of an error in the app's code: kept with its traceback, written to the log, counted
 -- for its generation (engine/reload/probation.h).
+--
+-- What most workers never need is in fault.lua. It is called by tail calls, so that a level of the
+-- stack means the same there as here.
 
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
-local owner = require "moonwire.base.owner"
 
-local log_fields = lazy.use "moonwire.base.log_fields"
-local suggest = lazy.use "moonwire.base.suggest"
+local fault = lazy.use "moonwire.base.fault"
 
 local C, worker = native.C, native.worker
 
 local M = {}
 
--- Of an error's own text: the rest of a line in the log is for the traceback.
-local TEXT_BYTES = 4096
+local known = {
+    methods = {}, -- { kind, function that gives the table of methods }
+    apis = setmetatable({}, { __mode = "k" }), -- what require "moonwire" gives
+}
 
--- LuaJIT's own texts.
-local NO_MEMORY, NO_HANDLER = "not enough memory", "error in error handling"
-
--- An error that has come up through many coroutines or asserts has its place once for each.
-local function place_once(text)
-    local place = string.match(text, "^[^\n]-:%d+: ")
-    local length, at = place and #place, 1
-    while place and string.sub(text, at + length, at + 2 * length - 1) == place do
-        at = at + length
-    end
-    return string.sub(text, at)
-end
-
-local function text_of(value)
-    if type(value) == "string" then
-        return log_fields.cut(place_once(value), TEXT_BYTES)
-    end
-    local meta = type(value) == "table" and getmetatable(value)
-    if type(meta) == "table" and meta.__tostring then
-        local ok, text = pcall(tostring, value)
-        return log_fields.cut(ok and text or "an error whose __tostring fails", TEXT_BYTES)
-    elseif type(value) == "table" then
-        return "an error that is a table: " .. log_fields.value(value, TEXT_BYTES)
-    end
-    return ("an error that is not a text: %s"):format(tostring(value))
-end
-
--- ---- where it happened ----------------------------------------------------------------------
-
--- Our own modules are no place that tells an app anything. "=moonwire/" in the binary: no file of
--- an app has a name that begins so.
-local OURS = debug.getinfo(1, "S").source:match "^(.*)base/failure%.lua$"
-local OURS_SHORT = OURS:sub(2):gsub("%p", "%%%0")
-
-local function is_ours(source)
-    return source:sub(1, #OURS) == OURS
-end
-
--- Has this function of C called code of the app for us?
-local function is_border(at, level)
-    local caller = at.func == xpcall and debug.getinfo(level + 1, "S")
-    return caller and is_ours(caller.source)
-end
-
--- The line of the innermost function that runs and is the app's: "chat.lua:12"; nil when what we
--- have called last has none on the stack. level: 1 is the caller.
-function M.place(level)
-    level = level + 1
-    local at = debug.getinfo(level, "Slf")
-    while at and not is_border(at, level + 1) do
-        if at.currentline > 0 and not is_ours(at.source) then
-            return ("%s:%d"):format(at.short_src, at.currentline)
-        end
-        level = level + 1
-        at = debug.getinfo(level, "Slf")
-    end
-end
-
--- Where a function of the app is defined. That of a file's own code is the last line that does
--- something: nothing else can have handed its place on the stack over (return f()).
-local function definition(fn)
-    local at = debug.getinfo(fn, "SL")
-    if is_ours(at.source) or at.source == "=[C]" then
-        return nil
-    end
-    local line = at.linedefined
-    for active in pairs(line == 0 and at.activelines or {}) do
-        line = math.max(line, active)
-    end
-    return ("%s:%d"):format(at.short_src, line)
-end
-
--- Does the text begin with a file and a line?
-local function has_place(text, place)
-    local file = text:match "^([^\n]-):%d+: "
-    return file and (file:find "%.lua$" or file:find '^%[string ".*"%]$' or file == "stdin"
-        or file == "(command line)" or place and place:sub(1, #file + 1) == file .. ":") and true
-end
-
--- Our own place in front of a text is taken off: error(text, level) wrote it where the app had
--- called us by a tail call.
-local function without_ours(text)
-    return text:match("^" .. OURS_SHORT .. "[%w_/]+%.lua:%d+: (.*)$") or text
-end
-
--- The text with the nearest line of the app in front. known: where that is, "chat.lua:12"; or the
--- app's function that was called, for a function that has made a tail call has left the stack.
-local function placed(text, place, known)
-    text = without_ours(text)
-    place = place or type(known) == "function" and definition(known)
-        or type(known) == "string" and known or nil
-    if not place or has_place(text, place) then
-        return text
-    end
-    return place .. ": " .. text
-end
-
--- ---- what was meant -------------------------------------------------------------------------
-
-local method_lists = {} -- { kind, function that gives the table of methods }
-
--- What other libraries call a method.
-local synonyms = { emit = "send", write = "send", on = "addEventListener", join = "subscribe",
-    leave = "unsubscribe", broadcast = "publish", to = "publish", disconnect = "close",
-    destroy = "terminate", off = "removeEventListener", header = "set_header",
-    setHeader = "set_header" }
-
--- Registers the methods of objects of a kind ("ws"): list() gives the table that has them.
+-- Registers the methods of objects of a kind ("ws"), for "did you mean": list() gives the table
+-- that has them.
 function M.add_methods(kind, list)
-    method_lists[#method_lists + 1] = { kind = kind, list = list }
+    known.methods[#known.methods + 1] = { kind = kind, list = list }
 end
 
--- An app that calls a method which does not exist gets Lua's own error, since a field that is nil
--- is no mistake: "; did you mean ws:send?", or "".
-local function meant(text)
-    local name = text:match "attempt to call method '([%w_]+)' %(a nil value%)"
-    if not name then
-        return ""
-    end
-    local best
-    for _, entry in ipairs(method_lists) do
-        local methods, names = entry.list(), {}
-        for known, value in pairs(methods) do
-            if type(value) == "function" then
-                names[#names + 1] = known
-            end
-        end
-        local near = methods[synonyms[name]] and synonyms[name] or suggest.nearest(name, names)
-        if near and (not best or synonyms[name] == near) then
-            best = ("; did you mean %s:%s?"):format(entry.kind, near)
-        end
-    end
-    return best or ""
+-- Registers what require "moonwire" gives: a function of it that is called with a colon has that
+-- for its first argument, and its error says so.
+function M.know_api(api)
+    known.apis[api] = true
 end
 
--- ---- catching -------------------------------------------------------------------------------
-
--- The traceback without what is below the hook: those frames are ours and tell the user nothing.
-local function users_part(trace)
-    local ours = trace:find("\n%s*%[C%]: in function 'xpcall'")
-    if ours then
-        trace = trace:sub(1, ours - 1)
-    end
-    local without, count = trace, 1
-    while count > 0 do
-        without, count = without:gsub("\n%s*moonwire/[^\n]*$", "")
-    end
-    return without:find ":%d+: in " and without or ""
-end
-
--- What a coroutine has raised again last, after another had raised it first.
-local again = setmetatable({}, { __mode = "k" })
-
--- The handler for xpcall. Keeps the error as it was raised, its text, its traceback and the number
--- of the generation whose code raised it; of one that was raised again, both tracebacks, where it
--- came from first.
+-- The handler for xpcall: gives what opened and report take.
 function M.catch(value)
-    local co = coroutine.running() or "main"
-    local trace, first = users_part(debug.traceback("", 2)), again[co]
-    again[co] = nil
-    if first and value ~= nil and rawequal(first.value, value) then
-        trace = ("%s\nraised again by the code that %s%s"):format(first.trace, first.how, trace)
-        return { value = value, text = first.text, trace = trace, number = owner.running(2) }
-    end
-    local place, text = M.place(2), text_of(value)
-    return {
-        value = value,
-        text = placed(text .. meant(text), place),
-        place = place,
-        trace = trace,
-        number = owner.running(2),
-    }
+    return fault.catch(value, known)
 end
 
 -- Raises in the running coroutine what another one raised, or a module: what catch or opened
 -- returned. how: what the code that is told did, "waited for it".
 function M.raise(problem, how)
-    problem.how = how
-    again[coroutine.running() or "main"] = problem
-    error(problem.value, 0)
+    return fault.raise(problem, how)
 end
 
--- What xpcall returned for an error, with a text that begins with a line of the app. Where the
--- handler itself could not run (no memory, no stack), LuaJIT gives a plain text. It collects no
--- garbage when memory is short, and what has used it all is garbage now.
--- @param known optional: the function that was called, or a place, if the error has none
-function M.opened(problem, known)
-    if type(problem) ~= "table" or not problem.trace then
-        if problem == NO_MEMORY or problem == NO_HANDLER then
-            pcall(collectgarbage) -- a finaliser may raise
-        end
-        problem = { value = problem, text = text_of(problem), trace = "" }
+-- LuaJIT's own texts, for which it calls no handler.
+local NO_MEMORY, NO_HANDLER = "not enough memory", "error in error handling"
+
+-- What xpcall returned for an error: { value, text, place, trace, number }. The text begins with a
+-- line of the app. LuaJIT collects no garbage when memory is short, and what has used it all is
+-- garbage now.
+-- @param where optional: the function that was called, or a place, if the error has none
+function M.opened(problem, where)
+    if problem == NO_MEMORY or problem == NO_HANDLER then
+        pcall(collectgarbage) -- a finaliser may raise
     end
-    problem.text = placed(problem.text, problem.place, known)
-    return problem
+    return fault.opened(problem, where)
+end
+
+-- The line of the innermost function that runs and is the app's: "chat.lua:12", or nil. level: 1 is
+-- the caller.
+function M.place(level)
+    return fault.place(level)
+end
+
+-- The line of the app at which a coroutine waits, or nil.
+function M.place_in(co)
+    return fault.place_in(co)
 end
 
 -- What is the same for failures that come again: whose they are, and where they were raised.
@@ -218,15 +72,15 @@ local function place_of(what, text)
 end
 
 -- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
--- where that is known; else that of the code that raised, or of the one that serves. known: as for
+-- where that is known; else that of the code that raised, or of the one that serves. where: as for
 -- opened. Of many failures at one place within a second the log has the first and a number. Returns
 -- the error as it was raised.
-function M.report(what, problem, number, known)
-    problem = M.opened(problem, known)
+function M.report(what, problem, number, where)
+    problem = M.opened(problem, where)
     local text = ("%s failed: %s%s"):format(what, problem.text, problem.trace)
     local place = place_of(what, problem.text)
-    C.mw_log_failure(worker, place, #place, text, #text)
-    C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), text, #text)
+    C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), place, #place,
+        text, #text)
     C.mw_overlay_fault(worker, text, #text)
     return problem.value
 end

@@ -17,8 +17,6 @@ local C, worker = native.C, native.worker
 -- @usage mw.log.info("joined", { room = "lobby", users = 3 })
 local M = {}
 
-local synonyms = { warning = "warn", err = "error", fatal = "error", critical = "error",
-    trace = "debug", notice = "info", log = "info", print = "info", write = "info" }
 local levels = { debug = 0, info = 1, warn = 2, error = 3 }
 
 for name, level in pairs(levels) do
@@ -35,14 +33,11 @@ for name, level in pairs(levels) do
     end
 end
 
--- What was meant by a call of mw.log itself, or of a level that does not exist.
 return setmetatable(M, {
     __call = function()
-        error("mw.log is a table of functions, one for each level: write mw.log.info(text)", 2)
+        return suggest.log_level(nil)
     end,
     __index = function(_, name)
-        local known = synonyms[name] or name -- its own name for a level, or that of another library
-        error(("mw.log.%s does not exist%s"):format(tostring(name),
-            suggest.text(known, { "debug", "info", "warn", "error" })), 2)
+        return suggest.log_level(name)
     end,
 })

@@ -25,6 +25,12 @@ function M.declare(name)
     package.loaded[module] = nil -- a text that nobody reads again
 end
 
+-- Is this file descriptor a terminal?
+function M.is_terminal(fd)
+    ffi.cdef "int isatty(int fd);"
+    return ffi.C.isatty(fd) == 1
+end
+
 M.declare "api"
 
 return M

@@ -55,4 +55,17 @@ function M.text(name, list)
     return "; there is " .. table.concat(list, ", ")
 end
 
+-- What other libraries call a level.
+local synonyms = { warning = "warn", err = "error", fatal = "error", critical = "error",
+    trace = "debug", notice = "info", log = "info", print = "info", write = "info" }
+
+-- Raises at the caller of mw.log "text" (name nil) or mw.log.NAME, a level that does not exist.
+function M.log_level(name)
+    if name == nil then
+        error("mw.log is a table of functions, one for each level: write mw.log.info(text)", 2)
+    end
+    error(("mw.log.%s does not exist%s"):format(tostring(name),
+        M.text(synonyms[name] or name, { "debug", "info", "warn", "error" })), 2)
+end
+
 return M

@@ -1,6 +1,6 @@
 -- Values as people read them, for moonwire repl and moonwire connect.
 
-local ffi = require "ffi"
+local native = require "moonwire.base.native"
 
 local M = {}
 
@@ -153,10 +153,6 @@ function M.hex(data, limit)
     return table.concat(lines, "\n")
 end
 
-ffi.cdef 'int moonwire_isatty(int fd) __asm__("isatty");'
-
-function M.is_terminal(fd)
-    return ffi.C.moonwire_isatty(fd) == 1
-end
+M.is_terminal = native.is_terminal
 
 return M

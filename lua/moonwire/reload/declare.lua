@@ -88,8 +88,8 @@ function declare.static(_, site, item)
 end
 
 function declare.listen(_, site, item)
-    local listener = C.mw_site_listen(site, item.host, item.port)
-    if listener < 0 or C.mw_site_listener_where(site, listener, item.where) < 0 then
+    local listener = C.mw_site_listen(site, item.host, item.port, item.where)
+    if listener < 0 then
         return site_error(site)
     end
     if item.development and C.mw_site_dev_certificate(site, listener) < 0 then
