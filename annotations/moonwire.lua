@@ -153,9 +153,8 @@ function Connection:receive(timeout) end
 
 ---Waits until the connection is open.
 ---@return boolean? ok
----@return string? problem
----@return integer? code when it is closed
----@return string? reason when it is closed
+---@return (string|integer)? problem why it could not be opened; or the code that closed it already
+---@return string? reason that came with the code
 function Connection:opened() end
 
 ---Calls listener after the hook, and after those that were added before; the same function once.

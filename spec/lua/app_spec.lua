@@ -105,7 +105,7 @@ describe("an app's top level", function()
                 "mw.ws(path, options) takes no more arguments than these, got a table behind them",
             ['mw.get("/x", print, print)'] = "mw.get(path, handler) takes no more arguments",
             ['mw.static("/", "public", { index = false })'] =
-                "mw.static(prefix, folder) takes no more arguments than these, got a table",
+                "mw.static: there is no option index; there is types",
             ["mw.static('/', 'public', nil, 5)"] = "got a number behind them",
             ["mw.listen({ port = 1 }, print)"] = "takes no more arguments than these, got a",
             ["mw.limits({}, 5)"] = "mw.limits { name = value } takes no more arguments",

@@ -91,7 +91,7 @@ describe("across a reload a task", function()
 
     it("that catches everything is ended all the same, and the log says so", function()
         start [[mw.spawn(function() while true do pcall(mw.sleep, 0.005) tick() end end)
-            mw.spawn(function() while true do pcall(coroutine.yield) tick() end end)
+            mw.spawn(function() while true do pcall(mw.sleep, 0) tick() end end)
             mw.spawn(function() while true do pcall(function()
                 mw.spawn(function() while true do mw.sleep "5ms" tick() end end):join()
             end) mw.every("5ms", tick) end end)]]

@@ -218,7 +218,7 @@ describe("A listener with the option proxy", function()
             .. '\nmw.listen { port = 0, proxy = { "localhost" } }')
         local ended = process.run { path }
         assert.equal(1, ended.status)
-        assert.matches('app%.lua:%d+: listen: listen: proxy: "localhost" is not an address: write ',
+        assert.matches('app%.lua:%d+: listen: proxy: "localhost" is not an address: write ',
             ended.err)
     end)
 end)

@@ -53,10 +53,6 @@ mw.ws("/closes", { on_message = function(ws, data)
     print("state", ws.readyState, ws:send "x")
     ws:close(4000)
 end, on_close = function(ws, code) print("closed " .. code) end })
-mw.ws("/yields", { on_message = function(ws, data)
-    coroutine.yield()
-    ws:send(data)
-end })
 mw.get("/slow", function()
     wait_at "page"
     return "page"
@@ -176,16 +172,6 @@ describe("A hook that waits", function()
         server:printed "^after\tfalse\t.*cancelled: the connection is closed"
         server:printed "^state\t[23]\tnil\tclosed"
         server:printed "^closed 3000"
-    end)
-
-    it("may let others go first with a bare yield", function()
-        local p = server:websocket "/yields"
-        for i = 1, 10 do
-            p:text("y" .. i)
-        end
-        for i = 1, 10 do
-            assert.equal("y" .. i, p:read_text())
-        end
     end)
 
     it("cannot wait inside a coroutine of its own", function()

@@ -26,9 +26,9 @@ struct tcp_listen_options {
 
 /* Binds and listens. Returns the number of sockets put in out (>= 1), with their port in *port, or
  * a negative enum error with one line in why that says what to do: ERR_INVALID (host is not one),
- * ERR_NOT_FOUND (it has no address), ERR_IN_USE (somebody listens there) or ERR_IO. A unix socket's file that nobody listens on is
- * replaced; one that somebody listens on is an error, unless they leave. It may ask the system's
- * resolver, thus wait: do not call it in an event loop. */
+ * ERR_NOT_FOUND (it has no address), ERR_IN_USE (somebody listens there) or ERR_IO. A unix socket's
+ * file that nobody listens on is replaced; one that somebody listens on is an error, unless they
+ * leave. It may ask the system's resolver, thus wait: do not call it in an event loop. */
 int tcp_listen(const struct tcp_listen_options *options, struct listening out[TCP_LISTENERS_MAX],
                uint16_t *port, char why[LISTENING_WHY_BYTES]) __attribute__((warn_unused_result));
 /* Closes the socket and, if it made a file, removes that; one that has taken its place stays. */

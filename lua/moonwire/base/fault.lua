@@ -12,19 +12,24 @@ local M = lazy.module(...)
 -- Of an error's own text: the rest of a line in the log is for the traceback.
 local TEXT_BYTES = 4096
 
--- An error that has come up through many coroutines or asserts has its place once for each.
-local function place_once(text)
+-- An error that has come up through many coroutines or asserts has a place for each: those that
+-- repeat are left out.
+local function places_once(text)
+    local at, last, kept = 1, nil, {}
     local place = string.match(text, "^[^\n]-:%d+: ")
-    local length, at = place and #place, 1
-    while place and string.sub(text, at + length, at + 2 * length - 1) == place do
-        at = at + length
+    while place do
+        if place ~= last then
+            kept[#kept + 1] = place
+        end
+        at, last = at + #place, place
+        place = string.match(text, "^[^\n:]+:%d+: ", at)
     end
-    return string.sub(text, at)
+    return table.concat(kept) .. string.sub(text, at)
 end
 
 local function text_of(value)
     if type(value) == "string" then
-        return log_fields.cut(place_once(value), TEXT_BYTES)
+        return log_fields.cut(places_once(value), TEXT_BYTES)
     end
     local meta = type(value) == "table" and getmetatable(value)
     if type(meta) == "table" and meta.__tostring then

@@ -218,6 +218,9 @@ function M.run(...)
     end
     local ok, why = ws:opened()
     if not ok and not (closed and closed.wasClean) then
+        if type(why) == "number" then
+            why = string.format("closed with %d", why)
+        end
         io.stderr:write("moonwire: ", options.url, ": ", why, "\n")
         task.exit(1)
     end

@@ -204,15 +204,13 @@ function M.receive(ws, timeout)
     return wait.park(w)
 end
 
--- Nothing more will come: nil, why, code and reason of a connection that is closed.
+-- Nothing more will come: nil, and why it could not be opened; or the code and reason of its end.
 local function not_open(ws)
     local close = ws[CLOSED_WITH]
-    if not close then
+    if ws[PROBLEM] or not close then
         return nil, ws[PROBLEM] or "closed"
     end
-    local code, reason = close[1], close[2]
-    return nil, ws[PROBLEM] or ("closed with %d%s"):format(code,
-        reason ~= "" and ": " .. reason or ""), code, reason
+    return nil, close[1], close[2]
 end
 
 -- It may have been opened and closed in one turn: then messages that came may still be read.
@@ -223,7 +221,8 @@ end
 
 --- Waits until a connection that WebSocket.new has begun is open. Messages are kept for ws:receive
 -- from then on, unless they have a listener.
--- @return true; nil, a text that says why it is not open, and the code and the reason of its end
+-- @return true; nil and a text that says why it could not be opened; or nil, the code and the
+--   reason with which the server has closed it already
 -- @usage assert(ws:opened())
 function M.wait_opened(ws)
     connection.check_self(ws, "opened")

@@ -147,7 +147,7 @@ local function resumed(co, ok, result, asked)
             park_active()
         end
         if not asked then
-            -- A bare coroutine.yield() lets others go first.
+            -- A function of C has yielded, and nobody else would resume it.
             timer.resume_later(co)
         end
     end

@@ -33,8 +33,8 @@ local function stop_timers(top)
     end
 end
 
--- Ends those that go on in spite of all, such as a loop around pcall, and those that they have begun
--- since.
+-- Ends those that go on in spite of all, such as a loop around pcall, and those that they have
+-- begun since.
 local function end_late(top)
     if not next(top.running) then
         return

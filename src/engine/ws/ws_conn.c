@@ -258,7 +258,7 @@ static void fail_behind_answers(struct worker *w, struct conn *c, uint16_t code,
     }
     worker_log_peer(w, LOG_WARN, &c->peer, "%s: %s: closed with %u", name_of(w, c), why, code);
     ws_output_tell_failure(w, c, code, why);
-    emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
+    emit_failure(w, c, true, code, why);
 }
 
 /* The socket is gone without a closing handshake. */
