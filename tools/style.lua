@@ -155,6 +155,20 @@ local function check_results(path, code)
     end)
 end
 
+-- ---- methods of strings ------------------------------------------------------------------------
+
+-- ("x"):format() looks into the table `string`, which an app may change (base/library.lua).
+local function check_string_methods(path, lines)
+    for number, line in ipairs(lines) do
+        local code = line:gsub("%-%-.*$", "")
+        for before, name in code:gmatch "([%w_%)%]\"]):(%l+)%s*[%(\"'{]" do
+            if string[name] and before ~= "" then
+                fault(path, number, ("write string.%s(…), not a method"):format(name))
+            end
+        end
+    end
+end
+
 -- ---- all of it ----------------------------------------------------------------------------------
 
 local function check_c(path, text, lines)
@@ -178,6 +192,7 @@ for _, path in ipairs(arg) do
         check_c(path, text, lines)
     elseif path:find "%.lua$" then
         check_lua_functions(path, lines)
+        check_string_methods(path, lines)
     end
     if #lines > FILE_LINES then
         fault(path, 1, ("%d lines"):format(#lines))

@@ -55,18 +55,19 @@ end
 local function protocol_list(protocols)
     local list = type(protocols) == "string" and { protocols } or protocols or {}
     if type(list) ~= "table" then
-        return nil, ("the subprotocols are a string or a list of strings, got %s"):format(
+        return nil, string.format("the subprotocols are a string or a list of strings, got %s",
             type(list))
     end
     local seen = {}
     for i, name in ipairs(list) do
         if type(name) ~= "string" then
-            return nil, ("subprotocol %d is a string, got %s"):format(i, type(name))
-        elseif name == "" or name:find '[^!-~]' or name:find '[()<>@,;:\\"/%[%]?={}]' then
-            return nil, ("%q is not a subprotocol: letters, digits and -.!#$%%&'*+^_`|~ only")
-                :format(name)
+            return nil, string.format("subprotocol %d is a string, got %s", i, type(name))
+        elseif name == "" or string.find(name, '[^!-~]') or string.find(name,
+            '[()<>@,;:\\"/%[%]?={}]') then
+            return nil, string.format("%q is not a subprotocol: letters, digits and "
+                .. "-.!#$%%&'*+^_`|~ only", name)
         elseif seen[name] then
-            return nil, ("the subprotocol %s comes twice"):format(name)
+            return nil, string.format("the subprotocol %s comes twice", name)
         end
         seen[name] = true
     end
@@ -79,9 +80,9 @@ local option_names = { "headers", "connect_timeout", "handshake_timeout", "compr
 
 local function header_lines(value)
     for name in pairs(type(value) == "table" and value or {}) do
-        local lower = type(name) == "string" and name:lower() or ""
-        if lower == "host" or lower:find "^sec%-websocket%-" then
-            return nil, ("the header %s is written by the WebSocket itself"):format(name)
+        local lower = type(name) == "string" and string.lower(name) or ""
+        if lower == "host" or string.find(lower, "^sec%-websocket%-") then
+            return nil, string.format("the header %s is written by the WebSocket itself", name)
         end
     end
     return headers.lines(value)
@@ -105,7 +106,7 @@ local function boolean(value)
     if type(value) == "boolean" then
         return value
     end
-    return nil, ("true or false, got %s"):format(type(value))
+    return nil, string.format("true or false, got %s", type(value))
 end
 
 -- A file's name is relative to the app's folder.
@@ -113,7 +114,7 @@ local function file(value)
     if type(value) == "string" then
         return generation.resolve(value)
     end
-    return nil, ("the name of a PEM file, got %s"):format(type(value))
+    return nil, string.format("the name of a PEM file, got %s", type(value))
 end
 
 local readers = {
@@ -136,18 +137,19 @@ local readers = {
 -- The options as C takes them, by their names in Lua; nil and a text.
 local function read_options(options)
     if options ~= nil and type(options) ~= "table" then
-        return nil, ("the options are a table, { name = value }, got %s"):format(type(options))
+        return nil, string.format("the options are a table, { name = value }, got %s",
+            type(options))
     end
     local read = {}
     for name, value in pairs(options or {}) do
         local reader = readers[name]
         if not reader then
-            return nil, ("there is no option %s%s"):format(tostring(name),
+            return nil, string.format("there is no option %s%s", tostring(name),
                 suggest.text(name, option_names))
         end
         local result, problem = reader(value)
         if result == nil then
-            return nil, ("the option %s: %s"):format(name, problem)
+            return nil, string.format("the option %s: %s", name, problem)
         end
         read[name] = result
     end
@@ -191,12 +193,14 @@ local function new(url, protocols, options)
         error("WebSocket: an app that is loaded again does not connect at its top level; write "
             .. "mw.spawn(function() … end) around it", 3)
     elseif type(url) ~= "string" then
-        error(('WebSocket: the URL is a string, as in WebSocket.new("ws://localhost:8080/chat"), '
-            .. "got %s"):format(type(url)), 3)
+        error(string.format('WebSocket: the URL is a string, as in '
+            .. 'WebSocket.new("ws://localhost:8080/chat"), '
+            .. "got %s", type(url)), 3)
     end
     local serialized, problem = serialize(url)
     if not serialized then
-        error(("SyntaxError: WebSocket: the URL %q is not one that can be opened: %s"):format(url,
+        error(string.format("SyntaxError: WebSocket: the URL %q is not one that can be opened: %s",
+            url,
             problem), 3)
     end
     local list, read
@@ -208,15 +212,16 @@ local function new(url, protocols, options)
     if not read then
         error("WebSocket: " .. problem, 3)
     end
-    if read.insecure and serialized:find "^wss:" then
+    if read.insecure and string.find(serialized, "^wss:") then
         -- Without what may be secret: user, password, path and query.
-        local host = serialized:match "//([^/?]*)":match "[^@]*$"
-        log.warn(("wss://%s: its certificate is NOT VERIFIED (option insecure): anybody on the way "
-            .. "can read and change what is sent"):format(host))
+        local host = string.match(string.match(serialized, "//([^/?]*)"), "[^@]*$")
+        log.warn(string.format("wss://%s: its certificate is NOT VERIFIED (option insecure): "
+            .. "anybody on the way "
+            .. "can read and change what is sent", host))
     end
     local handle = connect(serialized, list, read)
     if handle < 0 then
-        error(("WebSocket: %s"):format(failures[handle] or ffi.string(why[0])), 3)
+        error(string.format("WebSocket: %s", failures[handle] or ffi.string(why[0])), 3)
     end
     local ws = setmetatable(
         connection.entries(handle, CONNECTING, connection.CLIENT_ROUTE, "string", 0), meta)
@@ -249,6 +254,7 @@ return setmetatable(M, {
         return ws
     end,
     __index = function(_, name)
-        error(("WebSocket.%s does not exist; write WebSocket.new(url)"):format(tostring(name)), 2)
+        error(string.format("WebSocket.%s does not exist; write WebSocket.new(url)",
+            tostring(name)), 2)
     end,
 })

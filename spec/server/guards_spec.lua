@@ -163,4 +163,39 @@ describe("A script", function()
         server:logged "app%.lua:2: coroutine%.yield: .*mw%.await"
         assert.equal("own", (server:get "/own"))
     end)
+
+    -- The functions that the engine itself uses for a message, a request, a timer, a reload.
+    it("that takes Lua's library away takes it from itself only", function()
+        server = start [[
+            local mw = require "moonwire"
+            local _G, pairs, type, tostring = _G, pairs, type, tostring
+            local ffi, shared = require "ffi", getmetatable(_G).__index
+            mw.ws("/", {
+                on_open = function(ws) ws:subscribe "all" end,
+                on_message = function(ws, data)
+                    mw.sleep(0.001)
+                    ws:publish("all", data)
+                    ws:send(data)
+                end,
+            })
+            mw.get("/:name", function(req) return { name = req.params.name } end)
+            mw.every("1ms", function() end)
+            for _, globals in pairs { shared, _G } do
+                for name, value in pairs(globals) do
+                    if type(value) == "table" and value ~= globals and name ~= "package" then
+                        for key in pairs(value) do value[key] = nil end
+                    end
+                    if name ~= "package" then globals[name] = nil end
+                end
+            end
+            for key in pairs(ffi) do ffi[key] = nil end
+        ]]
+        for _ = 1, 3 do
+            local p = server:websocket "/"
+            assert.equal("x", p:ask "x")
+            assert.equal('{"name":"you"}', (server:get "/you"))
+        end
+        server:reload "require 'moonwire'.get('/:name', function() return 'new' end)"
+        assert.equal("new", (server:get "/you"))
+    end)
 end)

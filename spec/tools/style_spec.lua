@@ -22,6 +22,16 @@ describe("tools/style.lua", function()
         })
     end)
 
+    it("sees methods of strings in our own Lua", function()
+        assert.same({
+            "lua/moonwire/units.lua:1: write string.format(…), not a method",
+            "lua/moonwire/units.lua:2: write string.find(…), not a method",
+        }, check {
+            ["lua/moonwire/units.lua"] = 'local a = ("%d"):format(1)\n'
+                .. 'local b = a:find "x" -- not a:sub(1)\nfile:close()\nws:send(a)\n',
+        })
+    end)
+
     it("counts columns, in comments too, and not the bytes of a character", function()
         assert.same({ "src/base/map.c:3: 101 columns" }, c_file(
             "/* " .. ("§"):rep(94) .. " */\n" .. "/* " .. ("x"):rep(95) .. " */\n"))

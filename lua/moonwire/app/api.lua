@@ -39,7 +39,7 @@ local function add_websocket_routes(mw, generation)
         local record, proxy = route.websocket(path, options)
         generation:add("ws", {
             kind = "route",
-            title = ("route %q"):format(path),
+            title = string.format("route %q", path),
             methods = C.HTTP_WEBSOCKET,
             record = record,
         })
@@ -65,12 +65,12 @@ local function add_http_routes(mw, generation)
     -- @usage mw.get("/hello/:name", function(req) return "hello " .. req.params.name end)
     for name, methods in pairs(http_methods) do
         mw[name] = function(path, handler, ...)
-            arguments.no_more(("mw.%s(path, handler)"):format(name), "a handler that asks "
+            arguments.no_more(string.format("mw.%s(path, handler)", name), "a handler that asks "
                 .. "another function first calls it", ...)
             local record = route.http(name, path, handler)
             generation:add(name, {
                 kind = "route",
-                title = ("route %q"):format(path),
+                title = string.format("route %q", path),
                 methods = methods,
                 record = record,
             })
@@ -87,16 +87,16 @@ local function add_static(mw, generation)
     -- @usage mw.static("/", "public", { types = { gcode = "text/x.gcode" } })
     function mw.static(prefix, folder, options, ...)
         arguments.no_more("mw.static(prefix, folder [, options])", nil, ...)
-        if type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
+        if type(prefix) ~= "string" or string.sub(prefix, 1, 1) ~= "/" then
             error('mw.static: the prefix is a string that begins with /, as in mw.static("/", '
                 .. '"public")', 2)
         elseif type(folder) ~= "string" then
-            error(("mw.static: the folder is a string, got %s"):format(type(folder)), 2)
+            error(string.format("mw.static: the folder is a string, got %s", type(folder)), 2)
         end
         local types = options ~= nil and optional.types(options) or {}
         generation:add("static", {
             kind = "static",
-            title = ("static %q"):format(prefix),
+            title = string.format("static %q", prefix),
             prefix = prefix,
             folder = generation:resolve(folder),
             types = types,
@@ -117,7 +117,7 @@ local function check_names(options, names, what)
     end
     for name in pairs(options) do
         if not known[name] then
-            error(("%s %s%s"):format(what, tostring(name), suggest.text(name, names)), 4)
+            error(string.format("%s %s%s", what, tostring(name), suggest.text(name, names)), 4)
         end
     end
 end
@@ -125,8 +125,9 @@ end
 -- { cert =, key = } or a list of these.
 local function certificates(generation, tls)
     if type(tls) ~= "table" then
-        error(("mw.listen: tls is { cert = …, key = … }, a list of these, or true for a "
-            .. "development certificate, got %s"):format(type(tls)), 3)
+        error(string.format("mw.listen: tls is { cert = …, key = … }, a list of these, or true for "
+            .. "a "
+            .. "development certificate, got %s", type(tls)), 3)
     end
     local out = {}
     for i, pair in ipairs(tls[1] and tls or { tls }) do
@@ -150,15 +151,15 @@ local function check_listen(options)
     check_names(options, listen_options, "mw.listen: there is no option")
     local host, port = options.host, options.port
     if host ~= nil and type(host) ~= "string" then
-        error(("mw.listen: the host is a string, got %s"):format(suggest.shown(host)), 3)
+        error(string.format("mw.listen: the host is a string, got %s", suggest.shown(host)), 3)
     end
-    local is_unix = host and host:find "^unix:"
-    if type(port) == "string" and port:find "^%d+$" then
+    local is_unix = host and string.find(host, "^unix:")
+    if type(port) == "string" and string.find(port, "^%d+$") then
         port = tonumber(port) -- os.getenv "PORT"
     end
     if not is_unix and (type(port) ~= "number" or port % 1 ~= 0 or port < 0 or port > 65535) then
-        error(("mw.listen: the port is a whole number from 0 (one that is free) to 65535, got %s")
-            :format(suggest.shown(port)), 3)
+        error(string.format("mw.listen: the port is a whole number from 0 (one that is free) to "
+            .. "65535, got %s", suggest.shown(port)), 3)
     end
     return is_unix and 0 or port
 end
@@ -295,9 +296,10 @@ local function add_reload(mw, generation)
     function mw.keep(name, make, ...)
         arguments.no_more("mw.keep(name, make)", nil, ...)
         if type(name) ~= "string" then
-            error(("mw.keep: the name is a string, got %s"):format(type(name)), 2)
+            error(string.format("mw.keep: the name is a string, got %s", type(name)), 2)
         elseif make ~= nil and type(make) ~= "function" then
-            error(("mw.keep: expected a function that makes the value, got %s"):format(type(make)),
+            error(string.format("mw.keep: expected a function that makes the value, got %s",
+                type(make)),
                 2)
         end
         return generation:keep(name, make)
@@ -340,7 +342,8 @@ function by_name.__index(mw, name)
     elseif elsewhere[name] then
         value = elsewhere[name][name]
     else
-        error(("mw.%s does not exist%s"):format(tostring(name), suggest.text(name, M.names(mw))),
+        error(string.format("mw.%s does not exist%s", tostring(name), suggest.text(name,
+            M.names(mw))),
             2)
     end
     rawset(mw, name, value)
@@ -362,7 +365,7 @@ local function add_topics(mw, generation)
     --- How many connections of this worker are subscribed to a topic.
     function mw.subscribers(topic)
         if type(topic) ~= "string" then
-            error(("mw.subscribers: a topic is a string, got %s"):format(type(topic)), 2)
+            error(string.format("mw.subscribers: a topic is a string, got %s", type(topic)), 2)
         end
         return C.mw_subscribers(worker, topic, #topic)
     end

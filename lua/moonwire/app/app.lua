@@ -32,11 +32,11 @@ local standard_input -- what was read from it
 
 -- The first line is for the terminal; the rest is logged at debug level.
 local function one_line(text, rest)
-    local first, more = text:match "^([^\n]*)\n?(.*)$"
+    local first, more = string.match(text, "^([^\n]*)\n?(.*)$")
     if more ~= "" or rest then
         log.debug(text .. (rest or ""))
     end
-    return (first:gsub(":$", ""))
+    return (string.gsub(first, ":$", ""))
 end
 
 -- What to do about a file that cannot be opened, by errno.
@@ -95,7 +95,7 @@ local function main_ended(done)
         failure.report(main_path, done.problem)
     else
         io.stdout:flush()
-        io.stderr:write("moonwire: ", problem_of(done.problem):gsub("%c", " "), "\n")
+        io.stderr:write("moonwire: ", string.gsub(problem_of(done.problem), "%c", " "), "\n")
         C.mw_exit(worker, 1)
     end
 end
@@ -134,7 +134,7 @@ end
 
 -- The lines around a problem that begins with file and line, or "".
 local function excerpt(app, problem)
-    local path, at = problem:match "^(.-):(%d+): "
+    local path, at = string.match(problem, "^(.-):(%d+): ")
     at = tonumber(at)
     local file = path and at < LINES_MAX and app.file_at[path]
     local first = file and math.max(at - 1, 1)
@@ -143,11 +143,11 @@ local function excerpt(app, problem)
         return ""
     end
     local out, number = {}, first - 1
-    for line in (lines .. "\n"):gmatch "([^\n]*)\n" do
+    for line in string.gmatch(lines .. "\n", "([^\n]*)\n") do
         number = number + 1
         if line ~= "" or number == at then
-            out[#out + 1] = ("\n%s %4d | %s"):format(number == at and ">" or " ", number,
-                line:sub(1, 160))
+            out[#out + 1] = string.format("\n%s %4d | %s", number == at and ">" or " ", number,
+                string.sub(line, 1, 160))
         end
     end
     return table.concat(out)
@@ -182,7 +182,7 @@ local function run_again(app, chunk, path, arguments)
     end
     local problem = app:declare(app.site)
     local file = #app.plan == 0 and app.files[1]
-    if not problem and file and not generation.lines_of(file, 1, LINES_MAX):find "%S" then
+    if not problem and file and not string.find(generation.lines_of(file, 1, LINES_MAX), "%S") then
         problem = path .. ": the file is empty"
     end
     return problem and one_line(problem)

@@ -23,18 +23,20 @@ local function describe(parameter)
         return tostring(parameter)
     end
     local ctype = ffi.typeof(parameter)
-    return anonymous[tonumber(ctype)] or ("%s %s %s"):format(
-        tostring(ctype):gsub("%f[%w_]%d+", ""), -- types without a name have a number
+    -- types without a name have a number
+    return anonymous[tonumber(ctype)] or string.format("%s %s %s", string.gsub(tostring(ctype),
+        "%f[%w_]%d+", ""),
         tostring(ffi.sizeof(ctype)), ffi.alignof(ctype))
 end
 
 -- ---- declarations ---------------------------------------------------------------------------
 
 local function changed(name, before)
-    local line = name.line > 1 and (" (line %d)"):format(name.line) or ""
-    return ("ffi.cdef: %s%s is not what %s declared before. LuaJIT keeps C declarations as long as "
-        .. "the process runs: restart the server, or give this one another name"):format(
-        name.title, line, before.where)
+    local line = name.line > 1 and string.format(" (line %d)", name.line) or ""
+    return string.format("ffi.cdef: %s%s is not what %s declared before. LuaJIT keeps C "
+        .. "declarations as long as "
+        .. "the process runs: restart the server, or give this one another name", name.title, line,
+            before.where)
 end
 
 -- The first name that an older generation has declared otherwise, as a message; or nil.
@@ -85,15 +87,15 @@ local function what_is_left(text, tokens, ...)
     local out, at, parameters, n = {}, 1, {}, 0
     for _, token in ipairs(tokens) do
         if token.dropped then
-            out[#out + 1] = text:sub(at, token.from - 1)
-            out[#out + 1] = (" "):rep(#token.text)
+            out[#out + 1] = string.sub(text, at, token.from - 1)
+            out[#out + 1] = string.rep(" ", #token.text)
             at = token.to + 1
         elseif token.parameter then
             n = n + 1
             parameters[n] = (select(token.parameter, ...))
         end
     end
-    out[#out + 1] = text:sub(at)
+    out[#out + 1] = string.sub(text, at)
     return table.concat(out), n, parameters
 end
 
@@ -112,7 +114,7 @@ end
 
 -- What LuaJIT says, in the words of this file if it is about an older generation's declaration.
 local function explained(problem, generation)
-    local name = tostring(problem):match "attempt to redefine '(.-)'"
+    local name = string.match(tostring(problem), "attempt to redefine '(.-)'")
     local before = name and (known["tag " .. name] or known[name])
     if before and before.by ~= generation then
         return changed({ title = name, line = 1 }, before)
@@ -137,19 +139,19 @@ local function cdef_of(generation)
             error(explained(raised, generation), 2)
         end
         local at = debug.getinfo(2, "Sl")
-        remember(declarations, generation, ("%s:%d"):format(at.short_src, at.currentline))
+        remember(declarations, generation, string.format("%s:%d", at.short_src, at.currentline))
     end
 end
 
 local function typeof(text, ...)
-    if type(text) ~= "string" or not text:find("{", 1, true) then
+    if type(text) ~= "string" or not string.find(text, "{", 1, true) then
         return ffi.typeof(text, ...)
     end
     local ok, ctype = pcall(ffi.typeof, text, ...)
     if not ok then
         error(ctype, 2)
     end
-    anonymous[tonumber(ctype)] = text:gsub("%s+", " ")
+    anonymous[tonumber(ctype)] = string.gsub(text, "%s+", " ")
     return ctype
 end
 

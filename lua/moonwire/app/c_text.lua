@@ -7,7 +7,7 @@ local M = lazy.module(...)
 
 local function set(words)
     local out = {}
-    for word in words:gmatch "%S+" do
+    for word in string.gmatch(words, "%S+") do
         out[word] = true
     end
     return out
@@ -25,7 +25,7 @@ local LAYOUT = set "__attribute__ __attribute __declspec"
 
 local function newlines(text, from, to)
     local count = 0
-    for _ in text:sub(from, to):gmatch "\n" do
+    for _ in string.gmatch(string.sub(text, from, to), "\n") do
         count = count + 1
     end
     return count
@@ -46,7 +46,7 @@ local function skip_blanks(text, at)
     while moved do
         moved = false
         for _, pattern in ipairs(BLANKS) do
-            local _, to = text:find(pattern, at)
+            local _, to = string.find(text, pattern, at)
             if to then
                 at, moved = to + 1, true
             end
@@ -61,10 +61,11 @@ local function tokens_of(text)
     local at = skip_blanks(text, 1)
     while at <= #text do
         for _, kind in ipairs(KINDS) do
-            local from, to = text:find(kind[2], at)
+            local from, to = string.find(text, kind[2], at)
             if from then
                 line = line + newlines(text, before, from - 1)
-                list[#list + 1] = { kind = kind[1], text = text:sub(from, to), from = from, to = to,
+                list[#list + 1] = { kind = kind[1], text = string.sub(text, from, to), from = from,
+                    to = to,
                     line = line }
                 before = from
                 at = skip_blanks(text, to + 1)
@@ -83,7 +84,7 @@ local function closing(list, i)
     for j = i, #list do
         if CLOSES[list[j].text] then
             depth = depth + 1
-        elseif list[j].text:find "^[%)%]}]$" then
+        elseif string.find(list[j].text, "^[%)%]}]$") then
             depth = depth - 1
             if depth == 0 then
                 return j
@@ -105,7 +106,7 @@ end
 local function names_parameter(list, i)
     local word, before, after = list[i], list[i - 1], list[i + 1]
     if word.kind ~= "word" or QUALIFIER[word.text] or BASIC[word.text] or not after
-        or not after.text:find "^[,)%[]$" then
+        or not string.find(after.text, "^[,)%[]$") then
         return false
     end
     return before.text == "*" or before.kind == "word" and not TAG[before.text]
@@ -134,7 +135,7 @@ end
 local function add_constants(names, list, open, close, text)
     local k = open + 1
     while k < close do
-        if list[k].kind == "word" and list[k - 1].text:find "^[{,]$" then
+        if list[k].kind == "word" and string.find(list[k - 1].text, "^[{,]$") then
             names[#names + 1] = { key = list[k].text, title = list[k].text, text = text,
                 line = list[k].line }
         end
@@ -178,7 +179,7 @@ local function declared(list, i, j)
             return declared(list, k + 1, closing(list, k) - 1)
         elseif list[k].kind == "word" and not QUALIFIER[text] and not BASIC[text]
             and not TAG[text] and not TAG[(list[k - 1] or list[k]).text]
-            and (k == j or next_text:find "^[%(%[:=,]$" or GROUPED[next_text]) then
+            and (k == j or string.find(next_text, "^[%(%[:=,]$") or GROUPED[next_text]) then
             return k
         else
             k = k + 1
@@ -216,7 +217,8 @@ local function add_declarators(names, list, first, last, pack, bodies)
     end
     local parts = declarators(list, first, last)
     local start = parts[1] and parts[1].name
-    while start and (list[start - 1].text:find "^[*(]$" or QUALIFIER[list[start - 1].text]) do
+    while start and (string.find(list[start - 1].text,
+        "^[*(]$") or QUALIFIER[list[start - 1].text]) do
         start = start - 1
     end
     for _, part in ipairs(parts) do
@@ -259,7 +261,7 @@ function M.read(text, describe, ...)
     local out, first, pack, i = {}, 1, "", 1
     while i <= #list do
         if list[i].kind == "pragma" then
-            pack = pack .. list[i].text:gsub("%s+", " ") .. "\n"
+            pack = pack .. string.gsub(list[i].text, "%s+", " ") .. "\n"
             first = i + 1
         elseif list[i].text == ";" or i == #list then
             local last = list[i].text == ";" and i - 1 or i

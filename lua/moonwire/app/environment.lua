@@ -52,11 +52,12 @@ M.compile = compile
 
 -- Where the module may be once somebody writes it.
 local function look_out(env, generation, name)
-    local file = name:gsub("%.", "/")
+    local file = string.gsub(name, "%.", "/")
     local folder = generation.folder .. "/"
-    for template in (env.package.path .. ";" .. env.package.cpath):gmatch "[^;]+" do
-        if template:sub(1, #folder) == folder then
-            generation:found_file((template:gsub("%?", (file:gsub("%%", "%%%%")))), nil)
+    for template in string.gmatch(env.package.path .. ";" .. env.package.cpath, "[^;]+") do
+        if string.sub(template, 1, #folder) == folder then
+            generation:found_file((string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%")))),
+                nil)
         end
     end
 end
@@ -65,8 +66,8 @@ end
 -- which they were tried. found_none is what the shared require says of C modules.
 local function not_found(env, name, found_none)
     local _, tried = package.searchpath(name, env.package.path)
-    local of_c = found_none:match "\n\t?no file .*" or ""
-    return ("module '%s' not found:\n\tno field package.preload['%s']%s%s"):format(name, name,
+    local of_c = string.match(found_none, "\n\t?no file .*") or ""
+    return string.format("module '%s' not found:\n\tno field package.preload['%s']%s%s", name, name,
         tried or "", of_c)
 end
 
@@ -79,7 +80,8 @@ local function require_shared(env, generation, name)
     if ok then
         return result
     end
-    if type(result) == "string" and result:find("module '" .. name .. "' not found", 1, true) then
+    if type(result) == "string" and string.find(result, "module '" .. name .. "' not found", 1,
+        true) then
         look_out(env, generation, name)
         result = not_found(env, name, result)
     end
@@ -105,11 +107,11 @@ end
 local function make_require(env, generation)
     return function(name)
         if type(name) ~= "string" then
-            error(("require: expected a module's name, got %s"):format(type(name)), 2)
+            error(string.format("require: expected a module's name, got %s", type(name)), 2)
         end
         local known = env.package.loaded[name]
         if known == loading then
-            error(("require: the module '%s' requires itself"):format(name), 2)
+            error(string.format("require: the module '%s' requires itself", name), 2)
         elseif name == "moonwire" then
             return generation.api
         elseif name == "ffi" and not rawget(env.package.loaded, name) then
@@ -179,10 +181,10 @@ function M.new(generation)
     end
     env._G = env
     local folder = generation.folder
-    local templates = ("%s/?.lua;%s/?/init.lua;%s"):format(folder, folder, package.path)
+    local templates = string.format("%s/?.lua;%s/?/init.lua;%s", folder, folder, package.path)
     env.package = setmetatable({
         path = templates,
-        cpath = ("%s/?.so;%s"):format(folder, package.cpath),
+        cpath = string.format("%s/?.so;%s", folder, package.cpath),
         loaded = setmetatable({}, { __index = package.loaded }),
         preload = {},
     }, { __index = package })

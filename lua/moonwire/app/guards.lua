@@ -62,7 +62,8 @@ end
 
 local function place_of(fn)
     local at = type(fn) == "function" and debug.getinfo(fn, "S")
-    return at and ("the finaliser at %s:%d"):format(at.short_src, at.linedefined) or "a finaliser"
+    return at and string.format("the finaliser at %s:%d", at.short_src,
+        at.linedefined) or "a finaliser"
 end
 
 local protectors = setmetatable({}, { __mode = "kv" }) -- by finaliser, and each by itself

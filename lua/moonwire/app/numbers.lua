@@ -29,8 +29,8 @@ local function unknown_name(key, names)
         -- Only its unit or its plural is missing.
         if known == key then
             return nil
-        elseif #key > 2 and known:sub(1, #key) == key then
-            return ("; did you mean %s?"):format(known)
+        elseif #key > 2 and string.sub(known, 1, #key) == key then
+            return string.format("; did you mean %s?", known)
         end
     end
     return suggest.text(key, names)
@@ -38,16 +38,16 @@ end
 
 -- A number from one value: a size for …_bytes, a duration for …_seconds, booleans as 1 and 0.
 local function number_of(key, item)
-    if key:find "_bytes$" then
+    if string.find(key, "_bytes$") then
         return units.bytes(item)
-    elseif key:find "_seconds$" then
+    elseif string.find(key, "_seconds$") then
         return units.duration(item)
     elseif type(item) == "boolean" then
         return item and 1 or 0
-    elseif type(item) == "string" and item:find "^%d+$" then
+    elseif type(item) == "string" and string.find(item, "^%d+$") then
         return tonumber(item)
     elseif type(item) ~= "number" then
-        return nil, ("expected a number, got %s"):format(suggest.shown(item))
+        return nil, string.format("expected a number, got %s", suggest.shown(item))
     end
     return item
 end
@@ -55,21 +55,22 @@ end
 -- { name = number } from what people write. name_of: of the names that there are.
 local function numbers(value, name, name_of)
     if type(value) ~= "table" then
-        return nil, ("%s is a table, { name = value }, got %s"):format(name, suggest.shown(value))
+        return nil, string.format("%s is a table, { name = value }, got %s", name,
+            suggest.shown(value))
     end
     local out, names = {}, names_of(name_of)
     for key, item in pairs(value) do
         if type(key) ~= "string" then
-            return nil, ("%s is a table of names and values, got the key %s"):format(name,
+            return nil, string.format("%s is a table of names and values, got the key %s", name,
                 tostring(key))
         end
         local meant = unknown_name(key, names)
         if meant then
-            return nil, ("%s.%s does not exist%s"):format(name, key, meant)
+            return nil, string.format("%s.%s does not exist%s", name, key, meant)
         end
         local number, problem = number_of(key, item)
         if not number then
-            return nil, ("%s.%s: %s"):format(name, key, problem)
+            return nil, string.format("%s.%s: %s", name, key, problem)
         end
         out[key] = number
     end

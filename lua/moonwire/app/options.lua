@@ -15,26 +15,27 @@ local APP = 3 -- the level of the app's line
 
 -- One pair of types, as it stands in the app.
 local function pair_text(ending, media_type)
-    return ("%s = %s"):format(type(ending) == "string" and ending or "[" .. tostring(ending) .. "]",
-        type(media_type) == "string" and ("%q"):format(media_type) or type(media_type))
+    return string.format("%s = %s",
+        type(ending) == "string" and ending or "[" .. tostring(ending) .. "]",
+        type(media_type) == "string" and string.format("%q", media_type) or type(media_type))
 end
 
 -- { ending = media type } of mw.static's options, without the dots that endings may begin with. C
 -- checks both texts when the site is declared.
 function M.types(options)
     if type(options) ~= "table" then
-        error(('mw.static: the options are a table, { types = { gcode = "text/x.gcode" } }, got %s')
-            :format(type(options)), APP)
+        error(string.format('mw.static: the options are a table, { types = { gcode = '
+            .. '"text/x.gcode" } }, got %s', type(options)), APP)
     end
     for name in pairs(options) do
         if name ~= "types" then
-            error(("mw.static: there is no option %s%s"):format(tostring(name),
+            error(string.format("mw.static: there is no option %s%s", tostring(name),
                 suggest.text(name, { "types" })), APP)
         end
     end
     local types = options.types
     if types ~= nil and type(types) ~= "table" then
-        error(('mw.static: types is a table, { gcode = "text/x.gcode" }, got %s'):format(
+        error(string.format('mw.static: types is a table, { gcode = "text/x.gcode" }, got %s',
             type(types)), APP)
     end
     local out = {}
@@ -43,9 +44,9 @@ function M.types(options)
             error('mw.static: types has an ending and its media type, as in { gcode = '
                 .. '"text/x.gcode" }, got ' .. pair_text(ending, media_type), APP)
         end
-        local bare = ending:gsub("^%.", "")
+        local bare = string.gsub(ending, "^%.", "")
         if out[bare] then
-            error(("mw.static: types has .%s twice"):format(bare), APP)
+            error(string.format("mw.static: types has .%s twice", bare), APP)
         end
         out[bare] = media_type
     end
@@ -64,9 +65,10 @@ function M.proxies(proxy)
     local out = {}
     for i, range in ipairs(type(proxy) == "table" and #proxy > 0 and proxy or { proxy }) do
         if type(range) ~= "string" then
-            error(("mw.listen: proxy is true (proxies on this machine) or the addresses of "
-                .. 'proxies, as in { "127.0.0.1", "10.0.0.0/8", "unix:" }, got %s'):format(
-                type(range) == "table" and "a table without addresses" or type(range)), APP)
+            error(string.format("mw.listen: proxy is true (proxies on this machine) or the "
+                .. "addresses of "
+                .. 'proxies, as in { "127.0.0.1", "10.0.0.0/8", "unix:" }, got %s',
+                    type(range) == "table" and "a table without addresses" or type(range)), APP)
         end
         out[i] = range
     end

@@ -31,14 +31,14 @@ function M.declare(routes, site)
     local path = ffi.string(C.mw_overlay_path(1))
     local script = C.mw_site_route(site, path, #path, C.HTTP_GET)
     if script < 0 then
-        log.warn(("there is no dev overlay: the app has a route %s itself"):format(path))
+        log.warn(string.format("there is no dev overlay: the app has a route %s itself", path))
         return
     end
     routes[script] = route.http("get", path, send_script)
     path = ffi.string(C.mw_overlay_path(0))
     local socket = C.mw_site_route(site, path, #path, C.HTTP_WEBSOCKET)
     if socket < 0 then
-        log.warn(("there is no dev overlay: the app has a route %s itself"):format(path))
+        log.warn(string.format("there is no dev overlay: the app has a route %s itself", path))
         return
     end
     routes[socket] = route.websocket(path, {

@@ -33,19 +33,19 @@ local function strings(value, name)
     local copy = {}
     for i, item in ipairs(type(value) == "table" and value or { false }) do
         if type(item) ~= "string" then
-            return nil, ("%s is a string or a list of strings, got %s"):format(name,
+            return nil, string.format("%s is a string or a list of strings, got %s", name,
                 type(value) == "table" and "a list with a " .. type(item) or type(value))
         end
         copy[i] = item
     end
     for key in pairs(type(value) == "table" and value or copy) do
         if not copy[key] then
-            return nil, ("%s is a string or a list of strings, got the key %s"):format(name,
+            return nil, string.format("%s is a string or a list of strings, got the key %s", name,
                 tostring(key))
         end
     end
     if #copy == 0 then
-        return nil, ("%s is an empty list: leave it out for the default"):format(name)
+        return nil, string.format("%s is an empty list: leave it out for the default", name)
     end
     return copy
 end
@@ -62,7 +62,7 @@ local readers = {
             return value and { enabled = 1 } or {}
         end
         if type(value) ~= "table" then
-            return nil, ("compress is true, false or a table of options, got %s"):format(
+            return nil, string.format("compress is true, false or a table of options, got %s",
                 type(value))
         end
         local out, problem = numbers.compress(value)
@@ -80,8 +80,9 @@ local readers = {
     end,
     reload = function(value)
         if value ~= "lazy" and value ~= "eager" then
-            return nil, ('reload is "lazy" (on_reload comes before a connection\'s next event) or '
-                .. '"eager" (it comes at once), got %s'):format(suggest.shown(value))
+            return nil, string.format('reload is "lazy" (on_reload comes before a connection\'s '
+                .. 'next event) or '
+                .. '"eager" (it comes at once), got %s', suggest.shown(value))
         end
         return value
     end,
@@ -100,7 +101,7 @@ end
 -- The names of ":name" and "*name" in a route's pattern, in order.
 local function param_names(pattern)
     local out = {}
-    for name in pattern:gmatch "/[:*]([^/]+)" do
+    for name in string.gmatch(pattern, "/[:*]([^/]+)") do
         out[#out + 1] = name
     end
     return out
@@ -111,7 +112,7 @@ local shapes = setmetatable({}, { __mode = "v" })
 
 -- The same for patterns that fit the same paths, whatever their parameters are called.
 local function shape_of(pattern)
-    local key = pattern:gsub("/:[^/]*", "/:"):gsub("/%*[^/]*", "/*")
+    local key = string.gsub(string.gsub(pattern, "/:[^/]*", "/:"), "/%*[^/]*", "/*")
     local shape = shapes[key]
     if not shape then
         shape = {
@@ -127,7 +128,7 @@ end
 
 local function set_hook(record, name, fn)
     if fn ~= nil and type(fn) ~= "function" then
-        return ("%s is a function(%s), got %s"):format(name,
+        return string.format("%s is a function(%s), got %s", name,
             name == "on_upgrade" and "req" or "ws, …", type(fn))
     end
     record[name] = fn
@@ -141,7 +142,7 @@ local function set(record, name, value)
     if is_hook[name] then
         return set_hook(record, name, value)
     end
-    return ("%s is not a hook of a route%s"):format(tostring(name), suggest.text(name, hooks))
+    return string.format("%s is not a hook of a route%s", tostring(name), suggest.text(name, hooks))
 end
 
 local function proxy_of(record)
@@ -159,15 +160,15 @@ local function proxy_of(record)
             end
         end,
         __tostring = function()
-            return ("route %s"):format(record.pattern)
+            return string.format("route %s", record.pattern)
         end,
     })
 end
 
 local function check_pattern(pattern, level)
-    if type(pattern) ~= "string" or pattern:sub(1, 1) ~= "/" then
-        error(("a route's path is a string that begins with /, got %s"):format(
-            type(pattern) == "string" and ("%q"):format(pattern) or type(pattern)), level + 1)
+    if type(pattern) ~= "string" or string.sub(pattern, 1, 1) ~= "/" then
+        error(string.format("a route's path is a string that begins with /, got %s",
+            type(pattern) == "string" and string.format("%q", pattern) or type(pattern)), level + 1)
     end
 end
 
@@ -182,7 +183,7 @@ function M.websocket(pattern, settings)
         binaryType = "string",
     }
     if settings ~= nil and type(settings) ~= "table" then
-        error(("mw.ws: hooks and options are a table, { on_message = … }, got %s"):format(
+        error(string.format("mw.ws: hooks and options are a table, { on_message = … }, got %s",
             type(settings)), 3)
     end
     for name, value in pairs(settings or {}) do
@@ -192,7 +193,7 @@ function M.websocket(pattern, settings)
         elseif is_hook[name] then
             problem = set_hook(record, name, value)
         else
-            problem = ("%s is not a hook or an option of a route%s"):format(tostring(name),
+            problem = string.format("%s is not a hook or an option of a route%s", tostring(name),
                 suggest.text(name, all_names))
         end
         if problem then
@@ -206,13 +207,14 @@ end
 function M.http(name, pattern, handler)
     check_pattern(pattern, 3)
     if type(handler) ~= "function" then
-        error(("mw.%s: the handler is a function(req), got %s"):format(name, type(handler)), 3)
+        error(string.format("mw.%s: the handler is a function(req), got %s", name, type(handler)),
+            3)
     end
     return {
         kind = "http",
         pattern = pattern,
         param_names = param_names(pattern),
-        title = ("the handler of %s %s"):format(name:upper(), pattern),
+        title = string.format("the handler of %s %s", string.upper(name), pattern),
         handler = handler,
     }
 end

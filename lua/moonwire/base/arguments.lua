@@ -8,7 +8,8 @@ function M.no_more(form, hint, ...)
     for i = 1, select("#", ...) do
         local extra = select(i, ...)
         if extra ~= nil then
-            error(("%s takes no more arguments than these, got a %s behind them%s"):format(form,
+            error(string.format("%s takes no more arguments than these, got a %s behind them%s",
+                form,
                 type(extra), hint and ": " .. hint or ""), 3)
         end
     end

@@ -8,7 +8,7 @@ local M = {}
 -- "app.lua:12: ", or "" for a function in C.
 function M.prefix(fn)
     local at = getinfo(fn, "S")
-    return at.what == "C" and "" or ("%s:%d: "):format(at.short_src, at.linedefined)
+    return at.what == "C" and "" or string.format("%s:%d: ", at.short_src, at.linedefined)
 end
 
 return M

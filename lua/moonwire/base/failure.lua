@@ -68,7 +68,7 @@ end
 
 -- What is the same for failures that come again: whose they are, and where they were raised.
 local function place_of(what, text)
-    return what .. (text:match "^[^\n]-:%d+:" or text)
+    return what .. (string.match(text, "^[^\n]-:%d+:") or text)
 end
 
 -- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
@@ -77,7 +77,7 @@ end
 -- the error as it was raised.
 function M.report(what, problem, number, where)
     problem = M.opened(problem, where)
-    local text = ("%s failed: %s%s"):format(what, problem.text, problem.trace)
+    local text = string.format("%s failed: %s%s", what, problem.text, problem.trace)
     local place = place_of(what, problem.text)
     C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), place, #place,
         text, #text)

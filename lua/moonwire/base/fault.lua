@@ -38,18 +38,18 @@ local function text_of(value)
     elseif type(value) == "table" then
         return "an error that is a table: " .. log_fields.value(value, TEXT_BYTES)
     end
-    return ("an error that is not a text: %s"):format(tostring(value))
+    return string.format("an error that is not a text: %s", tostring(value))
 end
 
 -- ---- where it happened ----------------------------------------------------------------------
 
 -- Our own modules are no place that tells an app anything. "=moonwire/" in the binary: no file of
 -- an app has a name that begins so.
-local OURS = debug.getinfo(1, "S").source:match "^(.*)base/fault%.lua$"
-local OURS_SHORT = OURS:sub(2):gsub("%p", "%%%0")
+local OURS = string.match(debug.getinfo(1, "S").source, "^(.*)base/fault%.lua$")
+local OURS_SHORT = string.gsub(string.sub(OURS, 2), "%p", "%%%0")
 
 local function is_ours(source)
-    return source:sub(1, #OURS) == OURS
+    return string.sub(source, 1, #OURS) == OURS
 end
 
 -- Has this function of C called code of the app for us?
@@ -65,7 +65,7 @@ function M.place(level)
     local at = debug.getinfo(level, "Slf")
     while at and not is_border(at, level + 1) do
         if at.currentline > 0 and not is_ours(at.source) then
-            return ("%s:%d"):format(at.short_src, at.currentline)
+            return string.format("%s:%d", at.short_src, at.currentline)
         end
         level = level + 1
         at = debug.getinfo(level, "Slf")
@@ -78,7 +78,7 @@ function M.place_in(co)
     local at = debug.getinfo(co, level, "Sl")
     while at do
         if at.currentline > 0 and not is_ours(at.source) then
-            return ("%s:%d"):format(at.short_src, at.currentline)
+            return string.format("%s:%d", at.short_src, at.currentline)
         end
         level = level + 1
         at = debug.getinfo(co, level, "Sl")
@@ -96,20 +96,22 @@ local function definition(fn)
     for active in pairs(line == 0 and at.activelines or {}) do
         line = math.max(line, active)
     end
-    return ("%s:%d"):format(at.short_src, line)
+    return string.format("%s:%d", at.short_src, line)
 end
 
 -- Does the text begin with a file and a line?
 local function has_place(text, place)
-    local file = text:match "^([^\n]-):%d+: "
-    return file and (file:find "%.lua$" or file:find '^%[string ".*"%]$' or file == "stdin"
-        or file == "(command line)" or place and place:sub(1, #file + 1) == file .. ":") and true
+    local file = string.match(text, "^([^\n]-):%d+: ")
+    return file and (string.find(file, "%.lua$") or string.find(file,
+        '^%[string ".*"%]$') or file == "stdin"
+        or file == "(command line)" or place and string.sub(place, 1,
+            #file + 1) == file .. ":") and true
 end
 
 -- Our own place in front of a text is taken off: error(text, level) wrote it where the app had
 -- called us by a tail call.
 local function without_ours(text)
-    return text:match("^" .. OURS_SHORT .. "[%w_/]+%.lua:%d+: (.*)$") or text
+    return string.match(text, "^" .. OURS_SHORT .. "[%w_/]+%.lua:%d+: (.*)$") or text
 end
 
 -- The text with the nearest line of the app in front. known: where that is, "chat.lua:12"; or the
@@ -135,7 +137,7 @@ local synonyms = { emit = "send", write = "send", on = "addEventListener", join 
 -- An app that calls a method which does not exist gets Lua's own error, since a field that is nil
 -- is no mistake: "; did you mean ws:send?", or "".
 local function meant(text, method_lists)
-    local name = text:match "attempt to call method '([%w_]+)' %(a nil value%)"
+    local name = string.match(text, "attempt to call method '([%w_]+)' %(a nil value%)")
     if not name then
         return ""
     end
@@ -149,7 +151,7 @@ local function meant(text, method_lists)
         end
         local near = methods[synonyms[name]] and synonyms[name] or suggest.nearest(name, names)
         if near and (not best or synonyms[name] == near) then
-            best = ("; did you mean %s:%s?"):format(entry.kind, near)
+            best = string.format("; did you mean %s:%s?", entry.kind, near)
         end
     end
     return best or ""
@@ -183,22 +185,22 @@ local function colon_call(level, apis)
         level = level + 1
         at = debug.getinfo(level, "Sn")
     end
-    return name and ("mw:%s: write mw.%s(…), with a dot, not a colon"):format(name, name)
+    return name and string.format("mw:%s: write mw.%s(…), with a dot, not a colon", name, name)
 end
 
 -- ---- catching -------------------------------------------------------------------------------
 
 -- The traceback without what is below the hook: those frames are ours and tell the user nothing.
 local function users_part(trace)
-    local ours = trace:find("\n%s*%[C%]: in function 'xpcall'")
+    local ours = string.find(trace, "\n%s*%[C%]: in function 'xpcall'")
     if ours then
-        trace = trace:sub(1, ours - 1)
+        trace = string.sub(trace, 1, ours - 1)
     end
     local without, count = trace, 1
     while count > 0 do
-        without, count = without:gsub("\n%s*moonwire/[^\n]*$", "")
+        without, count = string.gsub(without, "\n%s*moonwire/[^\n]*$", "")
     end
-    return without:find ":%d+: in " and without or ""
+    return string.find(without, ":%d+: in ") and without or ""
 end
 
 -- What a coroutine has raised again last, after another had raised it first.
@@ -212,7 +214,8 @@ function M.catch(value, known)
     local trace, first = users_part(debug.traceback("", 2)), again[co]
     again[co] = nil
     if first and value ~= nil and rawequal(first.value, value) then
-        trace = ("%s\nraised again by the code that %s%s"):format(first.trace, first.how, trace)
+        trace = string.format("%s\nraised again by the code that %s%s", first.trace, first.how,
+            trace)
         return { value = value, text = first.text, trace = trace, number = owner.running(2) }
     end
     local place, text = M.place(2), colon_call(2, known.apis) or text_of(value)

@@ -30,7 +30,7 @@ local api = {
 function api.array(list)
     list = list == nil and {} or list
     if type(list) ~= "table" then
-        error(("mw.json.array: expected a table, got %s"):format(type(list)), 2)
+        error(string.format("mw.json.array: expected a table, got %s", type(list)), 2)
     end
     local meta = getmetatable(list)
     if meta ~= nil and meta ~= codec.list_meta then
@@ -43,7 +43,8 @@ local names = { "encode", "decode", "null", "array", "array_mt" }
 
 M.api = setmetatable(api, {
     __index = function(_, name)
-        error(("mw.json.%s does not exist%s"):format(tostring(name), suggest.text(tostring(name),
+        error(string.format("mw.json.%s does not exist%s", tostring(name),
+            suggest.text(tostring(name),
             names)), 2)
     end,
 })

@@ -9,8 +9,8 @@ local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r"
 
 -- As a JSON string. Bytes that are not UTF-8 stay as they are.
 function M.quoted(text)
-    return '"' .. text:gsub('[%c"\\]', function(c)
-        return escapes[c] or ("\\u%04x"):format(c:byte())
+    return '"' .. string.gsub(text, '[%c"\\]', function(c)
+        return escapes[c] or string.format("\\u%04x", string.byte(c))
     end) .. '"'
 end
 
@@ -18,8 +18,8 @@ end
 function M.scalar(value)
     local kind = type(value)
     if kind == "number" and value == value and math.abs(value) ~= math.huge then
-        local short = ("%.14g"):format(value)
-        return tonumber(short) == value and short or ("%.17g"):format(value)
+        local short = string.format("%.14g", value)
+        return tonumber(short) == value and short or string.format("%.17g", value)
     elseif kind == "boolean" then
         return tostring(value)
     end
@@ -66,15 +66,15 @@ end
 -- The character of the escape at this place, and where it ends. RFC 8259 §7: two halves after one
 -- another are one character; a half alone is none.
 local function read_escape(text, at)
-    local code = tonumber(text:match("^\\u(%x%x%x%x)", at) or "", 16)
+    local code = tonumber(string.match(text, "^\\u(%x%x%x%x)", at) or "", 16)
     if not code then
-        return meant[text:sub(at + 1, at + 1)] or error "no escape", at + 2
+        return meant[string.sub(text, at + 1, at + 1)] or error "no escape", at + 2
     end
     at = at + 6
     if code < 0xd800 or code > 0xdfff then
         return character(code), at
     end
-    local low = tonumber(text:match("^\\u([dD][c-fC-F]%x%x)", at) or "", 16)
+    local low = tonumber(string.match(text, "^\\u([dD][c-fC-F]%x%x)", at) or "", 16)
     if low and code < 0xdc00 then
         return character(0x10000 + (code - 0xd800) * 0x400 + low - 0xdc00), at + 6
     end
@@ -85,12 +85,12 @@ end
 local function read_string(text, at)
     local out = {}
     while true do
-        local stop = text:find('["\\%z\1-\31]', at)
+        local stop = string.find(text, '["\\%z\1-\31]', at)
         if not stop then
             error "a string has no end"
         end
-        out[#out + 1] = text:sub(at, stop - 1)
-        local c = text:sub(stop, stop)
+        out[#out + 1] = string.sub(text, at, stop - 1)
+        local c = string.sub(text, stop, stop)
         if c == '"' then
             return table.concat(out), stop + 1
         elseif c ~= "\\" then
@@ -104,9 +104,9 @@ local words = { ["true"] = true, ["false"] = false }
 
 -- As RFC 8259 §6 writes them, and not as Lua would read more.
 local function read_number(word)
-    local whole, fraction, exponent = word:match "^%-?(%d+)(%.?%d*)([eE]?[+-]?%d*)$"
-    if not whole or (whole:find "^0" and whole ~= "0") or fraction == "."
-        or (exponent ~= "" and not exponent:find "^[eE][+-]?%d") then
+    local whole, fraction, exponent = string.match(word, "^%-?(%d+)(%.?%d*)([eE]?[+-]?%d*)$")
+    if not whole or (string.find(whole, "^0") and whole ~= "0") or fraction == "."
+        or (exponent ~= "" and not string.find(exponent, "^[eE][+-]?%d")) then
         error "no value"
     end
     return tonumber(word)
@@ -116,23 +116,23 @@ local read
 
 -- The place of the next character that is not white space.
 local function next_place(text, at)
-    return text:find("[^ \t\r\n]", at) or error "the end"
+    return string.find(text, "[^ \t\r\n]", at) or error "the end"
 end
 
 -- The items between brackets; each(at) reads one and returns where it ends.
 local function read_items(text, at, close, each)
     at = next_place(text, at)
-    if text:sub(at, at) == close then
+    if string.sub(text, at, at) == close then
         return at + 1
     end
     while true do
         at = next_place(text, each(at))
-        local c = text:sub(at, at)
+        local c = string.sub(text, at, at)
         at = at + 1
         if c == close then
             return at
         elseif c ~= "," then
-            error(("%q or a comma is missing"):format(close))
+            error(string.format("%q or a comma is missing", close))
         end
     end
 end
@@ -141,12 +141,12 @@ local function read_object(text, at, depth)
     local out = {}
     return out, read_items(text, at, "}", function(from)
         local quote = next_place(text, from)
-        if text:sub(quote, quote) ~= '"' then
+        if string.sub(text, quote, quote) ~= '"' then
             error "a name is missing"
         end
         local name, after = read_string(text, quote + 1)
         local colon = next_place(text, after)
-        if text:sub(colon, colon) ~= ":" then
+        if string.sub(text, colon, colon) ~= ":" then
             error "a colon is missing"
         end
         out[name], from = read(text, colon + 1, depth)
@@ -165,7 +165,7 @@ end
 -- The value at this place, and where it ends. null is nil.
 function read(text, at, depth)
     at = next_place(text, at)
-    local c = text:sub(at, at)
+    local c = string.sub(text, at, at)
     if c == '"' then
         return read_string(text, at + 1)
     elseif c == "{" or c == "[" then
@@ -174,7 +174,7 @@ function read(text, at, depth)
         end
         return (c == "{" and read_object or read_list)(text, at + 1, depth + 1)
     end
-    local word = text:match("^[%w.+-]+", at) or error "no value"
+    local word = string.match(text, "^[%w.+-]+", at) or error "no value"
     local value = words[word]
     if value == nil and word ~= "null" then
         value = read_number(word)
@@ -185,7 +185,7 @@ end
 -- The value, or nil when it is null or no JSON.
 function M.decode(text)
     local ok, value, after = pcall(read, text, 1, 0)
-    if ok and not text:find("[^ \t\r\n]", after) then
+    if ok and not string.find(text, "[^ \t\r\n]", after) then
         return value
     end
 end

@@ -22,9 +22,9 @@ local levels = { debug = 0, info = 1, warn = 2, error = 3 }
 for name, level in pairs(levels) do
     M[name] = function(text, fields)
         if text == M then
-            error(("mw.log:%s: write mw.log.%s(…), with a dot"):format(name, name), 2)
+            error(string.format("mw.log:%s: write mw.log.%s(…), with a dot", name, name), 2)
         elseif fields ~= nil and type(fields) ~= "table" then
-            error(("mw.log.%s: the fields are a table, { name = value }, got %s"):format(name,
+            error(string.format("mw.log.%s: the fields are a table, { name = value }, got %s", name,
                 type(fields)), 2)
         end
         text = tostring(text)

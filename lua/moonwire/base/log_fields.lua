@@ -25,7 +25,7 @@ local characters = { "^[%z\1-\127]+", "^[\194-\223][\128-\191]", "^\224[\160-\19
 
 local function character_at(text, at)
     for _, form in ipairs(characters) do
-        local found = text:match(form, at)
+        local found = string.match(text, form, at)
         if found then
             return found
         end
@@ -34,13 +34,13 @@ end
 
 -- Two names that differ only in bytes that are not UTF-8 must still differ.
 local function valid(text)
-    if not text:find "[\128-\255]" then
+    if not string.find(text, "[\128-\255]") then
         return text
     end
     local out, at = {}, 1
     while at <= #text do
         local found = character_at(text, at)
-        out[#out + 1] = found or ("\\x%02x"):format(text:byte(at))
+        out[#out + 1] = found or string.format("\\x%02x", string.byte(text, at))
         at = at + (found and #found or 1)
     end
     return table.concat(out)
@@ -51,10 +51,10 @@ local function cut(text, most)
     if #text <= most then
         return text
     end
-    while most > 0 and text:find("^[\128-\191]", most + 1) do
+    while most > 0 and string.find(text, "^[\128-\191]", most + 1) do
         most = most - 1
     end
-    return ("%s… (%d more bytes)"):format(text:sub(1, most), #text - most)
+    return string.format("%s… (%d more bytes)", string.sub(text, 1, most), #text - most)
 end
 
 -- Whatever the app's own __tostring does.
@@ -83,7 +83,7 @@ local function put_list(w, list, count, depth)
     for i = 1, count do
         put(w, i > 1 and "," or "")
         if i > ITEMS or w.left <= 0 then
-            put(w, ('"%d more"'):format(count - i + 1))
+            put(w, string.format('"%d more"', count - i + 1))
             break
         end
         put_value(w, list[i], depth)
@@ -113,7 +113,7 @@ local function put_members(w, object, depth)
         put(w, i > 1 and "," or "")
         if w.left <= 0 then
             more = more + #items - i + 1
-            put(w, ('"…":"%d more"'):format(more))
+            put(w, string.format('"…":"%d more"', more))
             return
         end
         local name = depth == 0 and reserved[item.name] and "field_" .. item.name or item.name
@@ -125,7 +125,7 @@ local function put_members(w, object, depth)
         put_value(w, item.value, depth)
     end
     if more > 0 then
-        put(w, (',"…":"%d more"'):format(more))
+        put(w, string.format(',"…":"%d more"', more))
     end
 end
 
@@ -145,7 +145,7 @@ local function put_table(w, value, depth)
     if w.open[value] then
         put(w, '"a table inside itself"')
     elseif depth == DEPTH then
-        put(w, ('"a table deeper than %d"'):format(DEPTH))
+        put(w, string.format('"a table deeper than %d"', DEPTH))
     else
         w.open[value] = true
         local count = list_count(value)

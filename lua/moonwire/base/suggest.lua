@@ -11,9 +11,10 @@ local function distance(a, b)
     for i = 1, #a do
         local row = { [0] = i }
         for j = 1, #b do
-            local cost = a:byte(i) == b:byte(j) and 0 or 1
+            local cost = string.byte(a, i) == string.byte(b, j) and 0 or 1
             local best = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
-            if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+            if i > 1 and j > 1 and string.byte(a, i) == string.byte(b, j - 1) and string.byte(a,
+                i - 1) == string.byte(b, j) then
                 best = math.min(best, before[j - 2] + 1)
             end
             row[j] = best
@@ -26,7 +27,8 @@ end
 -- A value as a message shows it: "80" is a string, 80 a number, and a table is a table.
 function M.shown(value)
     if type(value) == "string" then
-        return #value > 40 and ("%q…"):format(value:sub(1, 40)) or ("%q"):format(value)
+        return #value > 40 and string.format("%q…", string.sub(value, 1, 40)) or string.format("%q",
+            value)
     elseif type(value) == "number" or type(value) == "boolean" then
         return tostring(value)
     end
@@ -38,7 +40,7 @@ end
 function M.nearest(name, list)
     local found, least = nil, math.max(1, math.floor(#name / 3)) + 1
     for _, candidate in ipairs(list) do
-        local d = distance(name:lower(), candidate:lower())
+        local d = distance(string.lower(name), string.lower(candidate))
         if d < least then
             found, least = candidate, d
         end
@@ -64,7 +66,7 @@ function M.log_level(name)
     if name == nil then
         error("mw.log is a table of functions, one for each level: write mw.log.info(text)", 2)
     end
-    error(("mw.log.%s does not exist%s"):format(tostring(name),
+    error(string.format("mw.log.%s does not exist%s", tostring(name),
         M.text(synonyms[name] or name, { "debug", "info", "warn", "error" })), 2)
 end
 

@@ -12,7 +12,7 @@ local scratch, scratch_size = ffi.new "char[1024]", 1024
 -- Percent-decoded. plus: + is a blank, as in queries. What has a broken escape, or is not UTF-8
 -- then, is left as it came: the result is always text that can be sent on.
 function M.decode(text, plus)
-    if not text:find(plus and "[%%+]" or "%%") then
+    if not string.find(text, plus and "[%%+]" or "%%") then
         return text
     end
     if #text > scratch_size then
@@ -27,8 +27,8 @@ end
 -- twice the first value counts, so that nobody overrides what a proxy has checked.
 function M.query(text)
     local out = {}
-    for pair in text:gmatch "[^&]+" do
-        local name, value = pair:match "^([^=]*)=(.*)$"
+    for pair in string.gmatch(text, "[^&]+") do
+        local name, value = string.match(pair, "^([^=]*)=(.*)$")
         name = M.decode(name or pair, true)
         if out[name] == nil then
             out[name] = M.decode(value or "", true)
@@ -40,10 +40,10 @@ end
 -- "a=1; b=2" to { a = "1", b = "2" } (RFC 6265 §5.4); quotes around a value are taken off.
 function M.cookies(text)
     local out = {}
-    for pair in text:gmatch "[^;]+" do
-        local name, value = pair:match "^%s*([^=%s]+)%s*=%s*(.-)%s*$"
+    for pair in string.gmatch(text, "[^;]+") do
+        local name, value = string.match(pair, "^%s*([^=%s]+)%s*=%s*(.-)%s*$")
         if name and out[name] == nil then
-            out[name] = value:match '^"(.*)"$' or value
+            out[name] = string.match(value, '^"(.*)"$') or value
         end
     end
     return out
@@ -62,7 +62,7 @@ end
 -- "name: value\n…" to a table.
 function M.header_lines(text)
     local out = {}
-    for name, value in text:gmatch "([^:\n]+): ?([^\n]*)" do
+    for name, value in string.gmatch(text, "([^:\n]+): ?([^\n]*)") do
         M.add_field(out, name, value)
     end
     return out
@@ -71,8 +71,8 @@ end
 -- The members of comma lists, blanks taken off.
 function M.list(text)
     local out = {}
-    for item in text:gmatch "[^,]+" do
-        item = item:match "^%s*(.-)%s*$"
+    for item in string.gmatch(text, "[^,]+") do
+        item = string.match(item, "^%s*(.-)%s*$")
         if item ~= "" then
             out[#out + 1] = item
         end

@@ -16,13 +16,14 @@ end
 
 -- The number and the unit of a text, or nil.
 local function parts(text)
-    local number, unit = text:match "^(%d*%.?%d+)%s*(%a*)$"
+    local number, unit = string.match(text, "^(%d*%.?%d+)%s*(%a*)$")
     return tonumber(number), unit
 end
 
 -- '; did you mean "5m"?' for "5 min" when the unit is "m"; "" without one.
 local function meant(text, unit)
-    return unit and ('; did you mean "%s%s"?'):format(text:match "^[%d.]+", unit) or ""
+    return unit and string.format('; did you mean "%s%s"?', string.match(text, "^[%d.]+"),
+        unit) or ""
 end
 
 local long_units = { msec = "ms", millisecond = "ms", sec = "s", second = "s", min = "m",
@@ -35,20 +36,21 @@ function M.duration(value)
         if finite(value) then
             return value
         end
-        return nil, ("a duration is 0 or more, got %s"):format(value)
+        return nil, string.format("a duration is 0 or more, got %s", value)
     end
     if type(value) == "string" then
         local number, unit = parts(value)
         if number and seconds_of[unit] then
             return number * seconds_of[unit]
         end
-        local small = number and unit:lower()
-        local name = small and (long_units[small] or long_units[small:match "^(.*)s$"]
+        local small = number and string.lower(unit)
+        local name = small and (long_units[small] or long_units[string.match(small, "^(.*)s$")]
             or seconds_of[small] and small)
-        return nil, ('"%s" is not a duration: write %s%s'):format(value, DURATIONS,
+        return nil, string.format('"%s" is not a duration: write %s%s', value, DURATIONS,
             meant(value, name))
     end
-    return nil, ("expected a duration (%s), got %s"):format((DURATIONS:gsub("^a number of ", "")),
+    return nil, string.format("expected a duration (%s), got %s", (string.gsub(DURATIONS,
+        "^a number of ", "")),
         type(value))
 end
 
@@ -58,7 +60,7 @@ function M.bytes(value)
         if finite(value) and value % 1 == 0 then
             return value
         end
-        return nil, ("a size is a whole number of bytes, got %s"):format(value)
+        return nil, string.format("a size is a whole number of bytes, got %s", value)
     end
     if type(value) == "string" then
         local number, unit = parts(value)
@@ -66,11 +68,13 @@ function M.bytes(value)
         if bytes and bytes % 1 == 0 then
             return bytes
         end
-        local letter = not bytes and number and unit:match "^([kKmMgG])[iI]?[bB]?$"
-        local name = letter and (letter:lower() == "k" and "k" or letter:upper())
-        return nil, ('"%s" is not a size: write %s%s'):format(value, SIZES, meant(value, name))
+        local letter = not bytes and number and string.match(unit, "^([kKmMgG])[iI]?[bB]?$")
+        local name = letter and (string.lower(letter) == "k" and "k" or string.upper(letter))
+        return nil, string.format('"%s" is not a size: write %s%s', value, SIZES, meant(value,
+            name))
     end
-    return nil, ("expected a size (%s), got %s"):format((SIZES:gsub("^a number of ", "")),
+    return nil, string.format("expected a size (%s), got %s", (string.gsub(SIZES, "^a number of ",
+        "")),
         type(value))
 end
 

@@ -50,18 +50,18 @@ local function parse(arguments)
     local at = 1
     while arguments[at] do
         local text = arguments[at]
-        local name, value = text:match "^%-%-([%w-]+)=?(.*)$"
+        local name, value = string.match(text, "^%-%-([%w-]+)=?(.*)$")
         if name and takes[name] then
-            if not text:find "=" then
+            if not string.find(text, "=") then
                 at = at + 1
-                value = arguments[at] or usage(("--%s wants a value"):format(name))
+                value = arguments[at] or usage(string.format("--%s wants a value", name))
             end
             if name == "protocol" then
                 table.insert(out.protocols, value)
             elseif name == "header" then
-                local field, content = value:match "^([^:]+):%s*(.-)%s*$"
+                local field, content = string.match(value, "^([^:]+):%s*(.-)%s*$")
                 if not field then
-                    usage(("--header %s: write NAME:VALUE"):format(value))
+                    usage(string.format("--header %s: write NAME:VALUE", value))
                 end
                 out.headers[field] = out.headers[field] or {}
                 table.insert(out.headers[field], content)
@@ -70,10 +70,10 @@ local function parse(arguments)
             end
         elseif name and flags[name] then
             out[name] = true
-        elseif text:find "^%-." then
-            usage(("unknown option %s"):format(text))
+        elseif string.find(text, "^%-.") then
+            usage(string.format("unknown option %s", text))
         elseif out.url then
-            usage(("%s: one URL only"):format(text))
+            usage(string.format("%s: one URL only", text))
         else
             out.url = text
         end
@@ -86,9 +86,9 @@ local function open(options)
     if options.origin then
         options.headers.Origin = options.origin
     end
-    if not options.url:find "^%a[%w+.-]*://" and options.url:find "[.:/%[]" then
-        options.url = "ws://" .. (options.url:find "^:?%d+%f[/%z]" and "localhost:" or "")
-            .. options.url:gsub("^:", "")
+    if not string.find(options.url, "^%a[%w+.-]*://") and string.find(options.url, "[.:/%[]") then
+        options.url = "ws://" .. (string.find(options.url, "^:?%d+%f[/%z]") and "localhost:" or "")
+            .. string.gsub(options.url, "^:", "")
     end
     -- Without the place in our code that raises it.
     local ok, ws = pcall(websocket.new, options.url, options.protocols, {
@@ -99,9 +99,9 @@ local function open(options)
         connect_timeout = options.timeout, handshake_timeout = options.timeout,
     })
     if not ok then
-        usage((ws:gsub("^[^:]*:%d+: ", "")))
+        usage((string.gsub(ws, "^[^:]*:%d+: ", "")))
     end
-    if options.insecure and ws.url:find "^wss:" then
+    if options.insecure and string.find(ws.url, "^wss:") then
         io.stderr:write("moonwire: the server's certificate is not verified\n")
     end
     return ws
@@ -146,7 +146,7 @@ end
 
 local function show_message(terminal, data, is_binary, interactive)
     if is_binary then
-        terminal:print(("%sbinary, %d bytes%s%s"):format(interactive and "< " or "", #data,
+        terminal:print(string.format("%sbinary, %d bytes%s%s", interactive and "< " or "", #data,
             #data > 0 and "\n" or "", inspect.hex(data, HEX_BYTES)))
     elseif interactive then
         terminal:print("< " .. inspect.harmless(data))
@@ -189,7 +189,7 @@ local function tell_end(closed, interactive)
     local code, reason = closed.code, inspect.harmless(closed.reason)
     local fine = code == 1000 or code == 1005
     if interactive or not fine then
-        io.stderr:write(("closed %d%s\n"):format(code, reason ~= "" and " " .. reason or ""))
+        io.stderr:write(string.format("closed %d%s\n", code, reason ~= "" and " " .. reason or ""))
     end
     task.exit(fine and 0 or 1)
 end

@@ -57,7 +57,7 @@ local options_help = [[
 local json_help = "  --json          all that the server tells, as JSON (docs/operations.md)\n"
 
 local function fail(code, text)
-    io.stderr:write("moonwire: ", (inspect.harmless(text):gsub("[\n\t]", " ")), "\n")
+    io.stderr:write("moonwire: ", (string.gsub(inspect.harmless(text), "[\n\t]", " ")), "\n")
     task.exit(code)
 end
 
@@ -65,7 +65,7 @@ end
 local function parse(command, arguments)
     local out = { command = command }
     local function usage(text)
-        fail(2, ("%s: %s; see moonwire %s --help"):format(command, text, command))
+        fail(2, string.format("%s: %s; see moonwire %s --help", command, text, command))
     end
     local at = 1
     while arguments[at] do
@@ -77,9 +77,9 @@ local function parse(command, arguments)
         elseif text == "--control" then
             at = at + 1
             out.control = arguments[at] or usage "--control needs the path of a socket"
-        elseif text:find "^%-%-control=." then
-            out.control = text:match "=(.*)"
-        elseif text:find "^%-" then
+        elseif string.find(text, "^%-%-control=.") then
+            out.control = string.match(text, "=(.*)")
+        elseif string.find(text, "^%-") then
             usage("unknown option " .. text)
         elseif out.name then
             usage("one server at a time, not " .. out.name .. " and " .. text)
@@ -135,7 +135,7 @@ local function socket_paths(find)
         size = size * 2
     until len ~= C.ERR_TOO_BIG
     local paths = {}
-    for path in ffi.string(out, math.max(len, 0)):gmatch "[^%z]+" do
+    for path in string.gmatch(ffi.string(out, math.max(len, 0)), "[^%z]+") do
         paths[#paths + 1] = path
     end
     return paths
@@ -149,7 +149,7 @@ local function servers()
         if type(answer) == "table" then
             out[#out + 1] = { path = path, pid = answer.pid, app = answer.app, file = answer.file }
         elseif answer ~= C.ERR_NOT_FOUND then
-            out[#out + 1] = { path = path, pid = tonumber(path:match "(%d+)%.sock$"),
+            out[#out + 1] = { path = path, pid = tonumber(string.match(path, "(%d+)%.sock$")),
                 problem = problem }
         end
     end
@@ -162,7 +162,7 @@ end
 local function listed(list)
     local out = {}
     for i, server in ipairs(list) do
-        out[i] = ("%d (%s)"):format(server.pid, server.app or "does not answer")
+        out[i] = string.format("%d (%s)", server.pid, server.app or "does not answer")
     end
     return table.concat(out, ", ")
 end
@@ -188,7 +188,7 @@ local function matching(list, name)
         function(server) return tostring(server.pid) == name end,
         function(server) return path and server.file == path end,
         function(server) return server.app == name end,
-        function(server) return server.file and server.file:match "[^/]*$" == name end,
+        function(server) return server.file and string.match(server.file, "[^/]*$") == name end,
     }
     for _, way in ipairs(ways) do
         local out = {}
@@ -212,9 +212,9 @@ local function others(command)
         return "; of one with a socket elsewhere give --control PATH"
     end
     local more = #paths - SHOWN_OTHERS
-    return ("; of other users write moonwire %s --control PATH with %s%s"):format(command,
+    return string.format("; of other users write moonwire %s --control PATH with %s%s", command,
         table.concat(paths, ", ", 1, math.min(#paths, SHOWN_OTHERS)),
-        more > 0 and (", or one of %d more"):format(more) or "")
+        more > 0 and string.format(", or one of %d more", more) or "")
 end
 
 -- The path of the socket.
@@ -228,9 +228,11 @@ local function choose(options)
     end
     local found = options.name and matching(all, options.name) or all
     if not found[1] then
-        fail(1, ("no server %s of this user runs; there is %s"):format(options.name, listed(all)))
+        fail(1, string.format("no server %s of this user runs; there is %s", options.name,
+            listed(all)))
     elseif found[2] then
-        fail(1, ("several servers run: %s; which one? write moonwire %s PID"):format(listed(found),
+        fail(1, string.format("several servers run: %s; which one? write moonwire %s PID",
+            listed(found),
             options.command))
     end
     return found[1].path
@@ -239,7 +241,8 @@ end
 local function begin(command, ...)
     local options = parse(command, { ... })
     if options.help then
-        io.write(help[command], options_help:format(command == "status" and json_help or ""))
+        io.write(help[command], string.format(options_help,
+            command == "status" and json_help or ""))
         return
     end
     return options, choose(options)

@@ -9,16 +9,16 @@ local DEPTH, ITEMS, STRING = 4, 100, 4000
 local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
 local function escape(c)
-    return escapes[c] or ("\\%03d"):format(c:byte())
+    return escapes[c] or string.format("\\%03d", string.byte(c))
 end
 
 local function is_utf8(text)
     local at = 1
     while at <= #text do
-        local _, last = text:find("^[%z\1-\127]+", at)
-        last = last or select(2, text:find("^[\194-\223][\128-\191]", at))
-            or select(2, text:find("^[\224-\239][\128-\191][\128-\191]", at))
-            or select(2, text:find("^[\240-\244][\128-\191][\128-\191][\128-\191]", at))
+        local _, last = string.find(text, "^[%z\1-\127]+", at)
+        last = last or select(2, string.find(text, "^[\194-\223][\128-\191]", at))
+            or select(2, string.find(text, "^[\224-\239][\128-\191][\128-\191]", at))
+            or select(2, string.find(text, "^[\240-\244][\128-\191][\128-\191][\128-\191]", at))
         if not last then
             return false
         end
@@ -30,23 +30,24 @@ end
 -- Text for a terminal: nothing in it moves the cursor or changes colours.
 function M.harmless(text)
     if not is_utf8(text) then
-        text = text:gsub("[\128-\255]", escape)
+        text = string.gsub(text, "[\128-\255]", escape)
     end
     -- C1 controls too: U+0080 to U+009F.
-    return (text:gsub("[%z\1-\8\11-\31\127]", escape):gsub("\194[\128-\159]", function(c)
-        return escape(c:sub(1, 1)) .. escape(c:sub(2))
+    return (string.gsub(string.gsub(text, "[%z\1-\8\11-\31\127]", escape), "\194[\128-\159]",
+        function(c)
+        return escape(string.sub(c, 1, 1)) .. escape(string.sub(c, 2))
     end))
 end
 
 local function quoted(text)
     local more = ""
     if #text > STRING then
-        more = (" … %d bytes in all"):format(#text)
-        text = text:sub(1, STRING)
+        more = string.format(" … %d bytes in all", #text)
+        text = string.sub(text, 1, STRING)
     end
-    text = text:gsub('[%c"\\\127]', escape)
+    text = string.gsub(text, '[%c"\\\127]', escape)
     if not is_utf8(text) then
-        text = text:gsub("[\128-\255]", escape)
+        text = string.gsub(text, "[\128-\255]", escape)
     end
     return '"' .. text .. '"' .. more
 end
@@ -64,7 +65,7 @@ end
 local show
 
 local function key_text(key, depth, seen)
-    if type(key) == "string" and key:find "^[%a_][%w_]*$" then
+    if type(key) == "string" and string.find(key, "^[%a_][%w_]*$") then
         return key
     end
     return "[" .. show(key, depth, seen) .. "]"
@@ -93,7 +94,7 @@ local function items_of(value, depth, seen)
     end
     local left = #value + #keys - #items
     if left > 0 then
-        items[#items + 1] = ("… %d more"):format(left)
+        items[#items + 1] = string.format("… %d more", left)
     end
     return items
 end
@@ -110,10 +111,10 @@ local function table_text(value, depth, seen)
     local items = items_of(value, depth, seen)
     seen[value] = nil
     local line = "{ " .. table.concat(items, ", ") .. " }"
-    if #line <= 80 and not line:find "\n" then
+    if #line <= 80 and not string.find(line, "\n") then
         return line
     end
-    local indent = ("    "):rep(depth)
+    local indent = string.rep("    ", depth)
     return "{\n    " .. indent .. table.concat(items, ",\n    " .. indent) .. "\n" .. indent .. "}"
 end
 
@@ -140,15 +141,16 @@ end
 function M.hex(data, limit)
     local lines = {}
     for at = 1, math.min(#data, limit), 16 do
-        local part = data:sub(at, math.min(at + 15, limit))
-        local hex = part:gsub(".", function(c)
-            return ("%02x "):format(c:byte())
+        local part = string.sub(data, at, math.min(at + 15, limit))
+        local hex = string.gsub(part, ".", function(c)
+            return string.format("%02x ", string.byte(c))
         end)
-        lines[#lines + 1] = ("%08x  %-24s %-24s |%s|"):format(at - 1, hex:sub(1, 24), hex:sub(25),
-            (part:gsub("[^ -~]", ".")))
+        lines[#lines + 1] = string.format("%08x  %-24s %-24s |%s|", at - 1, string.sub(hex, 1, 24),
+            string.sub(hex, 25),
+            (string.gsub(part, "[^ -~]", ".")))
     end
     if #data > limit then
-        lines[#lines + 1] = ("… %d more bytes"):format(#data - limit)
+        lines[#lines + 1] = string.format("… %d more bytes", #data - limit)
     end
     return table.concat(lines, "\n")
 end

@@ -114,7 +114,7 @@ local function edited_line(self, text)
     if not self.line then
         io.write "\n"
     end
-    if self.line and self.line:find "%S" then
+    if self.line and string.find(self.line, "%S") then
         library.add_history(self.line)
     end
     return self.line

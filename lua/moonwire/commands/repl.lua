@@ -31,7 +31,7 @@ end
 -- ---- WebSockets that tell what happens ------------------------------------------------------
 
 local function name_of(ws)
-    return ("ws %s"):format(ws.url)
+    return string.format("ws %s", ws.url)
 end
 
 local telling = {
@@ -40,7 +40,7 @@ local telling = {
     end,
     message = function(event)
         if event.is_binary then
-            return ("binary, %d bytes\n%s"):format(#event.data, inspect.hex(event.data, 512))
+            return string.format("binary, %d bytes\n%s", #event.data, inspect.hex(event.data, 512))
         end
         return "message " .. inspect.value(event.data)
     end,
@@ -48,7 +48,7 @@ local telling = {
         return "error " .. inspect.harmless(event.message)
     end,
     close = function(event)
-        return ("close %d%s%s"):format(event.code,
+        return string.format("close %d%s%s", event.code,
             event.reason ~= "" and " " .. inspect.value(event.reason) or "",
             event.wasClean and "" or " (not clean)")
     end,
@@ -58,7 +58,7 @@ local function new_websocket(...)
     local ws = websocket.new(...)
     for kind, tell in pairs(telling) do
         ws:addEventListener(kind, function(event)
-            terminal:print(("%s: %s"):format(name_of(ws), tell(event)))
+            terminal:print(string.format("%s: %s", name_of(ws), tell(event)))
         end)
     end
     return ws
@@ -84,7 +84,7 @@ local function compile(text)
     end
     local problem
     chunk, problem = loadstring(text, "=repl")
-    if not chunk and problem:find "'<eof>'$" then
+    if not chunk and string.find(problem, "'<eof>'$") then
         return nil, "more"
     end
     return chunk, problem

@@ -11,7 +11,7 @@ local shown = { accepted = true, opened = true, closed = true, requests = true, 
     forwarded = true, tls_resumed = true }
 
 local function plural(count, word)
-    return ("%.0f %s%s"):format(count, word, count == 1 and "" or "s")
+    return string.format("%.0f %s%s", count, word, count == 1 and "" or "s")
 end
 
 local units = { { 86400, "d", 3600, "h" }, { 3600, "h", 60, "min" }, { 60, "min", 1, "s" } }
@@ -19,11 +19,11 @@ local units = { { 86400, "d", 3600, "h" }, { 3600, "h", 60, "min" }, { 60, "min"
 local function duration(seconds)
     for _, unit in ipairs(units) do
         if seconds >= unit[1] then
-            return ("%d %s %d %s"):format(math.floor(seconds / unit[1]), unit[2],
+            return string.format("%d %s %d %s", math.floor(seconds / unit[1]), unit[2],
                 math.floor(seconds % unit[1] / unit[3]), unit[4])
         end
     end
-    return ("%d s"):format(math.max(seconds, 0))
+    return string.format("%d s", math.max(seconds, 0))
 end
 
 local function moment(at)
@@ -34,7 +34,7 @@ end
 
 local function add_held(into, held)
     for _, entry in ipairs(held or {}) do
-        local title = ("%s of %s"):format(entry.key, entry.route)
+        local title = string.format("%s of %s", entry.key, entry.route)
         if not into[title] then
             into[#into + 1] = title
         end
@@ -85,14 +85,14 @@ end
 -- ---- lines ----------------------------------------------------------------------------------
 
 local function row(lines, title, text)
-    lines[#lines + 1] = ("  %-12s %s"):format(title, text)
+    lines[#lines + 1] = string.format("  %-12s %s", title, text)
 end
 
 local function failures(counters)
     local out = {}
     for name, value in pairs(counters) do
         if not shown[name] and value > 0 then
-            out[#out + 1] = ("%s %.0f"):format(name:gsub("_", " "), value)
+            out[#out + 1] = string.format("%s %.0f", string.gsub(name, "_", " "), value)
         end
     end
     table.sort(out)
@@ -103,12 +103,12 @@ local function connections(workers)
     local sum, each = 0, {}
     for i, worker in ipairs(workers) do
         sum = sum + worker.connections
-        each[i] = ("%.0f"):format(worker.connections)
+        each[i] = string.format("%.0f", worker.connections)
     end
     if #each > 1 then
-        return ("%.0f (by worker: %s)"):format(sum, table.concat(each, ", "))
+        return string.format("%.0f (by worker: %s)", sum, table.concat(each, ", "))
     end
-    return ("%.0f"):format(sum)
+    return string.format("%.0f", sum)
 end
 
 local function reload_lines(lines, last)
@@ -116,7 +116,7 @@ local function reload_lines(lines, last)
         return
     end
     local first = true
-    for line in last.text:gmatch "[^\n]+" do
+    for line in string.gmatch(last.text, "[^\n]+") do
         row(lines, first and "last reload" or "",
             first and moment(last.at) .. "  " .. line or line)
         first = false
@@ -128,7 +128,7 @@ local function pause_line(lines, generations)
     for _, one in ipairs(generations) do
         local pauses = one.serving and one.pauses
         if pauses then
-            row(lines, "pauses", ("%.2f ms at most (%s), %.2f ms of the commit"):format(
+            row(lines, "pauses", string.format("%.2f ms at most (%s), %.2f ms of the commit",
                 pauses.longest_ms, pauses.longest_in, pauses.commit_ms))
         end
     end
@@ -136,18 +136,18 @@ end
 
 local function head(lines, answer, now)
     local counters = answer.counters
-    lines[1] = ("%s  pid %d, moonwire %s, since %s (%s)%s"):format(answer.app, answer.pid,
+    lines[1] = string.format("%s  pid %d, moonwire %s, since %s (%s)%s", answer.app, answer.pid,
         answer.version, moment(answer.since), duration(now - answer.since),
         answer.draining and ", ending" or "")
     for i, address in ipairs(answer.listeners) do
         row(lines, i == 1 and "listens on" or "", address)
     end
     row(lines, "connections", connections(answer.workers))
-    row(lines, "messages", ("%.0f in, %.0f out"):format(counters.messages_in,
+    row(lines, "messages", string.format("%.0f in, %.0f out", counters.messages_in,
         counters.messages_out))
-    row(lines, "requests", ("%.0f"):format(counters.requests))
+    row(lines, "requests", string.format("%.0f", counters.requests))
     row(lines, "failures", failures(counters))
-    row(lines, "reloads", ("%.0f, %.0f failed, %.0f rolled back"):format(counters.reloads,
+    row(lines, "reloads", string.format("%.0f, %.0f failed, %.0f rolled back", counters.reloads,
         counters.reload_failures, counters.rollbacks or 0))
     reload_lines(lines, answer.last_reload)
 end
@@ -156,24 +156,24 @@ end
 local function notes(one)
     local out = {}
     if one.code_of then
-        out[1] = ("code of %d"):format(one.code_of)
+        out[1] = string.format("code of %d", one.code_of)
     end
     if one.connections > 0 then
         out[#out + 1] = plural(one.connections, "connection")
     end
     if one.unmoved > 0 then
-        out[#out + 1] = (one.connections > 0 and ("%.0f more"):format(one.unmoved)
+        out[#out + 1] = (one.connections > 0 and string.format("%.0f more", one.unmoved)
             or plural(one.unmoved, "connection")) .. " yet to meet it"
     end
     if one.waiting > 0 then
         out[#out + 1] = one.waiting == 1 and "1 hook waits"
-            or ("%.0f hooks wait"):format(one.waiting)
+            or string.format("%.0f hooks wait", one.waiting)
     end
     if one.earlier then
         out[#out + 1] = "for a rollback"
     end
     if one.rolled_back then
-        out[#out + 1] = "rolled back: " .. one.rolled_back:match "^[^\n]*"
+        out[#out + 1] = "rolled back: " .. string.match(one.rolled_back, "^[^\n]*")
     end
     if not one.serving and not out[1] and #one.held == 0 then
         out[1] = "not collected yet"
@@ -182,19 +182,21 @@ local function notes(one)
 end
 
 local function generation(lines, one)
-    local text = ("  %4d  %-6s  %s  %s"):format(one.number, one.serving and "serves" or "old",
+    local text = string.format("  %4d  %-6s  %s  %s", one.number, one.serving and "serves" or "old",
         moment(one.since), notes(one))
-    lines[#lines + 1] = (text:gsub(" +$", ""))
+    lines[#lines + 1] = (string.gsub(text, " +$", ""))
     local width = 0
     for _, file in ipairs(one.files) do
         width = math.max(width, #file.path)
     end
     for _, file in ipairs(one.files) do
-        lines[#lines + 1] = ("        %s%s  %s"):format(file.path, (" "):rep(width - #file.path),
-            file.sha1:sub(1, SHORT_HASH))
+        lines[#lines + 1] = string.format("        %s%s  %s", file.path, string.rep(" ",
+            width - #file.path),
+            string.sub(file.sha1, 1, SHORT_HASH))
     end
     for _, title in ipairs(one.held) do
-        lines[#lines + 1] = ("        connections hold %s (%.0f)"):format(title, one.held[title])
+        lines[#lines + 1] = string.format("        connections hold %s (%.0f)", title,
+            one.held[title])
     end
 end
 
@@ -210,8 +212,8 @@ function M.text(answer, now)
         generation(lines, one)
     end
     for _, index in ipairs(silent) do
-        lines[#lines + 1] = ("  worker %d does not answer: a hook of it does not return"):format(
-            index)
+        lines[#lines + 1] = string.format("  worker %d does not answer: a hook of it does not "
+            .. "return", index)
     end
     return table.concat(lines, "\n") .. "\n"
 end

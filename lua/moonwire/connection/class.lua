@@ -121,14 +121,14 @@ end
 
 local function set_handler(ws, key, fn)
     if fn ~= nil and type(fn) ~= "function" then
-        error(("%s is a function or nil, got %s"):format(key, type(fn)), 3)
+        error(string.format("%s is a function or nil, got %s", key, type(fn)), 3)
     end
     event_target.set_handler(connection.listeners_of(ws), handlers[key], fn)
     connection.has_listener(ws, handlers[key])
 end
 
 local function check_field(key, value)
-    if type(value) ~= "function" or type(key) ~= "string" or not key:find "^on" then
+    if type(value) ~= "function" or type(key) ~= "string" or not string.find(key, "^on") then
         return
     end
     local names = {}
@@ -136,7 +136,7 @@ local function check_field(key, value)
         names[i] = "on" .. kind
     end
     if suggest.nearest(key, names) then
-        error(("ws.%s is not an event handler%s"):format(key, suggest.text(key, names)), 3)
+        error(string.format("ws.%s is not an event handler%s", key, suggest.text(key, names)), 3)
     end
 end
 
@@ -173,7 +173,7 @@ local function newindex_of(all)
             connection.check_binary_type(value, 2)
             ws[BINARY_TYPE] = value
         elseif methods[key] ~= nil or all[key] then
-            error(("ws.%s cannot be changed"):format(key), 2)
+            error(string.format("ws.%s cannot be changed", key), 2)
         else
             check_field(key, value)
             rawset(ws, key, value)
@@ -182,7 +182,7 @@ local function newindex_of(all)
 end
 
 local function to_string(ws)
-    return ("ws %.0f (%s)"):format(ws[HANDLE], ws.remote_address)
+    return string.format("ws %.0f (%s)", ws[HANDLE], ws.remote_address)
 end
 
 -- ---- classes --------------------------------------------------------------------------------

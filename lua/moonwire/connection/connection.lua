@@ -75,14 +75,14 @@ end
 
 function M.check_self(ws, name)
     if not M.is(ws) then
-        error(("%s is a method: write ws:%s(…), with a colon"):format(name, name), 3)
+        error(string.format("%s is a method: write ws:%s(…), with a colon", name, name), 3)
     end
 end
 
 function M.check_binary_type(value, level)
     if value ~= "string" and value ~= "buffer" then
-        error(('binaryType is "string" or "buffer", got %s'):format(
-            type(value) == "string" and ("%q"):format(value) or type(value)), level + 1)
+        error(string.format('binaryType is "string" or "buffer", got %s',
+            type(value) == "string" and string.format("%q", value) or type(value)), level + 1)
     end
 end
 

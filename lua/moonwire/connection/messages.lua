@@ -30,20 +30,22 @@ local advice = {
 -- referenced while C reads it.
 local function bytes_of(data, name, level)
     if type(data) ~= "cdata" then
-        error(("%s: expected a string or an FFI buffer, got %s%s"):format(name, type(data),
+        error(string.format("%s: expected a string or an FFI buffer, got %s%s", name, type(data),
             advice[type(data)] or ""), level + 1)
     end
     if view.is(data) then
         return ffi.cast("const char *", data.data), data.len
     end
     local described = tostring(ffi.typeof(data))
-    if described:find("%*>$") or described:find("%(%*", 1) then
-        error(("%s: a pointer has no length (%s); write ffi.string(pointer, length) and true for "
-            .. "is_binary"):format(name, described), level + 1)
+    if string.find(described, "%*>$") or string.find(described, "%(%*", 1) then
+        error(string.format("%s: a pointer has no length (%s); write ffi.string(pointer, length) "
+            .. "and true for "
+            .. "is_binary", name, described), level + 1)
     end
     local size = ffi.sizeof(data)
     if not size or tonumber(data) then
-        error(("%s: expected a string or an FFI buffer, got %s; write tostring(data)"):format(name,
+        error(string.format("%s: expected a string or an FFI buffer, got %s; write tostring(data)",
+            name,
             described), level + 1)
     end
     return ffi.cast("const char *", ffi.cast("const void *", data)), size
@@ -65,7 +67,7 @@ local reasons = {
 }
 
 function M.reason(code)
-    return reasons[code] or ("error %d"):format(code)
+    return reasons[code] or string.format("error %d", code)
 end
 
 function M.refused(ws, code)
@@ -77,8 +79,9 @@ function M.refused(ws, code)
 end
 
 local function not_utf8(name, level)
-    error(("SyntaxError: %s: this text is not UTF-8; to send bytes as they are, pass true as the "
-        .. "last argument (is_binary)"):format(name), level + 1)
+    error(string.format("SyntaxError: %s: this text is not UTF-8; to send bytes as they are, pass "
+        .. "true as the "
+        .. "last argument (is_binary)", name), level + 1)
 end
 
 -- What send is given counts in bufferedAmount, sent or not.
@@ -119,7 +122,7 @@ end
 
 function M.check_topic(topic, name, level)
     if type(topic) ~= "string" then
-        error(("%s: a topic is a string, got %s"):format(name, type(topic)), level + 1)
+        error(string.format("%s: a topic is a string, got %s", name, type(topic)), level + 1)
     end
 end
 

@@ -33,14 +33,15 @@ local function check_close(ws, code, reason)
     local class = getmetatable(ws)
     if type(code) ~= "number" or code % 1 ~= 0
         or not (class.close_codes[code] or code >= 3000 and code <= 4999) then
-        error(("InvalidAccessError: close: the code is %s or your own of 3000 to 4999, got %s")
-            :format(class.close_codes_text, suggest.shown(code)), 3)
+        error(string.format("InvalidAccessError: close: the code is %s or your own of 3000 to "
+            .. "4999, got %s", class.close_codes_text, suggest.shown(code)), 3)
     end
     if reason ~= nil and type(reason) ~= "string" then
-        error(("close: the reason is a string, got %s"):format(type(reason)), 3)
+        error(string.format("close: the reason is a string, got %s", type(reason)), 3)
     end
     if reason and #reason > 123 then
-        error(("SyntaxError: close: the reason has at most 123 bytes, got %d"):format(#reason), 3)
+        error(string.format("SyntaxError: close: the reason has at most 123 bytes, got %d",
+            #reason), 3)
     end
 end
 
@@ -96,7 +97,7 @@ function methods.ping(ws, data)
     check_self(ws, "ping")
     data = data or ""
     if type(data) ~= "string" or #data > 125 then
-        error(("ping: the data is a string of at most 125 bytes, got %s"):format(
+        error(string.format("ping: the data is a string of at most 125 bytes, got %s",
             type(data) == "string" and #data or type(data)), 2)
     end
     if ws[STATE] ~= OPEN then
@@ -149,11 +150,11 @@ end
 
 local function check_listener(kind, fn, name)
     if not event_target.is_type(kind) then
-        error(("%s: there is no event %q%s"):format(name, tostring(kind),
+        error(string.format("%s: there is no event %q%s", name, tostring(kind),
             suggest.text(kind, event_target.types)), 3)
     end
     if type(fn) ~= "function" then
-        error(("%s: a listener is a function, got %s"):format(name, type(fn)), 3)
+        error(string.format("%s: a listener is a function, got %s", name, type(fn)), 3)
     end
 end
 
@@ -169,7 +170,7 @@ function methods.addEventListener(ws, kind, fn, options)
     check_self(ws, "addEventListener")
     check_listener(kind, fn, "addEventListener")
     if options ~= nil and type(options) ~= "table" then
-        error(("addEventListener: the options are a table, { once = true }, got %s"):format(
+        error(string.format("addEventListener: the options are a table, { once = true }, got %s",
             type(options)), 2)
     end
     event_target.add(connection.listeners_of(ws), kind, fn, options and options.once)

@@ -39,7 +39,7 @@ local getters = {
     end,
     query = function(ws)
         -- The url outlives the connection.
-        return keep(ws, "query", text.query(ws.url:match "%?(.*)$" or ""))
+        return keep(ws, "query", text.query(string.match(ws.url, "%?(.*)$") or ""))
     end,
 }
 

@@ -118,7 +118,7 @@ end
 
 -- A defect of ours: hooks' own errors do not come here.
 local function broke(co, problem)
-    log.error(("the dispatcher failed: %s"):format(debug.traceback(co, tostring(problem))))
+    log.error(string.format("the dispatcher failed: %s", debug.traceback(co, tostring(problem))))
     local is_active = active and active.co == co
     local dispatcher = parked[co] or is_active and active
     if is_active and batch.events then

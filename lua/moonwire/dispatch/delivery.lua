@@ -36,7 +36,7 @@ M.hook_of = hook_of -- by the kind of the event
 local function call_listener(fn, event)
     local ok, problem = xpcall(fn, catch, event)
     if not ok then
-        failure.report(("a listener for %q"):format(event.type), problem, nil, fn)
+        failure.report(string.format("a listener for %q", event.type), problem, nil, fn)
     end
 end
 
@@ -45,12 +45,13 @@ function M.hook_failed(ws, route, name, problem)
     if problem.value == wait.CONNECTION_CLOSED then
         return -- it did not catch it: that ends it, and nobody is to blame
     end
-    local value = failure.report(("%s of %s"):format(name, route.pattern), problem, route.number,
+    local value = failure.report(string.format("%s of %s", name, route.pattern), problem,
+        route.number,
         route[name])
     if name ~= "on_error" and route.on_error then
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
-            failure.report(("on_error of %s"):format(route.pattern), other, route.number,
+            failure.report(string.format("on_error of %s", route.pattern), other, route.number,
                 route.on_error)
         end
     end
@@ -62,8 +63,8 @@ end
 
 -- The origin of its URL, serialised (HTML §7.1.1): scheme, host and port, never user and password.
 local function origin_of(ws)
-    local scheme, authority = ws.url:match "^(%a+://)([^/?]*)"
-    return scheme and scheme .. authority:match "[^@]*$" or ""
+    local scheme, authority = string.match(ws.url, "^(%a+://)([^/?]*)")
+    return scheme and scheme .. string.match(authority, "[^@]*$") or ""
 end
 
 -- Delivers text, and binary as a string. Does not look at the connection's state.

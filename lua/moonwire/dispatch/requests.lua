@@ -45,14 +45,15 @@ local is_state = { ["nil"] = true, boolean = true, table = true, string = true }
 local function check_decision(route, hook, state, extra)
     local got
     if extra ~= nil and state ~= false then
-        got = ("two values (%s and %s)"):format(type(state), type(extra))
+        got = string.format("two values (%s and %s)", type(state), type(extra))
     elseif not is_state[type(state)] then
         got = type(state) == "number" and tostring(state) or "a " .. type(state)
     end
     if got then
-        error(("%son_upgrade of %s returned %s: to refuse, return req:reject(401, \"why\"), or "
+        error(string.format("%son_upgrade of %s returned %s: to refuse, return req:reject(401, "
+            .. "\"why\"), or "
             .. "false; to accept, return a table, a string or true, which becomes ws.state, or "
-            .. "nothing"):format(definition.prefix(hook), route.pattern, got), 0)
+            .. "nothing", definition.prefix(hook), route.pattern, got), 0)
     end
 end
 
@@ -92,7 +93,7 @@ function M.on_upgrade(dispatcher, event, route)
     local ok, problem = xpcall(route.on_upgrade and decide or accept_as_is, catch, req, route,
         event.conn)
     if not ok then
-        request_failed(req, ("on_upgrade of %s"):format(route.pattern), problem, route.number,
+        request_failed(req, string.format("on_upgrade of %s", route.pattern), problem, route.number,
             route.on_upgrade)
     end
     request.finish(req)

@@ -12,12 +12,12 @@ local line, line_size = ffi.new "char[1024]", 1024
 
 function M.line(name, value)
     if type(name) ~= "string" then
-        return nil, ("a header's name is a string, got %s"):format(type(name))
+        return nil, string.format("a header's name is a string, got %s", type(name))
     end
     if type(value) == "number" then
-        value = ("%.14g"):format(value)
+        value = string.format("%.14g", value)
     elseif type(value) ~= "string" then
-        return nil, ("the value of header %s is a string, got %s"):format(name, type(value))
+        return nil, string.format("the value of header %s is a string, got %s", name, type(value))
     end
     if #name + #value + 4 > line_size then
         line_size = #name + #value + 4
@@ -25,8 +25,9 @@ function M.line(name, value)
     end
     local len = C.mw_header_append(line, line_size, name, #name, value, #value)
     if len < 0 then
-        return nil, ("the header %q: %q cannot be set: the name is no token, the value holds "
-            .. "control characters, or the server writes this one itself"):format(name, value)
+        return nil, string.format("the header %q: %q cannot be set: the name is no token, the "
+            .. "value holds "
+            .. "control characters, or the server writes this one itself", name, value)
     end
     return ffi.string(line, len)
 end
@@ -34,7 +35,8 @@ end
 -- The lines of a table { name = value | { value, … } }; nil and a text.
 function M.lines(headers)
     if type(headers) ~= "table" then
-        return nil, ("the headers are a table, { name = value }, got %s"):format(type(headers))
+        return nil, string.format("the headers are a table, { name = value }, got %s",
+            type(headers))
     end
     local names, lines = {}, {}
     for name in pairs(headers) do

@@ -35,7 +35,7 @@ local function headers_of(r)
     local headers = {}
     for i = 0, r.head.field_count - 1 do
         local field = r.head.fields[i]
-        text.add_field(headers, span(r.base, field.name):lower(), span(r.base, field.value))
+        text.add_field(headers, string.lower((span(r.base, field.name))), span(r.base, field.value))
     end
     return headers
 end
@@ -110,15 +110,16 @@ local meta = {}
 -- Raises, at the caller's caller, when the request is over.
 local function check_not_over(req, name, level)
     if rawget(req, DONE) then
-        error(("req%s: this request is over, since its handler has returned: take what you need "
-            .. "of it before (local id = req.params.id), and keep that, not req"):format(name),
+        error(string.format("req%s: this request is over, since its handler has returned: take "
+            .. "what you need "
+            .. "of it before (local id = req.params.id), and keep that, not req", name),
             level or 3)
     end
 end
 
 local function check_self(req, name)
     if getmetatable(req) ~= meta then
-        error(("%s is a method: write req:%s(…), with a colon"):format(name, name), 3)
+        error(string.format("%s is a method: write req:%s(…), with a colon", name, name), 3)
     elseif name ~= "json" or rawget(req, "body") == nil then
         check_not_over(req, ":" .. name, 4)
     end
@@ -149,11 +150,11 @@ function methods.reject(req, status, body, headers, ...)
         error("reject refuses an upgrade; in an HTTP handler write: return 403, \"no\"", 2)
     end
     if type(status) ~= "number" or status % 1 ~= 0 or status < 300 or status > 599 then
-        error(("reject: the status is a whole number from 300 to 599, got %s"):format(
+        error(string.format("reject: the status is a whole number from 300 to 599, got %s",
             suggest.shown(status)), 2)
     end
     if body ~= nil and type(body) ~= "string" then
-        error(("reject: the text is a string, got %s"):format(type(body)), 2)
+        error(string.format("reject: the text is a string, got %s", type(body)), 2)
     end
     local lines, problem = fields.lines(headers or {})
     if not lines then
@@ -201,7 +202,8 @@ end)
 
 meta.__tostring = function(req)
     local over = rawget(req, DONE)
-    return ("req %s %s"):format(over and rawget(req, "method") or not over and req.method or "?",
+    return string.format("req %s %s", over and rawget(req,
+        "method") or not over and req.method or "?",
         over and rawget(req, "target") or not over and req.target or "?")
 end
 
@@ -234,7 +236,7 @@ local TEXT = "Content-Type: text/plain; charset=utf-8\r\n"
 local JSON = "Content-Type: application/json\r\n"
 
 local function has_type(lines)
-    return ("\n" .. lines:lower()):find("\ncontent-type:", 1, true) ~= nil
+    return string.find("\n" .. string.lower(lines), "\ncontent-type:", 1, true) ~= nil
 end
 
 -- The script failed: nothing of the error goes to the peer.
@@ -247,7 +249,7 @@ local function encoded(body)
     if body == nil or type(body) == "string" then
         return TEXT, body
     elseif type(body) ~= "table" then
-        return nil, ("the body is a string, or a table for JSON, got %s"):format(type(body))
+        return nil, string.format("the body is a string, or a table for JSON, got %s", type(body))
     end
     local ok, text_of = pcall(json.api.encode, body)
     if not ok then
@@ -261,8 +263,9 @@ end
 function M.answer(req, first, second, third, fourth)
     local status, body, headers = 200, first, nil
     if fourth ~= nil then
-        return nil, ("a handler returns body, or status, body, headers: nothing stands behind the "
-            .. "headers, got a %s there"):format(type(fourth))
+        return nil, string.format("a handler returns body, or status, body, headers: nothing "
+            .. "stands behind the "
+            .. "headers, got a %s there", type(fourth))
     elseif type(first) == "number" then
         status, body, headers = first, second, third
     elseif second ~= nil or third ~= nil then
@@ -271,7 +274,7 @@ function M.answer(req, first, second, third, fourth)
         status = 204
     end
     if status % 1 ~= 0 or status < 200 or status > 599 then
-        return nil, ("the status is a whole number from 200 to 599, got %s"):format(
+        return nil, string.format("the status is a whole number from 200 to 599, got %s",
             tostring(status))
     end
     local lines = ""
@@ -291,7 +294,7 @@ function M.answer(req, first, second, third, fourth)
         lines = kind .. lines
     end
     if respond(req, status, lines, body or "") == C.ERR_INVALID then
-        return nil, ("status %d cannot be answered with this"):format(status)
+        return nil, string.format("status %d cannot be answered with this", status)
     end
     return true
 end
@@ -310,14 +313,15 @@ end
 function M.accept(req)
     local protocol = rawget(req, "protocol")
     if protocol ~= nil and type(protocol) ~= "string" then
-        return nil, ("req.protocol is a string, got %s"):format(type(protocol))
+        return nil, string.format("req.protocol is a string, got %s", type(protocol))
     end
     local headers = rawget(req, HEADERS_OUT) or ""
     local result = C.mw_upgrade_accept(worker, req[HANDLE], req[SERIAL], protocol,
         protocol and #protocol or 0, headers, #headers)
     if result == C.ERR_INVALID then
-        return nil, ("req.protocol is %q, which the client did not offer (req.protocols lists "
-            .. "what it did)"):format(protocol or "")
+        return nil, string.format("req.protocol is %q, which the client did not offer "
+            .. "(req.protocols lists "
+            .. "what it did)", protocol or "")
     end
     return result >= 0
 end

@@ -120,7 +120,7 @@ local function placed(item, problem)
     -- Many problems begin with what they are about.
     local title = string.gsub(item.title, "s$", "") -- of limits: limit "x" is …
     local named = string.sub(problem, 1, #title) == title
-    return ("%s: %s%s"):format(item.where, named and "" or item.title .. ": ", problem)
+    return string.format("%s: %s%s", item.where, named and "" or item.title .. ": ", problem)
 end
 
 -- Hands the plan of a generation to a site, and sets its routes, limits and serves. Returns nil, or

@@ -47,7 +47,8 @@ end
 function M.new(path, make_api)
     local self = setmetatable({
         path = path,
-        folder = path:match "^(.*)/[^/]*$" or (path:sub(1, 1) == "/" and "/" or "."),
+        folder = string.match(path, "^(.*)/[^/]*$") or (string.sub(path, 1,
+            1) == "/" and "/" or "."),
         collecting = true, -- false when the top level has run, or waits
         plan = {},         -- items: where, kind, and what declare[kind] wants
         limits = {},
@@ -75,14 +76,15 @@ end
 -- Where the app is now: "chat.lua:12". level: 1 is the caller.
 local function where(level)
     local at = debug.getinfo(level + 1, "Sl")
-    return ("%s:%d"):format(at.short_src, at.currentline)
+    return string.format("%s:%d", at.short_src, at.currentline)
 end
 
 -- Adds an item to the plan. name: the function of the app's that declares it, the caller's caller.
 function Generation:add(name, item)
     if not self.collecting then
-        error(("mw.%s: an app declares this while it is loaded, at the top level of its file and "
-            .. "before that waits; %s"):format(name, self.serves and "now it serves already"
+        error(string.format("mw.%s: an app declares this while it is loaded, at the top level of "
+            .. "its file and "
+            .. "before that waits; %s", name, self.serves and "now it serves already"
                 or "this one has waited already, so that it is a script"), 3)
     end
     item.where = where(3)
@@ -91,7 +93,7 @@ end
 
 -- A file's name in the app's options is relative to the app's folder.
 local function resolve_in(folder, path)
-    if path:sub(1, 1) == "/" or folder == "." then
+    if string.sub(path, 1, 1) == "/" or folder == "." then
         return path
     end
     return folder .. "/" .. path
@@ -179,7 +181,7 @@ end
 function Generation:find_function(name)
     local value = rawget(self.env, name)
     if value == nil then
-        local module, field = name:match "^(.+)%.([^.]+)$"
+        local module, field = string.match(name, "^(.+)%.([^.]+)$")
         local holder = module and (rawget(self.env.package.loaded, module)
             or rawget(self.env, module))
         value = type(holder) == "table" and holder[field] or nil
@@ -196,7 +198,7 @@ end
 local function unknown_function(self)
     for _, waiting in ipairs(self.timers) do
         if waiting.name and not self:find_function(waiting.name) then
-            return ("%s: %s: there is no global function, or module's, of this name"):format(
+            return string.format("%s: %s: there is no global function, or module's, of this name",
                 waiting.where, waiting.title)
         end
     end

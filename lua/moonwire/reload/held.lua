@@ -35,7 +35,7 @@ end
 
 local function note(into, number, route, key)
     into[number] = into[number] or {}
-    local title = ("%s of %s"):format(key, route)
+    local title = string.format("%s of %s", key, route)
     local entry = into[number][title] or { key = key, route = route, count = 0 }
     into[number][title] = entry
     entry.count = entry.count + 1
@@ -86,14 +86,15 @@ local function tell(into)
         local names, more = {}, 0
         for title, entry in pairs(entries) do
             if #names < NAMED then
-                names[#names + 1] = ("%s (%d)"):format(title, entry.count)
+                names[#names + 1] = string.format("%s (%d)", title, entry.count)
             else
                 more = more + 1
             end
         end
         table.sort(names)
-        log.warn(("connections hold functions of generation %d, called as they were: %s%s"):format(
-            number, table.concat(names, ", "), more > 0 and (" and %d more"):format(more) or ""))
+        log.warn(string.format("connections hold functions of generation %d, called as they were: "
+            .. "%s%s", number, table.concat(names, ", "), more > 0 and string.format(" and %d more",
+                more) or ""))
     end
 end
 

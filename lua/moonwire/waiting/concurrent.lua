@@ -16,7 +16,7 @@ local is_task, watch = core.is, core.watch
 
 local function place(level)
     local at = debug.getinfo(level + 1, "Sl")
-    return ("%s:%d"):format(at.short_src, at.currentline)
+    return string.format("%s:%d", at.short_src, at.currentline)
 end
 
 local function start(title, fn, n, ...)
@@ -33,7 +33,7 @@ end
 -- @usage mw.spawn(function() mw.sleep("5s") mw.publish("news", "five seconds") end)
 function M.spawn(fn, ...)
     if type(fn) ~= "function" then
-        error(("mw.spawn: expected a function, got %s"):format(type(fn)), 2)
+        error(string.format("mw.spawn: expected a function, got %s", type(fn)), 2)
     end
     local n = select("#", ...)
     local task = start("the task of " .. place(2), fn, n, ...)
@@ -45,7 +45,7 @@ end
 
 local function check_self(task, name)
     if not is_task(task) then
-        error(("%s is a method: write task:%s(), with a colon"):format(name, name), 3)
+        error(string.format("%s is a method: write task:%s(), with a colon", name, name), 3)
     end
 end
 
@@ -95,20 +95,22 @@ end
 -- A list of tasks and functions, as tasks. Raises at the level of the caller's caller.
 local function tasks_of(list, name)
     if type(list) ~= "table" or is_task(list) then
-        error(("%s: expected a list of tasks and functions, %s { a, b }, got %s"):format(name, name,
+        error(string.format("%s: expected a list of tasks and functions, %s { a, b }, got %s", name,
+            name,
             is_task(list) and "a task" or type(list)), 3)
     end
     local where = place(3)
     for i = 1, #list do
         if type(list[i]) ~= "function" and not is_task(list[i]) then
-            error(("%s: item %d of the list is neither a task nor a function, but a %s"):format(
-                name, i, type(list[i])), 3)
+            error(string.format("%s: item %d of the list is neither a task nor a function, but a "
+                .. "%s", name, i, type(list[i])), 3)
         end
     end
     local tasks = {}
     for i = 1, #list do
         local item = list[i]
-        tasks[i] = is_task(item) and item or start(("task %d in %s of %s"):format(i, name, where),
+        tasks[i] = is_task(item) and item or start(string.format("task %d in %s of %s", i, name,
+            where),
             item, 0)
     end
     return tasks
@@ -192,7 +194,7 @@ function M.timeout(duration, fn, ...)
     if not seconds then
         error("mw.timeout: " .. problem, 2)
     elseif type(fn) ~= "function" and not is_task(fn) then
-        error(("mw.timeout: expected a function or a task, got %s"):format(type(fn)), 2)
+        error(string.format("mw.timeout: expected a function or a task, got %s", type(fn)), 2)
     end
     local w = wait.begin "mw.timeout"
     local task = is_task(fn) and fn or start("the task in mw.timeout of " .. place(2), fn,
@@ -224,7 +226,7 @@ end
 -- @usage local answer = mw.await(function(resume) client:ask("what?", resume) end)
 function M.await(fn)
     if type(fn) ~= "function" then
-        error(("mw.await: expected a function(resume), got %s"):format(type(fn)), 2)
+        error(string.format("mw.await: expected a function(resume), got %s", type(fn)), 2)
     end
     local w = wait.begin "mw.await"
     local undo = fn(function(...)

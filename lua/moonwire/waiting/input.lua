@@ -58,8 +58,9 @@ local held, at, ended = "", 1, false -- what was read; where the next line begin
 --- Waits for the next line. Without its line feed; nil at the end.
 function M.line()
     while true do
-        local feed = held:find("\n", at, true)
-        local line = feed and held:sub(at, feed - 1) or ended and at <= #held and held:sub(at)
+        local feed = string.find(held, "\n", at, true)
+        local line = feed and string.sub(held, at,
+            feed - 1) or ended and at <= #held and string.sub(held, at)
         if line then
             at = feed and feed + 1 or #held + 1
             return line
@@ -69,7 +70,7 @@ function M.line()
         M.wait "input.line"
         local more = read()
         ended = more == ""
-        held, at = held:sub(at) .. (more or ""), 1
+        held, at = string.sub(held, at) .. (more or ""), 1
     end
 end
 

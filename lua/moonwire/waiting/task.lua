@@ -25,7 +25,7 @@ failure.add_methods("task", function()
 end)
 
 meta.__tostring = function(task)
-    return ("%s (%s)"):format(task.title, task.done and "done" or "running")
+    return string.format("%s (%s)", task.title, task.done and "done" or "running")
 end
 
 -- A task that does not run yet. title: for the log.
@@ -144,7 +144,8 @@ function M.exit(status)
     elseif status == false then
         status = 1
     elseif type(status) ~= "number" then
-        error(("os.exit: the status is a number from 0 to 255, got %s"):format(type(status)), 2)
+        error(string.format("os.exit: the status is a number from 0 to 255, got %s", type(status)),
+            2)
     end
     if wait.loading_again then
         error("os.exit: an app that is loaded again does not end the process at its top level", 2)

@@ -38,7 +38,7 @@ end)
 local meta = {
     __index = methods,
     __tostring = function(timer)
-        return ("%s (%s)"):format(timer.title, timer.stopped and "over" or "running")
+        return string.format("%s (%s)", timer.title, timer.stopped and "over" or "running")
     end,
 }
 
@@ -62,10 +62,11 @@ local function check(name, duration, fn, least)
         seconds, problem = nil, "the duration is at least a millisecond"
     end
     if not seconds then
-        error(("mw.%s: %s"):format(name, problem), 4)
+        error(string.format("mw.%s: %s", name, problem), 4)
     end
     if type(fn) ~= "function" and type(fn) ~= "string" then
-        error(("mw.%s: expected a function, or the name of one, got %s"):format(name, type(fn)),
+        error(string.format("mw.%s: expected a function, or the name of one, got %s", name,
+            type(fn)),
             4)
     end
     return seconds
@@ -82,16 +83,16 @@ function M.new(name, duration, fn, find)
         fn = not by_name and fn or function()
             local found = find(by_name)
             if not found then
-                error(("there is no function %s any more"):format(by_name), 0)
+                error(string.format("there is no function %s any more", by_name), 0)
             end
             found()
         end,
         name = by_name,
         seconds = seconds,
         every = every and seconds or 0,
-        where = ("%s:%d"):format(at.short_src, at.currentline),
-        title = ("mw.%s(%s%s) of %s:%d"):format(name, tostring(duration),
-            by_name and (", %q"):format(by_name) or "", at.short_src, at.currentline),
+        where = string.format("%s:%d", at.short_src, at.currentline),
+        title = string.format("mw.%s(%s%s) of %s:%d", name, tostring(duration),
+            by_name and string.format(", %q", by_name) or "", at.short_src, at.currentline),
         running = false,
         stopped = false,
         suspended = false, -- with its generation, which may come back

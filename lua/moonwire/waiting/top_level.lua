@@ -42,9 +42,10 @@ local function end_late(top)
     timer.sleep(GRACE_SECONDS)
     for _, item in ipairs(sorted(top.running)) do
         local task = item.task
-        log.warn(("%s is ended: it went on for %d s after a reload had replaced its code, with the "
+        log.warn(string.format("%s is ended: it went on for %d s after a reload had replaced its "
+            .. "code, with the "
             .. "error %q in what it waited for; let this error pass, or, for a task that is to "
-            .. "last, write mw.keep(name, function() return mw.spawn(…) end)"):format(task.title,
+            .. "last, write mw.keep(name, function() return mw.spawn(…) end)", task.title,
             GRACE_SECONDS, wait.TASK_CANCELLED))
         task.cancelled = wait.TASK_CANCELLED
         if task.co then
