@@ -193,15 +193,13 @@ local function new(url, protocols, options)
         error("WebSocket: an app that is loaded again does not connect at its top level; write "
             .. "mw.spawn(function() … end) around it", 3)
     elseif type(url) ~= "string" then
-        error(string.format('WebSocket: the URL is a string, as in '
-            .. 'WebSocket.new("ws://localhost:8080/chat"), '
-            .. "got %s", type(url)), 3)
+        error(string.format("WebSocket: the URL is a string, as in "
+            .. 'WebSocket.new("ws://localhost:8080/chat"), got %s', type(url)), 3)
     end
     local serialized, problem = serialize(url)
     if not serialized then
         error(string.format("SyntaxError: WebSocket: the URL %q is not one that can be opened: %s",
-            url,
-            problem), 3)
+            url, problem), 3)
     end
     local list, read
     list, problem = protocol_list(protocols)
@@ -216,8 +214,7 @@ local function new(url, protocols, options)
         -- Without what may be secret: user, password, path and query.
         local host = string.match(string.match(serialized, "//([^/?]*)"), "[^@]*$")
         log.warn(string.format("wss://%s: its certificate is NOT VERIFIED (option insecure): "
-            .. "anybody on the way "
-            .. "can read and change what is sent", host))
+            .. "anybody on the way can read and change what is sent", host))
     end
     local handle = connect(serialized, list, read)
     if handle < 0 then

@@ -126,8 +126,7 @@ end
 local function certificates(generation, tls)
     if type(tls) ~= "table" then
         error(string.format("mw.listen: tls is { cert = …, key = … }, a list of these, or true for "
-            .. "a "
-            .. "development certificate, got %s", type(tls)), 3)
+            .. "a development certificate, got %s", type(tls)), 3)
     end
     local out = {}
     for i, pair in ipairs(tls[1] and tls or { tls }) do

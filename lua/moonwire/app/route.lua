@@ -81,8 +81,7 @@ local readers = {
     reload = function(value)
         if value ~= "lazy" and value ~= "eager" then
             return nil, string.format('reload is "lazy" (on_reload comes before a connection\'s '
-                .. 'next event) or '
-                .. '"eager" (it comes at once), got %s', suggest.shown(value))
+                .. 'next event) or "eager" (it comes at once), got %s', suggest.shown(value))
         end
         return value
     end,

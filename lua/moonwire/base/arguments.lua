@@ -9,8 +9,7 @@ function M.no_more(form, hint, ...)
         local extra = select(i, ...)
         if extra ~= nil then
             error(string.format("%s takes no more arguments than these, got a %s behind them%s",
-                form,
-                type(extra), hint and ": " .. hint or ""), 3)
+                form, type(extra), hint and ": " .. hint or ""), 3)
         end
     end
 end

@@ -39,14 +39,12 @@ local function bytes_of(data, name, level)
     local described = tostring(ffi.typeof(data))
     if string.find(described, "%*>$") or string.find(described, "%(%*", 1) then
         error(string.format("%s: a pointer has no length (%s); write ffi.string(pointer, length) "
-            .. "and true for "
-            .. "is_binary", name, described), level + 1)
+            .. "and true for is_binary", name, described), level + 1)
     end
     local size = ffi.sizeof(data)
     if not size or tonumber(data) then
         error(string.format("%s: expected a string or an FFI buffer, got %s; write tostring(data)",
-            name,
-            described), level + 1)
+            name, described), level + 1)
     end
     return ffi.cast("const char *", ffi.cast("const void *", data)), size
 end
@@ -80,8 +78,7 @@ end
 
 local function not_utf8(name, level)
     error(string.format("SyntaxError: %s: this text is not UTF-8; to send bytes as they are, pass "
-        .. "true as the "
-        .. "last argument (is_binary)", name), level + 1)
+        .. "true as the last argument (is_binary)", name), level + 1)
 end
 
 -- What send is given counts in bufferedAmount, sent or not.

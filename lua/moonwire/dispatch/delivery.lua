@@ -46,8 +46,7 @@ function M.hook_failed(ws, route, name, problem)
         return -- it did not catch it: that ends it, and nobody is to blame
     end
     local value = failure.report(string.format("%s of %s", name, route.pattern), problem,
-        route.number,
-        route[name])
+        route.number, route[name])
     if name ~= "on_error" and route.on_error then
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then

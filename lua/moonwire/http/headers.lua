@@ -26,8 +26,7 @@ function M.line(name, value)
     local len = C.mw_header_append(line, line_size, name, #name, value, #value)
     if len < 0 then
         return nil, string.format("the header %q: %q cannot be set: the name is no token, the "
-            .. "value holds "
-            .. "control characters, or the server writes this one itself", name, value)
+            .. "value holds control characters, or the server writes this one itself", name, value)
     end
     return ffi.string(line, len)
 end

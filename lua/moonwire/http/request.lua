@@ -264,8 +264,7 @@ function M.answer(req, first, second, third, fourth)
     local status, body, headers = 200, first, nil
     if fourth ~= nil then
         return nil, string.format("a handler returns body, or status, body, headers: nothing "
-            .. "stands behind the "
-            .. "headers, got a %s there", type(fourth))
+            .. "stands behind the headers, got a %s there", type(fourth))
     elseif type(first) == "number" then
         status, body, headers = first, second, third
     elseif second ~= nil or third ~= nil then
@@ -320,8 +319,7 @@ function M.accept(req)
         protocol and #protocol or 0, headers, #headers)
     if result == C.ERR_INVALID then
         return nil, string.format("req.protocol is %q, which the client did not offer "
-            .. "(req.protocols lists "
-            .. "what it did)", protocol or "")
+            .. "(req.protocols lists what it did)", protocol or "")
     end
     return result >= 0
 end

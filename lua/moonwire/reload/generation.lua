@@ -83,8 +83,7 @@ end
 function Generation:add(name, item)
     if not self.collecting then
         error(string.format("mw.%s: an app declares this while it is loaded, at the top level of "
-            .. "its file and "
-            .. "before that waits; %s", name, self.serves and "now it serves already"
+            .. "its file and before that waits; %s", name, self.serves and "now it serves already"
                 or "this one has waited already, so that it is a script"), 3)
     end
     item.where = where(3)

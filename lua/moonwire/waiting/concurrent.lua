@@ -96,8 +96,7 @@ end
 local function tasks_of(list, name)
     if type(list) ~= "table" or is_task(list) then
         error(string.format("%s: expected a list of tasks and functions, %s { a, b }, got %s", name,
-            name,
-            is_task(list) and "a task" or type(list)), 3)
+            name, is_task(list) and "a task" or type(list)), 3)
     end
     local where = place(3)
     for i = 1, #list do

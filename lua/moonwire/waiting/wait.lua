@@ -42,20 +42,17 @@ function M.begin(name, level)
     level = (level or 2) + 1
     if M.loading_again then
         error(string.format("%s waits, and the top level of an app that is loaded again cannot; "
-            .. "write "
-            .. "mw.spawn(function() … end) around it", name), level)
+            .. "write mw.spawn(function() … end) around it", name), level)
     end
     if not co or not current then
         error(string.format("%s waits, which is possible in hooks, handlers, timers, tasks and the "
             .. "app's file", name), level)
     elseif co ~= current then
         error(string.format("%s cannot wait inside a coroutine of your own; call it in the hook "
-            .. "itself, or "
-            .. "write mw.spawn instead of coroutine.wrap", name), level)
+            .. "itself, or write mw.spawn instead of coroutine.wrap", name), level)
     elseif not coroutine.isyieldable() then
         error(string.format("%s cannot wait here: a function of C is in between, such as require, "
-            .. "table.sort "
-            .. "or string.gsub", name), level)
+            .. "table.sort or string.gsub", name), level)
     end
     return { co = co, over = false, cancelled = false, release = false, n = 0 }
 end
