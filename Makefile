@@ -178,6 +178,9 @@ fuzz-%: $(B)/%
 # The one of the transport that is pure, too.
 build/fuzz/tls_record: $(patsubst %,build/fuzz/obj/transport/tls_%.o,ciphers pieces record traffic)
 build/fuzz/tls_record: FUZZ_LIBS = -lcrypto
+# And that of the script.
+build/fuzz/json: $(patsubst %,build/fuzz/obj/script/%.o,json json_read json_write)
+build/fuzz/json: FUZZ_LIBS = $(shell pkg-config --libs luajit)
 
 $(FUZZERS:%=build/fuzz/%): build/fuzz/%: fuzz/%.c $(CORE_OBJ)
 	@echo "  LINK  $@"
