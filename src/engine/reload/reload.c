@@ -70,13 +70,14 @@ static void ended(struct reload_attempt *a, bool ok, const char *text)
         .ticket = a->wish.ticket,
         .text = text,
     };
+    /* First, so that whoever has read the line finds that they know. */
+    for (struct reload_observer *o = r->observers; o; o = o->next)
+        o->ended(o, &end);
     enum log_level level = !ok ? LOG_ERROR : end.by_itself ? LOG_WARN : LOG_INFO;
     bool brief = ok && a->brief[0] && r->server->log.terminal;
     if (brief)
         log_write(&r->server->log, level, "%s", a->brief);
     log_write(&r->server->log, brief ? LOG_DEBUG : level, "%s", text);
-    for (struct reload_observer *o = r->observers; o; o = o->next)
-        o->ended(o, &end);
 }
 
 /* ---- what comes next ------------------------------------------------------------------------- */
