@@ -18,8 +18,9 @@ static void find_bounds(void)
     if (pthread_getattr_np(pthread_self(), &attr) != 0)
         return;
     if (pthread_attr_getstack(&attr, &begin, &size) == 0) {
+        /* From here, since what lies above may be large: thread-local variables, for one. */
         low = (uintptr_t)begin + STACK_GUARD_RESERVE;
-        nested = (uintptr_t)begin + size - STACK_GUARD_NESTED;
+        nested = (uintptr_t)__builtin_frame_address(0) - STACK_GUARD_NESTED;
     }
     pthread_attr_destroy(&attr);
 }

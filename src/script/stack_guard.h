@@ -15,6 +15,7 @@ enum {
 };
 
 /* Lua functions. is_low() returns whether no more than the reserve is left of this thread's stack;
- * is_nested() whether more than STACK_GUARD_NESTED is used, or is_low. */
+ * is_nested() whether more than STACK_GUARD_NESTED is used since the thread asked first, or
+ * is_low. */
 int stack_guard_is_low(lua_State *l) __attribute__((warn_unused_result));
 int stack_guard_is_nested(lua_State *l) __attribute__((warn_unused_result));
