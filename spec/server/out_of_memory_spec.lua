@@ -1,5 +1,6 @@
 -- Hooks that use up the memory of the process: they fail, and everybody else is served.
 
+local process = require "spec.support.process"
 local servers = require "spec.support.server"
 
 -- A sanitizer's own memory does not fit under the limit.
@@ -36,6 +37,8 @@ local app = [[
         return "ok"
     end)
     mw.get("/eat", function() %s end)
+    local function eat() local t = {} for i = 1, 1e9 do t[i] = { i, i } end end
+    mw.get("/caught", function() pcall(eat) return "ok" end)
     mw.ws("/", { on_message = function(ws, data)
         if data == "eat" then %s end
         ws:send(data)
@@ -69,4 +72,41 @@ describe("A hook that uses up all memory", function()
             assert.equal("served", bystander:ask "served")
         end)
     end
+
+    -- Whoever asks for memory next is our own code, between the hooks.
+    it("and catches that leaves memory to all others", function()
+        server = servers.start(app:format("", ""), { dispatcher_fails = true })
+        assert.equal("ok", (server:get "/limit"))
+        for _ = 1, 3 do
+            pcall(server.get, server, "/caught") -- it may have no memory for its answer
+            for _ = 1, 3 do
+                assert.equal("served", server:websocket("/"):ask "served")
+            end
+        end
+    end)
+end)
+
+-- LuaJIT's own fault, which script/luajit_layout.h works around.
+describe("Machine code that gets no memory", function()
+    if is_sanitized then
+        return
+    end
+
+    it("raises an error, and does not end the process", function()
+        local ended = process.run { "-e", [[
+            local ffi = require "ffi"
+            ffi.cdef "struct oom_limit { unsigned long now, most; };"
+            ffi.cdef "int setrlimit(int, struct oom_limit *);"
+            local most = io.open "/proc/self/statm":read "*n" * 4096 + 60e6
+            assert(ffi.C.setrlimit(9, ffi.new("struct oom_limit", most, most)) == 0)
+            local function eat() local s = "x" while true do s = s .. s end end
+            for _ = 1, 200 do -- often enough for machine code
+                assert(not pcall(eat))
+            end
+            print "all failed"
+            os.exit(0)
+        ]] }
+        assert.is_nil(ended.signal_number, ended.err)
+        assert.equal("all failed\n", ended.out)
+    end)
 end)
