@@ -38,6 +38,8 @@ local app = [[
     end)
     mw.get("/eat", function() %s end)
     local function eat() local t = {} for i = 1, 1e9 do t[i] = { i, i } end end
+    local all = {}
+    mw.get("/hold", function() for i = 1, 1e9 do all[i] = { i } end end)
     mw.get("/caught", function() pcall(eat) return "ok" end)
     mw.ws("/", { on_message = function(ws, data)
         if data == "eat" then %s end
@@ -72,6 +74,15 @@ describe("A hook that uses up all memory", function()
             assert.equal("served", bystander:ask "served")
         end)
     end
+
+    it("for good leaves nobody without an answer, and the server ends when told", function()
+        server = servers.start(app:format("", ""), { dispatcher_fails = true })
+        assert.equal("ok", (server:get "/limit"))
+        for _, path in ipairs { "/hold", "/limit", "/limit" } do
+            local _, status = server:get(path)
+            assert.equal(500, status)
+        end
+    end)
 
     -- Whoever asks for memory next is our own code, between the hooks.
     it("and catches that leaves memory to all others", function()

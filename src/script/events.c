@@ -9,7 +9,8 @@
 #include "script/api.h"
 #include "script/script.h"
 
-/* How often the dispatcher is asked for, before the events of a batch are given up. */
+/* How often it is tried to go on before the events of a batch are given up: there is no memory, and
+ * no garbage that could be collected. */
 enum { ATTEMPTS = 3 };
 
 /* Resumes the dispatcher. C does this, since LuaJIT does not compile coroutine.resume. Returns true
@@ -57,7 +58,7 @@ static bool go_on(struct script *s, int status)
     lua_State *l = s->lua, *co = s->dispatcher;
     bool more = false;
     s->dispatcher = NULL;
-    (void)script_collect_after(s, status);
+    script_collect_after(s, status);
     for (int i = 0; i < ATTEMPTS && !s->dispatcher; i++, co = NULL) {
         int args = push_outcome(s, co, status);
         int err = lua_pcall(l, args, 2, 1);
@@ -68,7 +69,7 @@ static bool go_on(struct script *s, int status)
             more = lua_toboolean(l, -1);
         }
         lua_settop(l, 0);
-        (void)script_collect_after(s, err);
+        script_collect_after(s, err);
     }
     if (!s->dispatcher)
         lose_batch(s->worker);
@@ -83,9 +84,19 @@ void script_dispatch(void *script)
         log_write(s->log, LOG_ERROR, "a finaliser failed: %s", script_error(s->lua));
         lua_pop(s->lua, 1);
     }
+    const struct event_batch *batch = &s->worker->given;
     bool more = s->dispatcher || go_on(s, status);
-    while (more && !took_all(s, &status))
+    for (int in_vain = 0; more;) {
+        int32_t at = batch->at;
+        if (took_all(s, &status))
+            break;
+        in_vain = batch->at == at ? in_vain + 1 : 0;
         more = go_on(s, status);
+        if (in_vain == ATTEMPTS) {
+            lose_batch(s->worker);
+            break;
+        }
+    }
 }
 
 uint32_t script_pending(void *script)

@@ -17,13 +17,12 @@ static int collect(lua_State *l)
     return 0;
 }
 
-bool script_collect_after(struct script *s, int status)
+void script_collect_after(struct script *s, int status)
 {
     if (status != LUA_ERRMEM)
-        return false;
+        return;
     for (int i = 0; i < COLLECT_ATTEMPTS && lua_cpcall(s->lua, collect, NULL) != 0; i++)
         lua_pop(s->lua, 1);
-    return true;
 }
 
 void script_string_begin(void *script, const char *data, size_t len)

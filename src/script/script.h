@@ -46,9 +46,9 @@ struct script {
 
 /* The text of the error on top of the stack, valid while it is there. */
 const char *script_error(lua_State *l);
-/* After an error that was caught: what was out of memory has left garbage, and LuaJIT collects none
- * when memory is short. Returns whether the status is that of an error for want of memory. */
-bool script_collect_after(struct script *s, int status);
+/* After a call that has ended with this status. When memory was short all garbage is collected:
+ * LuaJIT does not do that itself, and what has used the memory up is garbage now. */
+void script_collect_after(struct script *s, int status);
 
 /* Before and after the string of a message that lies in a block of its own is made (struct event).
  * The string may take that block, so data is valid between the two only. */

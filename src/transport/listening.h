@@ -12,3 +12,9 @@ struct listening {
      * these numbers, whatever becomes of the path. */
     uint64_t device, inode;
 };
+
+/* Writes why, as printf formats it, and returns the code, one of enum error. */
+int listening_fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4), warn_unused_result));
+/* The system's text for an errno. */
+const char *listening_errno_text(int number);

@@ -6,7 +6,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,24 +30,6 @@ union any_address {
     struct sockaddr_storage room;
 };
 
-static int fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why, LISTENING_WHY_BYTES, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
-static const char *errno_text(int number)
-{
-    const char *text = strerrordesc_np(number);
-    return text ? text : "unknown error";
-}
-
 /* Writes "[::1]:8080" or "127.0.0.1:8080", for messages. Returns out. */
 static const char *where(const union any_address *at, char out[ADDRESS_TEXT_BYTES])
 {
@@ -67,9 +48,9 @@ static const char *where(const union any_address *at, char out[ADDRESS_TEXT_BYTE
 static int in_use(const struct address *a, char why[LISTENING_WHY_BYTES])
 {
     char host[ADDRESS_TEXT_BYTES];
-    return fail(why, ERR_IN_USE,
-                "port %u on %s is in use: stop the other program or choose another port",
-                (unsigned)a->port, address_format(a, host));
+    return listening_fail(why, ERR_IN_USE,
+                          "port %u on %s is in use: stop the other program or choose another port",
+                          (unsigned)a->port, address_format(a, host));
 }
 
 /* Says why bind() or listen() refused: number is errno. Returns ERR_IN_USE or
@@ -83,15 +64,18 @@ static int explain(const union any_address *at, int number, char why[LISTENING_W
     case EADDRINUSE:
         return in_use(&a, why);
     case EACCES:
-        return fail(why, ERR_IO,
-                    "no permission to listen on port %u: choose one from 1024 up, or give the "
-                    "program the capability CAP_NET_BIND_SERVICE",
-                    (unsigned)a.port);
+        return listening_fail(
+            why, ERR_IO,
+            "no permission to listen on port %u: choose one from 1024 up, or give the "
+            "program the capability CAP_NET_BIND_SERVICE",
+            (unsigned)a.port);
     case EADDRNOTAVAIL:
-        return fail(why, ERR_IO, "%s is not an address of this machine: choose one that is, or *",
-                    address_format(&a, text));
+        return listening_fail(why, ERR_IO,
+                              "%s is not an address of this machine: choose one that is, or *",
+                              address_format(&a, text));
     default:
-        return fail(why, ERR_IO, "cannot listen on %s: %s", where(at, text), errno_text(number));
+        return listening_fail(why, ERR_IO, "cannot listen on %s: %s", where(at, text),
+                              listening_errno_text(number));
     }
 }
 
@@ -239,16 +223,17 @@ static int resolve(const char *host, uint16_t port, struct place out[TCP_LISTENE
     struct addrinfo *found;
     char name[NAME_ROOM];
     if (!copy_name(host, name))
-        return fail(why, ERR_INVALID, "no such host \"%.64s\": give an address, localhost or *",
-                    host);
+        return listening_fail(why, ERR_INVALID,
+                              "no such host \"%.64s\": give an address, localhost or *", host);
     int failed = getaddrinfo(name, NULL, &hints, &found);
     if (failed)
-        return fail(why, ERR_NOT_FOUND,
-                    "no such host \"%.64s\" (%s): give an address, localhost or *", name,
-                    failed == EAI_SYSTEM ? errno_text(errno) : gai_strerror(failed));
+        return listening_fail(
+            why, ERR_NOT_FOUND, "no such host \"%.64s\" (%s): give an address, localhost or *",
+            name, failed == EAI_SYSTEM ? listening_errno_text(errno) : gai_strerror(failed));
     int count = take_found(found, port, out);
     freeaddrinfo(found);
-    return count > 0 ? count : fail(why, ERR_NOT_FOUND, "host \"%.64s\" has no address", name);
+    return count > 0 ? count
+                     : listening_fail(why, ERR_NOT_FOUND, "host \"%.64s\" has no address", name);
 }
 
 /* The places that a host stands for: how many, or a negative code. "localhost" is not looked up:

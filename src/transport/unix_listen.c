@@ -2,7 +2,6 @@
 #include "transport/unix_listen.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,24 +16,6 @@ struct place {
     struct sockaddr_un at;
     socklen_t len;
 };
-
-static int fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fail(char why[LISTENING_WHY_BYTES], int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(why, LISTENING_WHY_BYTES, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
-static const char *errno_text(int number)
-{
-    const char *text = strerrordesc_np(number);
-    return text ? text : "unknown error";
-}
 
 static int open_stream(void)
 {
@@ -68,7 +49,8 @@ static int remove_file(const char *path, const struct stat *info, char why[LISTE
     if (lstat(path, &now) || now.st_dev != info->st_dev || now.st_ino != info->st_ino)
         return 0;
     if (unlink(path) && errno != ENOENT)
-        return fail(why, ERR_IO, "cannot remove the old socket %s: %s", path, errno_text(errno));
+        return listening_fail(why, ERR_IO, "cannot remove the old socket %s: %s", path,
+                              listening_errno_text(errno));
     return 0;
 }
 
@@ -81,11 +63,12 @@ static int clear_path(const struct unix_listen_options *options, const struct pl
     if (lstat(path, &info)) {
         if (errno == ENOENT)
             return 0;
-        return fail(why, ERR_IO, "cannot listen on unix:%s: %s", path, errno_text(errno));
+        return listening_fail(why, ERR_IO, "cannot listen on unix:%s: %s", path,
+                              listening_errno_text(errno));
     }
     if (!S_ISSOCK(info.st_mode))
-        return fail(why, ERR_IO, "%s exists and is not a socket: remove it or choose another path",
-                    path);
+        return listening_fail(
+            why, ERR_IO, "%s exists and is not a socket: remove it or choose another path", path);
     int number = probe(p);
     if (number == 0 && options->leaves && options->leaves(path))
         return remove_file(path, &info, why);
@@ -94,11 +77,12 @@ static int clear_path(const struct unix_listen_options *options, const struct pl
     if (is_free(number))
         return remove_file(path, &info, why);
     if (number == 0)
-        return fail(why, ERR_IN_USE,
-                    "unix:%s is in use: stop the other program or choose another path", path);
-    return fail(why, ERR_IO,
-                "cannot tell whether unix:%s is in use: %s; remove it or choose another path", path,
-                errno_text(number));
+        return listening_fail(why, ERR_IN_USE,
+                              "unix:%s is in use: stop the other program or choose another path",
+                              path);
+    return listening_fail(
+        why, ERR_IO, "cannot tell whether unix:%s is in use: %s; remove it or choose another path",
+        path, listening_errno_text(number));
 }
 
 /* ---- listening ---- */
@@ -108,11 +92,11 @@ static int place_of(const char *path, struct place *out, char why[LISTENING_WHY_
     size_t len = strlen(path);
     *out = (struct place){.at = {.sun_family = AF_UNIX}};
     if (len == 0)
-        return fail(why, ERR_INVALID, "unix: needs a path, as in unix:/run/app.sock");
+        return listening_fail(why, ERR_INVALID, "unix: needs a path, as in unix:/run/app.sock");
     if (len >= sizeof(out->at.sun_path))
-        return fail(why, ERR_INVALID,
-                    "the path of unix:%.40s… is too long: %zu bytes, at most %zu fit", path, len,
-                    sizeof(out->at.sun_path) - 1);
+        return listening_fail(why, ERR_INVALID,
+                              "the path of unix:%.40s… is too long: %zu bytes, at most %zu fit",
+                              path, len, sizeof(out->at.sun_path) - 1);
     memcpy(out->at.sun_path, path, len + 1);
     out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
     return 0;
@@ -130,14 +114,15 @@ int unix_listen(const struct unix_listen_options *options, struct listening *out
         return err;
     int fd = open_stream();
     if (fd < 0)
-        return fail(why, ERR_IO, "cannot open a socket: %s", errno_text(errno));
+        return listening_fail(why, ERR_IO, "cannot open a socket: %s", listening_errno_text(errno));
     /* The mode of a socket before bind() is that of its file, less the umask (unix(7)). */
     if ((options->private && fchmod(fd, S_IRUSR | S_IWUSR)) ||
         bind(fd, (const struct sockaddr *)&place.at, place.len) || lstat(options->path, &made) ||
         listen(fd, options->backlog)) {
         int number = errno;
         close(fd);
-        return fail(why, ERR_IO, "cannot listen on unix:%s: %s", options->path, errno_text(number));
+        return listening_fail(why, ERR_IO, "cannot listen on unix:%s: %s", options->path,
+                              listening_errno_text(number));
     }
     *out = (struct listening){fd, made.st_dev, made.st_ino};
     return 0;

@@ -3,7 +3,7 @@
 -- globals of their own, with copies of the library's tables that are made before any app runs.
 --
 -- Methods of strings are the exception: ("x"):format() looks into the app's table, since all
--- strings share one metatable. Our modules write format("x") instead (tools/style.lua).
+-- strings share one metatable. Our modules write string.format("x") instead (tools/style.lua).
 --
 -- state.c gives each of our modules these globals; this is the first of them, and fills them.
 
