@@ -182,17 +182,17 @@ local function step(self)
     return any_ready() and READY or DONE
 end
 
+-- One loop for events and for batches. With a loop of its own for the events of a batch it was a
+-- matter of luck which of the two LuaJIT compiled first (bench/NOTES.md, "One loop").
 local function dispatcher(self)
     while true do
         local result = step(self)
-        -- A loop that most batches leave at once would not be compiled: this one is not even begun.
-        while not result do
-            result = step(self)
+        if result then
+            if self.parked then
+                coroutines.settle(self)
+            end
+            yield(result)
         end
-        if self.parked then
-            coroutines.settle(self)
-        end
-        yield(result)
     end
 end
 
