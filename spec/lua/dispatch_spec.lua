@@ -48,7 +48,7 @@ describe("the dispatcher", function()
         engine:message(2, "a")
         engine:run()
         assert.equal("open 1, open 2, 2 a", log())
-        assert.same({ { "lost", 1 } }, engine.calls)
+        assert.same({ { "close", 1, 1011, "" } }, engine.calls)
         assert.matches("^the dispatcher failed: .*attempt to index.*stack traceback",
             engine.logged[1].text)
         engine:message(2, "b")

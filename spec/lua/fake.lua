@@ -138,9 +138,6 @@ local function make_c(engine)
         end
         return answer
     end
-    function c.mw_event_lost(_, event)
-        note_of(event.conn, "lost")
-    end
     function c.mw_close(_, conn, code, reason, len)
         if not is_utf8(text_of(reason, len)) then
             return ERR_UTF8

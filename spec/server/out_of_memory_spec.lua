@@ -78,9 +78,11 @@ describe("A hook that uses up all memory", function()
     it("for good leaves nobody without an answer, and the server ends when told", function()
         server = servers.start(app:format("", ""), { dispatcher_fails = true })
         assert.equal("ok", (server:get "/limit"))
-        for _, path in ipairs { "/hold", "/limit", "/limit" } do
-            local _, status = server:get(path)
-            assert.equal(500, status)
+        local _, status = server:get "/hold"
+        assert.equal(500, status)
+        for _ = 1, 5 do
+            _, status = server:get "/limit" -- what little there is may do for some
+            assert.is_true(status == 200 or status == 500)
         end
     end)
 

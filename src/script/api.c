@@ -17,7 +17,6 @@
 #include "engine/ws/topics.h"
 #include "engine/ws/ws_conn.h"
 #include "engine/ws/ws_request.h"
-#include "protocol/close_code.h"
 #include "protocol/router.h"
 #include "protocol/utf8.h"
 #include "script/script.h"
@@ -76,18 +75,6 @@ int mw_upgrade_accept(struct worker *w, double conn, uint32_t serial, const char
     struct conn *c = conn_get(w, conn);
     return c ? http_conn_accept(w, c, serial, protocol, protocol_len, headers, headers_len)
              : ERR_CLOSED;
-}
-
-/* ---- events that are lost -------------------------------------------------------------------- */
-
-void mw_event_lost(struct worker *w, const struct event *e)
-{
-    enum { INTERNAL_ERROR = 500 };
-    static const char text[] = "internal error\n";
-    if (e->kind <= EVENT_RELOAD)
-        (void)mw_close(w, e->conn, CLOSE_INTERNAL_ERROR, "", 0);
-    else if (e->kind == EVENT_UPGRADE || e->kind == EVENT_REQUEST)
-        (void)mw_respond(w, e->conn, e->serial, INTERNAL_ERROR, "", 0, text, sizeof(text) - 1);
 }
 
 /* ---- WebSockets ------------------------------------------------------------------------------ */

@@ -36,10 +36,6 @@ enum { MW_LONG_STRING = 16384 };
 void mw_string_begin(struct worker *w, const char *data, uint32_t len);
 void mw_string_end(struct worker *w);
 
-/* An event was taken from the batch, and an error of ours or want of memory kept it from the app:
- * its connection is closed with 1011, its request answered with 500. */
-void mw_event_lost(struct worker *w, const struct event *e);
-
 /* ---- requests -------------------------------------------------------------------------------- */
 
 /* Returns the request that waits for its answer, valid until the answer; NULL: it was answered or

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "engine/worker/worker.h"
+#include "protocol/close_code.h"
 #include "script/api.h"
 #include "script/script.h"
 
@@ -41,13 +42,25 @@ static int push_outcome(struct script *s, lua_State *co, int status)
     return 2;
 }
 
+/* An error of ours, or want of memory, has kept an event from the app: nobody waits for an answer
+ * that cannot come. */
+static void lose(struct worker *w, const struct event *e)
+{
+    enum { INTERNAL_ERROR = 500 };
+    static const char text[] = "internal error\n";
+    if (e->kind <= EVENT_RELOAD)
+        (void)mw_close(w, e->conn, CLOSE_INTERNAL_ERROR, "", 0);
+    else if (e->kind == EVENT_UPGRADE || e->kind == EVENT_REQUEST)
+        (void)mw_respond(w, e->conn, e->serial, INTERNAL_ERROR, "", 0, text, sizeof(text) - 1);
+}
+
 static void lose_batch(struct worker *w)
 {
     struct event_batch *batch = &w->given;
     log_write(w->log, LOG_ERROR, "%d events are lost, and their connections end",
               batch->count - batch->at);
     while (batch->at < batch->count)
-        mw_event_lost(w, &batch->events[batch->at++]);
+        lose(w, &batch->events[batch->at++]);
 }
 
 /* Hands what the dispatcher has yielded or raised to Lua, if there is a dispatcher, and leaves in
@@ -58,7 +71,7 @@ static bool go_on(struct script *s, int status)
     lua_State *l = s->lua, *co = s->dispatcher;
     bool more = false;
     s->dispatcher = NULL;
-    script_collect_after(s, status);
+    script_relieve(s);
     for (int i = 0; i < ATTEMPTS && !s->dispatcher; i++, co = NULL) {
         int args = push_outcome(s, co, status);
         int err = lua_pcall(l, args, 2, 1);
@@ -69,7 +82,7 @@ static bool go_on(struct script *s, int status)
             more = lua_toboolean(l, -1);
         }
         lua_settop(l, 0);
-        script_collect_after(s, err);
+        script_relieve(s);
     }
     if (!s->dispatcher)
         lose_batch(s->worker);
@@ -80,6 +93,7 @@ void script_dispatch(void *script)
 {
     struct script *s = script;
     int status = 0;
+    script_relieve(s); /* a hook may have caught the error */
     if (collector_pace(&s->collector, s->lua, s->worker->given.events[0].len) != 0) {
         log_write(s->log, LOG_ERROR, "a finaliser failed: %s", script_error(s->lua));
         lua_pop(s->lua, 1);
@@ -91,6 +105,8 @@ void script_dispatch(void *script)
         if (took_all(s, &status))
             break;
         in_vain = batch->at == at ? in_vain + 1 : 0;
+        if (status != LUA_YIELD && batch->at > at)
+            lose(s->worker, &batch->events[batch->at - 1]);
         more = go_on(s, status);
         if (in_vain == ATTEMPTS) {
             lose_batch(s->worker);

@@ -56,7 +56,7 @@ static int call_protected(struct loading *load, lua_CFunction function)
     if (status != 0)
         (void)snprintf(load->why, load->why_len, "%s", script_error(l));
     lua_settop(l, 0);
-    script_collect_after(load->script, status);
+    script_relieve(load->script);
     return status != 0 || load->failed ? ERR_INVALID : 0;
 }
 

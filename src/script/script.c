@@ -17,10 +17,11 @@ static int collect(lua_State *l)
     return 0;
 }
 
-void script_collect_after(struct script *s, int status)
+void script_relieve(struct script *s)
 {
-    if (status != LUA_ERRMEM)
+    if (!s->starved)
         return;
+    s->starved = false;
     for (int i = 0; i < COLLECT_ATTEMPTS && lua_cpcall(s->lua, collect, NULL) != 0; i++)
         lua_pop(s->lua, 1);
 }

@@ -33,6 +33,7 @@ struct script {
     struct pool blocks; /* of Lua's memory */
     struct collector collector;
     struct long_string long_string;
+    bool starved; /* Lua got no memory, and no garbage was collected since */
     const struct log *log;
     int functions[SCRIPT_FUNCTIONS]; /* in the registry: what moonwire.start returned */
     int with_traceback;    /* in the registry; made once, since making it may run a finaliser */
@@ -46,9 +47,9 @@ struct script {
 
 /* The text of the error on top of the stack, valid while it is there. */
 const char *script_error(lua_State *l);
-/* After a call that has ended with this status. When memory was short all garbage is collected:
- * LuaJIT does not do that itself, and what has used the memory up is garbage now. */
-void script_collect_after(struct script *s, int status);
+/* Collects all garbage if Lua got no memory since this was last called: LuaJIT does not do that
+ * itself, and what has used the memory up is most likely garbage now. */
+void script_relieve(struct script *s);
 
 /* Before and after the string of a message that lies in a block of its own is made (struct event).
  * The string may take that block, so data is valid between the two only. */

@@ -28,8 +28,10 @@ static void *allocate(void *script, void *block, size_t old_size, size_t size)
         to = pool_realloc(&s->blocks, block, old_size, size);
     if (to || size == 0)
         collector_note(&s->collector, block ? old_size : 0, size);
-    else
+    if (!to && size > 0) {
+        s->starved = true;
         luajit_layout_no_memory(s->lua);
+    }
     return to;
 }
 

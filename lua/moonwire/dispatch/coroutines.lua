@@ -19,7 +19,6 @@ local timer = lazy.use "moonwire.waiting.timer"
 local view = lazy.use "moonwire.connection.view"
 
 local C, worker = native.C, native.worker
-local batch = C.mw_batch(worker)
 local HANDLE, QUEUE = connection.HANDLE, connection.QUEUE
 local STATE, CLOSING = connection.STATE, connection.CLOSING
 
@@ -56,6 +55,9 @@ end
 
 -- Returns the coroutine of the active dispatcher: a free one, or one for body, if there is none.
 function M.activate(body)
+    if active and coroutine.status(active.co) == "dead" then
+        active = nil -- it failed, and so did the attempt to say so
+    end
     active = active or table.remove(idle) or new(body)
     return active.co
 end
@@ -121,15 +123,12 @@ local function broke(co, problem)
     log.error(string.format("the dispatcher failed: %s", debug.traceback(co, tostring(problem))))
     local is_active = active and active.co == co
     local dispatcher = parked[co] or is_active and active
-    if is_active and batch.events then
-        C.mw_event_lost(worker, batch.events + batch.at - 1)
-    elseif dispatcher and dispatcher.ws then
-        C.mw_close(worker, dispatcher.ws[HANDLE], 1011, "", 0)
-    end
     if dispatcher and dispatcher.ws then
+        C.mw_close(worker, dispatcher.ws[HANDLE], 1011, "", 0)
         dispatcher.ws[STATE], dispatcher.ws[QUEUE] = CLOSING, false
     end
     if dispatcher and dispatcher.request then
+        request.fail(dispatcher.request)
         M.answered(dispatcher)
     end
     parked[co] = nil
