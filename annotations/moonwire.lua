@@ -232,6 +232,8 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field subscriptions? integer
 ---Events behind a hook that waits, before the socket is not read any more. Default: 64.
 ---@field waiting_messages? integer
+---What a hook may run without waiting; then it is stopped; 0: never. Default: 1,000.
+---@field hook_ms? integer
 ---Silence before a ping is sent; 0: never. Default: 30.
 ---@field idle_seconds? moonwire.Duration
 ---Silence after that ping before the peer is given up. Default: 20.

@@ -1,9 +1,10 @@
 -- The one module that src/script/state.c asks for. Called with the worker (lightuserdata),
--- native.load_ahead, native.open_json and the two functions of stack_guard.h, it returns what C may
--- call: go_on(), which gives the coroutine that C resumes with each batch of events; load(path,
--- arguments, site [, code]), prepare with the same arguments and restore(site), each with commit()
--- or abandon() after it; pending(), when a script without listeners has no connections and timers
--- left; and describe(), for moonwire status. Last what that coroutine yields when nothing is left.
+-- native.load_ahead, native.open_json, the two functions of stack_guard.h and the one of
+-- watchdog.h, it returns what C may call: go_on(), which gives the coroutine that C resumes with
+-- each batch of events; load(path, arguments, site [, code]), prepare with the same arguments and
+-- restore(site), each with commit() or abandon() after it; pending(), when a script without
+-- listeners has no connections and timers left; and describe(), for moonwire status. Last what that
+-- coroutine yields when nothing is left.
 
 local library = require "moonwire.base.library" -- first: it fills the globals of all others
 local native = require "moonwire.base.native"
@@ -38,12 +39,13 @@ local function print_line(...)
     stdout:write(table.concat(texts, "\t", 1, n) .. "\n")
 end
 
-return function(worker, load_ahead, open_json, stack_is_low, stack_is_nested)
+return function(worker, load_ahead, open_json, stack_is_low, stack_is_nested, lend_profiler)
     native.attach(worker, load_ahead, open_json)
     native.strings = hold_strings()
     stdout:setvbuf "line" -- print() is seen at once, also through a pipe
     library.globals.print = print_line
     require("moonwire.app.guards").set(library.globals, stack_is_low, stack_is_nested)
+    require("moonwire.app.jit_guards").set(library.globals, lend_profiler)
     local dispatch = require "moonwire.dispatch.dispatch"
     local app = require "moonwire.app.app"
     return dispatch.go_on, app.load, app.prepare, app.restore, app.commit, app.abandon, app.pending,

@@ -12,7 +12,7 @@ local app = [[
 local mw = require "moonwire"
 local talk = mw.ws "/talk"
 function talk.on_message(ws, data) ws:send("first " .. data) end
-mw.ws("/never", { on_message = function(ws)
+mw.ws("/never", { limits = { hook_ms = 0 }, on_message = function(ws)
     mw.log.info "never returns"
     while true do end
 end })

@@ -15,7 +15,7 @@ mw.ws("/who", { on_message = function(ws, data) ws:send(me) end })
 mw.ws("/close", { on_close = function(ws, code, reason, was_clean)
     print("on_close", code, was_clean)
 end })
-mw.ws("/never", { on_message = function()
+mw.ws("/never", { limits = { hook_ms = 0 }, on_message = function()
     print "looping"
     while true do end
 end })

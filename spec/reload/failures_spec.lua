@@ -152,7 +152,7 @@ describe("a reload that fails", function()
 
     it("since a hook keeps its worker busy leaves the answer that comes late alone", function()
         start(good .. [[
-            mw.ws("/busy", { on_message = function(ws)
+            mw.ws("/busy", { limits = { hook_ms = 0 }, on_message = function(ws)
                 ws:send "busy"
                 mw.sleep "1ms"
                 mw.log.info "spinning"

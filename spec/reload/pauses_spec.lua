@@ -154,7 +154,8 @@ describe("the collector,", function()
     local garbage = [[
         local seen = setmetatable({}, { __mode = "v" })
         for i = 1, 1000 do seen[i] = {} end
-        for i = 1, %d do local _ = ("x"):rep(1000) .. i end
+        for i = 1, %d do seen.text = ("x"):rep(1000) .. i end
+        seen.text = nil
         local left = 0
         for _ in pairs(seen) do left = left + 1 end
         mw.get("/left", function() return tostring(left) end)

@@ -9,6 +9,7 @@ enum {
     LIMITS_HEADER_COUNT_MAX = 256,
     LIMITS_LOG_LINE_BYTES_MIN = 1024,
     LIMITS_PROBATION_SECONDS_MAX = 600,
+    LIMITS_HOOK_MS_MAX = 86400000,
     LIMITS_SECONDS_MAX = 31536000 /* a year, so that ticks do not overflow */
 };
 
@@ -25,6 +26,8 @@ struct limits {
     uint32_t messages_per_second; /* 1008 beyond; 0: no limit */
     uint32_t subscriptions;       /* topics of one connection */
     uint32_t waiting_messages;    /* events behind a hook that waits; beyond, reading stops */
+    /* The script. */
+    uint32_t hook_ms; /* that a hook runs without waiting; then it is stopped; 0: never */
     /* Time, in seconds. */
     uint32_t handshake_seconds;  /* from accept to a whole request head, TLS included */
     uint32_t request_seconds;    /* for a whole request body, and for a response to be taken */

@@ -136,7 +136,8 @@ static bool wants_watch(const struct options *o)
 static int load(struct process *p)
 {
     const struct options *o = &p->options;
-    p->source = (struct script_source){o->app, o->code, o->argument_count, o->arguments};
+    p->source = (struct script_source){o->app, o->code, o->argument_count, o->arguments,
+                                       o->listener_count > 0};
     return app_load(p->apps, &p->server, &p->source, files_connections(p->files, o->workers),
                     p->why);
 }
@@ -171,6 +172,7 @@ static int listen_all(struct process *p)
         return server_listen(&p->server, site->listeners, site->listener_count, p->why);
     for (uint32_t i = 0; i < p->server.worker_count; i++)
         p->server.workers[i].until_idle = true;
+    app_unwatch(p->apps, p->server.worker_count);
     if (site->route_count == 0)
         return 0;
     snprintf(p->why, sizeof(p->why),

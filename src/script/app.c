@@ -9,6 +9,7 @@
 #include "engine/worker/worker.h"
 #include "script/events.h"
 #include "script/loading.h"
+#include "script/script.h"
 #include "script/state.h"
 
 /* Lowers limits.connections to what the system has descriptors for. Says so if log is not NULL and
@@ -38,8 +39,7 @@ static int commit(struct site *site, char *why, size_t why_len)
 static int prepare(struct worker *w, struct site *next, char *why, size_t why_len)
 {
     const struct app *a = w->app;
-    uint32_t seconds = w->site->limits.reload_seconds;
-    int err = script_prepare(a->script, a->source, next, seconds, why, why_len);
+    int err = script_prepare(a->script, a->source, next, why, why_len);
     if (err)
         return err;
     fit_connections(next, a->connections, w->index == 0 ? w->log : NULL);
@@ -102,11 +102,18 @@ int app_load(struct app *apps, struct server *s, const struct script_source *sou
         err = commit(site, why, SERVER_WHY_BYTES);
         if (err)
             return err;
+        script_watch_site(apps[i].script);
     }
     const struct limits *limits = &s->workers[0].site->limits;
     admission_set_limits(&s->admission, limits);
     log_set_line_bytes(&s->log, limits->log_line_bytes);
     return 0;
+}
+
+void app_unwatch(struct app *apps, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        script_watch_end(apps[i].script);
 }
 
 void app_stop(struct app *apps, uint32_t n)

@@ -25,5 +25,7 @@ struct app {
  * behind that one have loaded nothing then. */
 int app_load(struct app *apps, struct server *s, const struct script_source *source,
              uint32_t connections, char why[SERVER_WHY_BYTES]) __attribute__((warn_unused_result));
+/* The app is a script, which nobody waits for: what does not return in it is not stopped. */
+void app_unwatch(struct app *apps, uint32_t n);
 /* Frees the scripts of n workers, which must still exist while their threads have ended. */
 void app_stop(struct app *apps, uint32_t n);

@@ -19,7 +19,9 @@ enum { ATTEMPTS = 3 };
 static bool took_all(struct script *s, int *status)
 {
     lua_State *co = s->dispatcher;
+    s->in_events = true;
     *status = lua_resume(co, 0);
+    s->in_events = false;
     if (*status != LUA_YIELD || lua_topointer(co, -1) != s->done)
         return false;
     lua_settop(co, 0);
@@ -59,8 +61,10 @@ static void lose_batch(struct worker *w)
     struct event_batch *batch = &w->given;
     log_write(w->log, LOG_ERROR, "%d events are lost, and their connections end",
               batch->count - batch->at);
-    while (batch->at < batch->count)
-        lose(w, &batch->events[batch->at++]);
+    for (int32_t at = batch->at; at < batch->count; at++) {
+        lose(w, &batch->events[at]);
+        __atomic_store_n(&batch->at, at + 1, __ATOMIC_RELAXED);
+    }
 }
 
 /* Hands what the dispatcher has yielded or raised to Lua, if there is a dispatcher, and leaves in
@@ -89,9 +93,8 @@ static bool go_on(struct script *s, int status)
     return s->dispatcher && more;
 }
 
-void script_dispatch(void *script)
+static void dispatch(struct script *s)
 {
-    struct script *s = script;
     int status = 0;
     script_relieve(s); /* a hook may have caught the error */
     if (collector_pace(&s->collector, s->lua, s->worker->given.events[0].len) != 0) {
@@ -105,6 +108,7 @@ void script_dispatch(void *script)
         if (took_all(s, &status))
             break;
         in_vain = batch->at == at ? in_vain + 1 : 0;
+        watched_renew(&s->watched);
         if (status != LUA_YIELD && batch->at > at)
             lose(s->worker, &batch->events[batch->at - 1]);
         more = go_on(s, status);
@@ -113,6 +117,14 @@ void script_dispatch(void *script)
             break;
         }
     }
+}
+
+void script_dispatch(void *script)
+{
+    struct script *s = script;
+    watched_enter(&s->watched);
+    dispatch(s);
+    watched_leave(&s->watched);
 }
 
 uint32_t script_pending(void *script)

@@ -3,12 +3,11 @@
 
 #include <lauxlib.h>
 #include <lua.h>
-#include <luajit.h>
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "engine/run/handover.h"
+#include "engine/worker/worker.h"
 #include "script/script.h"
 
 struct loading {
@@ -52,7 +51,9 @@ static int load_app(lua_State *l)
 static int call_protected(struct loading *load, lua_CFunction function)
 {
     lua_State *l = load->script->lua;
+    watched_enter(&load->script->watched);
     int status = lua_cpcall(l, function, load);
+    watched_leave(&load->script->watched);
     if (status != 0)
         (void)snprintf(load->why, load->why_len, "%s", script_error(l));
     lua_settop(l, 0);
@@ -64,7 +65,12 @@ int script_load(struct script *s, const struct script_source *source, struct sit
                 size_t why_len)
 {
     struct loading load = {s, LOAD, source, site, why, why_len, false};
-    return call_protected(&load, load_app);
+    /* What declares a listener or a route is no script any more (reload/generation.lua). */
+    __atomic_store_n(&s->worker->given.hook_ms, source->listens ? 0 : WATCHED_NEVER,
+                     __ATOMIC_RELAXED);
+    int err = call_protected(&load, load_app);
+    __atomic_store_n(&s->worker->given.hook_ms, 0, __ATOMIC_RELAXED);
+    return err;
 }
 
 /* ---- reloads --------------------------------------------------------------------------------- */
@@ -74,54 +80,24 @@ static void call(struct script *s, enum script_function which, const char *what)
     lua_State *l = s->lua;
     lua_rawgeti(l, LUA_REGISTRYINDEX, s->with_traceback);
     lua_rawgeti(l, LUA_REGISTRYINDEX, s->functions[which]);
+    watched_enter(&s->watched);
     if (lua_pcall(l, 0, 0, 1) != 0)
         log_write(s->log, LOG_ERROR, "%s failed: %s", what, script_error(l));
+    watched_leave(&s->watched);
     lua_settop(l, 0);
 }
 
-enum { LOOK_EVERY = 10000 }; /* instructions */
-
-/* Once the time is over, every instruction raises an error, so that the app's code ends even if it
- * calls pcall. */
-static void look_at_time(lua_State *l, lua_Debug *at)
-{
-    void *script;
-    (void)at;
-    (void)lua_getallocf(l, &script);
-    struct script *s = script;
-    if (!s->ended && clock_monotonic_ms() < s->end_ms)
-        return;
-    if (!s->ended) {
-        luaL_where(l, 0);
-        (void)snprintf(s->where, sizeof(s->where), "%s", lua_tostring(l, -1));
-        s->ended = true;
-        lua_sethook(l, look_at_time, LUA_MASKCOUNT, 1);
-    }
-    lua_pushliteral(l, "the time for loading the app is over");
-    lua_error(l);
-}
-
-/* Machine code does not call debug hooks, so LuaJIT's compiler is off while the app is loaded. */
 int script_prepare(struct script *s, const struct script_source *source, struct site *site,
-                   uint32_t seconds, char *why, size_t why_len)
+                   char *why, size_t why_len)
 {
-    lua_State *l = s->lua;
     struct loading load = {s, PREPARE, source, site, why, why_len, false};
-    s->ended = false;
-    s->end_ms = clock_monotonic_ms() + (uint64_t)seconds * 1000;
-    luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    lua_sethook(l, look_at_time, LUA_MASKCOUNT, LOOK_EVERY);
-    collector_defer(&s->collector, l);
+    s->reload_seconds = s->worker->site->limits.reload_seconds;
+    s->reloads = true;
+    collector_defer(&s->collector, s->lua);
     int err = call_protected(&load, load_app);
-    collector_resume(&s->collector, l);
-    lua_sethook(l, NULL, 0, 0);
-    luaJIT_setmode(l, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
-    if (s->ended) {
-        (void)snprintf(why, why_len,
-                       "%sthe top level had not ended after %u seconds (limits.reload_seconds)",
-                       s->where, seconds);
-        err = ERR_LIMIT;
-    }
+    collector_resume(&s->collector, s->lua);
+    s->reloads = false;
+    __atomic_store_n(&s->worker->given.hook_ms, 0, __ATOMIC_RELAXED);
     if (err) /* abandoned at once, since the hooks of the app that serves go on */
         script_abandon(s);
     return err;
@@ -149,6 +125,7 @@ void script_commit(void *script, const struct reload_facts *facts)
 {
     struct script *s = script;
     s->facts = facts;
+    script_watch_site(s);
     call(script, COMMIT, "the commit");
     s->facts = NULL;
 }
@@ -182,7 +159,9 @@ bool script_tidy(void *script)
     struct script *s = script;
     int status = LUA_ERRRUN;
     for (int i = 0; i < FINALISERS_MAX && status != 0; i++) {
+        watched_enter(&s->watched);
         status = lua_cpcall(s->lua, pay_slice, s);
+        watched_leave(&s->watched);
         if (status != 0)
             log_write(s->log, LOG_ERROR, "collecting garbage failed: %s", script_error(s->lua));
         lua_settop(s->lua, 0);

@@ -18,6 +18,7 @@ struct script_source {
     const char *code; /* the program itself; NULL: it is in the file */
     int argc;         /* the app's arguments, which it sees as ... and as arg */
     char **argv;
+    bool listens; /* the command line names listeners: the app is a server */
 };
 
 /* Runs the app's top level and declares in the site what it asks for. Returns 0, or ERR_INVALID
@@ -30,11 +31,11 @@ int script_load(struct script *s, const struct script_source *source, struct sit
 
 /* Runs the top level of the app once more, for a site that may take the place of the one that
  * serves. It has no effect before script_commit, and none after script_abandon. Returns 0, or a
- * negative error, and all is abandoned: ERR_INVALID as from script_load; ERR_LIMIT: the top level
- * was stopped because it had not ended after this many seconds. why has one line, and may have an
+ * negative error as from script_load, and all is abandoned. A top level that does not end is
+ * stopped, after limits.hook_ms or limits.reload_seconds of the site that serves. why may have an
  * excerpt of the source on lines of its own. */
 int script_prepare(struct script *s, const struct script_source *source, struct site *site,
-                   uint32_t seconds, char *why, size_t why_len) __attribute__((warn_unused_result));
+                   char *why, size_t why_len) __attribute__((warn_unused_result));
 /* Declares in the site what the generation before the present one had declared, so that it can
  * serve again. None of the app's code runs. Returns what script_prepare returns, and script_commit
  * or script_abandon follows in the same way. */

@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "script/collector.h"
 #include "script/long_string.h"
+#include "script/watchdog.h"
 
 /* What moonwire.start returns, in this order. */
 enum script_function {
@@ -40,9 +41,10 @@ struct script {
     lua_State *dispatcher; /* the coroutine that takes events, which Lua keeps alive; or NULL */
     const void *done;      /* the table that it yields when nothing is left to do */
     const struct reload_facts *facts; /* while a commit runs; else NULL */
-    uint64_t end_ms;                  /* when the code that script_prepare loads must have ended */
-    bool ended;                       /* it had not ended in time and was stopped, */
-    char where[128];                  /* at this place: "app.lua:3: " */
+    struct watched watched;
+    bool in_events;          /* the dispatcher has the events of a batch */
+    bool reloads;            /* the app's top level runs once more */
+    uint32_t reload_seconds; /* while it does: the limit of that name */
 };
 
 /* The text of the error on top of the stack, valid while it is there. */
@@ -50,6 +52,13 @@ const char *script_error(lua_State *l);
 /* Collects all garbage if Lua got no memory since this was last called: LuaJIT does not do that
  * itself, and what has used the memory up is most likely garbage now. */
 void script_relieve(struct script *s);
+
+/* Begins to watch for Lua that does not return; protected, in the lua_State that begins. */
+void script_watch(struct script *s);
+/* Another site serves: its limits count from now on. */
+void script_watch_site(struct script *s);
+/* Idempotent. */
+void script_watch_end(struct script *s);
 
 /* Before and after the string of a message that lies in a block of its own is made (struct event).
  * The string may take that block, so data is valid between the two only. */

@@ -119,6 +119,7 @@ static int start(lua_State *l)
     lua_pushcfunction(l, with_traceback);
     s->with_traceback = luaL_ref(l, LUA_REGISTRYINDEX);
     luaL_openlibs(l);
+    script_watch(s);
     preload_embedded(l);
     lua_getglobal(l, "require");
     lua_pushliteral(l, "moonwire.start");
@@ -129,7 +130,8 @@ static int start(lua_State *l)
     lua_pushcfunction(l, json_open);
     lua_pushcfunction(l, stack_guard_is_low);
     lua_pushcfunction(l, stack_guard_is_nested);
-    lua_call(l, 5, SCRIPT_FUNCTIONS + 1);
+    lua_pushcfunction(l, watchdog_lend_profiler);
+    lua_call(l, 6, SCRIPT_FUNCTIONS + 1);
     return SCRIPT_FUNCTIONS + 1;
 }
 
@@ -170,6 +172,7 @@ void script_free(struct script *s)
 {
     if (!s)
         return;
+    script_watch_end(s);
     lua_close(s->lua);
     long_string_deinit(&s->long_string);
     pool_deinit(&s->blocks);

@@ -19,7 +19,8 @@ local timer = lazy.use "moonwire.waiting.timer"
 local view = lazy.use "moonwire.connection.view"
 
 local C, worker = native.C, native.worker
-local HANDLE, QUEUE = connection.HANDLE, connection.QUEUE
+local batch = C.mw_batch(worker)
+local HANDLE, QUEUE, ROUTE = connection.HANDLE, connection.QUEUE, connection.ROUTE
 local STATE, CLOSING = connection.STATE, connection.CLOSING
 
 local M = {}
@@ -28,6 +29,7 @@ local M = {}
 local IDLE_MAX = 64
 -- Of what is woken in one turn of the loop; the rest comes in the next, after the others' events.
 local WAKES_MAX = 10000
+local NEVER = 0xFFFFFFFF -- as batch.hook_ms
 
 local active          -- the dispatcher that takes events; nil until C asks for the next one
 local idle = {}
@@ -166,14 +168,25 @@ function M.run_task(new_task)
     resume(task.begin(new_task), new_task)
 end
 
+-- What is resumed has all its time before it, by its route's limit hook_ms.
+local function begin_time(co)
+    local dispatcher = co and parked[co]
+    local record = dispatcher and dispatcher.ws and dispatcher.ws[ROUTE].record
+    local hook_ms = record and record.limits and record.limits.hook_ms
+    batch.hook_ms = hook_ms == 0 and NEVER or hook_ms or 0
+    batch.ticks = batch.ticks + 1
+end
+
 -- Goes on with what was woken, and begins tasks.
 function M.resume_ready()
     wait.looked()
     for _ = 1, WAKES_MAX do
         local entry = wait.next_ready()
         if not entry then
+            batch.hook_ms = 0
             return
         end
+        begin_time(entry.co)
         if task.is(entry) then
             local co = task.begin(entry)
             if co then
@@ -183,6 +196,7 @@ function M.resume_ready()
             resume(entry.co)
         end
     end
+    batch.hook_ms = 0
     if wait.any_ready() then
         wait.kick()
     end

@@ -13,6 +13,7 @@ local inbox = lazy.use "moonwire.connection.inbox"
 local view = lazy.use "moonwire.connection.view"
 
 local C, worker = native.C, native.worker
+local batch = C.mw_batch(worker)
 -- In traces, what a local of the module holds is a constant; what a table does, is not.
 local xpcall, catch = xpcall, failure.catch
 local HANDLE, STATE, ROUTE = connection.HANDLE, connection.STATE, connection.ROUTE
@@ -33,7 +34,15 @@ local hook_of = {
 }
 M.hook_of = hook_of -- by the kind of the event
 
+-- What is called next has all its time before it (limits.hook_ms).
+local function begin_time()
+    batch.ticks = batch.ticks + 1
+end
+
+M.begin_time = begin_time
+
 local function call_listener(fn, event)
+    begin_time()
     local ok, problem = xpcall(fn, catch, event)
     if not ok then
         failure.report(string.format("a listener for %q", event.type), problem, nil, fn)
@@ -48,6 +57,7 @@ function M.hook_failed(ws, route, name, problem)
     local value = failure.report(string.format("%s of %s", name, route.pattern), problem,
         route.number, route[name])
     if name ~= "on_error" and route.on_error then
+        begin_time()
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
             failure.report(string.format("on_error of %s", route.pattern), other, route.number,

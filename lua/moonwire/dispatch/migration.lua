@@ -47,6 +47,7 @@ local function migrate(ws, route)
 end
 
 local function deliver_item(ws, item)
+    delivery.begin_time()
     if ws[VERSION] ~= serving.version then
         migrate(ws, ws[ROUTE].record or item.route)
     end

@@ -23,6 +23,8 @@ local top_level = lazy.use "moonwire.waiting.top_level"
 local ffi = require "ffi"
 
 local C, worker = native.C, native.worker
+local batch = C.mw_batch(worker)
+local NEVER = 0xFFFFFFFF -- as batch.hook_ms
 
 local M = {}
 
@@ -52,6 +54,8 @@ function M.new(path, make_api)
         collecting = true, -- false when the top level has run, or waits
         plan = {},         -- items: where, kind, and what declare[kind] wants
         limits = {},
+        is_timed = batch.hook_ms ~= NEVER, -- its top level is stopped after limits.hook_ms,
+        hook_ms = nil,     -- which it has set to that
         timers = {},
         routes = {},       -- records by the site's index, from 0
         files = {},        -- { path, sha1, text (while it is loaded, if it was parsed here) }
@@ -79,6 +83,18 @@ local function where(level)
     return string.format("%s:%d", at.short_src, at.currentline)
 end
 
+-- How long the rest of the top level may take: as long as a hook, as far as is known by now. C has
+-- set NEVER for what may be a script, and that is one while it declares nothing but limits.
+local function note_time(self, item)
+    if item.kind == "limits" then
+        self.hook_ms = item.values.hook_ms or self.hook_ms
+    end
+    self.is_timed = self.is_timed or item.kind ~= "limits"
+    if self.is_timed then
+        batch.hook_ms = self.hook_ms == 0 and NEVER or self.hook_ms or 0
+    end
+end
+
 -- Adds an item to the plan. name: the function of the app's that declares it, the caller's caller.
 function Generation:add(name, item)
     if not self.collecting then
@@ -88,6 +104,7 @@ function Generation:add(name, item)
     end
     item.where = where(3)
     self.plan[#self.plan + 1] = item
+    note_time(self, item)
 end
 
 -- A file's name in the app's options is relative to the app's folder.
@@ -329,6 +346,18 @@ local function take_over_tasks(self, before)
     end
 end
 
+-- What the top level wanted done when it serves.
+local function run_deferred(self)
+    for _, later in ipairs(self.deferred) do
+        batch.ticks = batch.ticks + 1
+        local ok, problem = xpcall(later.run, failure.catch)
+        if not ok then
+            failure.report("the top level of " .. self.path, problem, nil, later.where)
+        end
+    end
+    self.deferred = {}
+end
+
 -- The declared generation serves from now on.
 function Generation:start()
     local before = serving
@@ -362,13 +391,7 @@ function Generation:start()
         timer.take_over(self.timers, before and before.timers or {})
     end
     take_over_tasks(self, before)
-    for _, later in ipairs(self.deferred) do
-        local ok, problem = xpcall(later.run, failure.catch)
-        if not ok then
-            failure.report("the top level of " .. self.path, problem, nil, later.where)
-        end
-    end
-    self.deferred = {}
+    run_deferred(self)
 end
 
 -- The one that a rollback brings back, or nil.

@@ -88,8 +88,13 @@ int control_ask(const char *path, const char *request, int found, char why[CONTR
 long control_read(int fd, char *out, size_t size, double seconds)
 {
     struct pollfd set = {.fd = fd, .events = POLLIN};
-    int ready = poll(&set, 1, (int)(seconds * 1000));
-    if (ready == 0 || (ready < 0 && errno == EINTR))
+    uint64_t until_ms = clock_monotonic_ms() + (uint64_t)(seconds * 1000);
+    int ready;
+    do {
+        uint64_t now_ms = clock_monotonic_ms();
+        ready = poll(&set, 1, now_ms < until_ms ? (int)(until_ms - now_ms) : 0);
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0)
         return ERR_AGAIN;
     ssize_t n = recv(fd, out, size, 0);
     if (n < 0)

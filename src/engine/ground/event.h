@@ -48,6 +48,13 @@ struct event_batch {
     const struct event *events; /* NULL between batches */
     int32_t count;
     int32_t at; /* the next one: the script moves it */
+    /* A hook's time (limits.hook_ms) begins when `at` moves, or this, which both sides may advance.
+     * Another thread looks at them (script/watched.h), so that C writes both with
+     * __atomic_store_n. */
+    uint32_t ticks;
+    /* Of what runs when no event is handled. 0: the app's; UINT32_MAX: it may last, and nobody
+     * looks (a script, or its route's limit). */
+    uint32_t hook_ms;
 };
 
 /* A request that waits for its answer, as the script sees it. */

@@ -20,7 +20,7 @@ void worker_dispatch(struct worker *w)
         w->batch = next;
         w->given.events = w->running.events;
         w->given.count = (int32_t)w->running.count;
-        w->given.at = 0;
+        __atomic_store_n(&w->given.at, 0, __ATOMIC_RELAXED);
         if (!w->ending)
             w->ops->dispatch(w->script);
         w->given.events = NULL;
