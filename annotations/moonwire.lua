@@ -261,6 +261,8 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field drain_seconds? moonwire.Duration
 ---For the top level of an app that is loaded again. Default: 5.
 ---@field reload_seconds? moonwire.Duration
+---What a worker may be stuck in what cannot be stopped; then the process ends; 0: never. Default: 30.
+---@field stuck_seconds? moonwire.Duration
 ---New code is watched so long, at most 600; 0: never. Default: 10.
 ---@field probation_seconds? moonwire.Duration
 ---Failures of new code in that time before the code before it comes back. Default: 5.
@@ -420,6 +422,7 @@ function json.array(list) end
 ---@field tls_failures integer TLS handshakes that failed, and sessions that broke
 ---@field tls_resumed integer TLS handshakes, of clients and to servers, that resumed an earlier session
 ---@field hook_failures integer hooks, handlers, timers and listeners that raised
+---@field stuck_workers integer how often a worker was busy with one hook for a second
 ---@field reloads integer generations of the app that took over from one before
 ---@field reload_failures integer reloads and rollbacks that failed: what served serves on
 ---@field rollbacks integer generations that were taken back, by hand or by themselves

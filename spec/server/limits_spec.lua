@@ -44,6 +44,7 @@ route("/busy", { idle_seconds = 1, pong_seconds = 1 }, { on_message = function(w
     mw.sleep "2500ms"
     ws:send "done"
 end })
+route("/spin", { hook_ms = 50 }, { on_message = function() while true do end end })
 route("/close", { close_seconds = 1 }, { on_message = function(ws) ws:close(1000) end })
 mw.get("/counters", function() return mw.counters() end)
 ]]
@@ -180,6 +181,12 @@ describe("The limit", function()
         assert.equal("true nil", p:ask "unsubscribe a")
         assert.equal("true nil", p:ask "subscribe d")
         assert.equal("true nil", other:ask "subscribe e")
+    end)
+
+    of("hook_ms", "ends the hook", function()
+        local p = server:websocket "/spin"
+        p:text "x"
+        assert.equal(1011, p:read_close())
     end)
 
     of("idle_seconds", "is the silence before a ping", function()

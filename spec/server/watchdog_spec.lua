@@ -257,4 +257,30 @@ describe("Lua that does not return", function()
         server.process:signal "KILL"
         server = nil
     end)
+
+    it("in a function of C has its worker given up after stuck_seconds", function()
+        local stuck = servers.start([[
+            local mw = require "moonwire"
+            mw.limits { stuck_seconds = 2, drain_seconds = 0, close_seconds = 1 }
+            local many = ("a?"):rep(40) .. ("a"):rep(40) .. "b"
+            mw.get("/", function() return tostring(string.find(("a"):rep(40), many)) end)
+            mw.get("/stuck", function() return tostring(mw.counters().stuck_workers) end)
+            mw.ws("/ws", { on_message = function(ws, data) ws:send(data) end })
+        ]], { arguments = { "--workers", "2" } })
+        local p = stuck:connect()
+        p:send "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        stuck:logged "worker %d is busy with find at [^\n]*app.lua:4"
+        local others = {}
+        for i = 1, 4 do -- new ones come to the other worker
+            others[i] = stuck:websocket "/ws"
+            assert.equal("served", others[i]:ask "served")
+        end
+        repeat until stuck:get "/stuck" == "1"
+        stuck:logged "error worker %d has been stuck for 2 s %(limits.stuck_seconds%)"
+        for _, other in ipairs(others) do
+            assert.equal(1001, (other:read_close()))
+        end
+        stuck.process:wait()
+        assert.equal(3, stuck.process.status)
+    end)
 end)

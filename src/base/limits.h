@@ -38,6 +38,7 @@ struct limits {
     uint32_t drain_seconds;      /* that closes are spread over: SIGTERM, routes that are gone */
     uint32_t reload_seconds;     /* to read an app's files again; as many to run its top level */
     uint32_t probation_seconds;  /* that new code is watched; 0: it is not */
+    uint32_t stuck_seconds;      /* that a worker is stuck before it is given up; 0: never */
     /* New code. */
     uint32_t probation_failures; /* the least number at which watched code is taken back */
     /* All connections. */

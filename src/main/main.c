@@ -14,6 +14,7 @@
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
 #include "engine/server/server.h"
+#include "engine/server/stuck.h"
 #include "main/check.h"
 #include "main/files.h"
 #include "main/options.h"
@@ -230,9 +231,14 @@ static int exit_status(const struct server *s)
 /* Serves until the server is told to end. */
 static int run(struct server *s)
 {
-    uint32_t stuck = server_run(s);
-    if (stuck) {
-        log_write(&s->log, LOG_ERROR, "%u of %u workers do not end: a hook never returns", stuck,
+    struct stuck stuck;
+    if (s->listener_count)
+        stuck_begin(&stuck, s);
+    uint32_t running = server_run(s);
+    if (s->listener_count)
+        stuck_end(&stuck);
+    if (running) {
+        log_write(&s->log, LOG_ERROR, "%u of %u workers do not end: a hook never returns", running,
                   s->worker_count);
         if (s->control)
             control_close(s->control);
@@ -242,7 +248,7 @@ static int run(struct server *s)
     server_join(s);
     if (s->listener_count)
         log_write(&s->log, LOG_INFO, "ended");
-    return exit_status(s);
+    return s->listener_count && stuck.gave_up ? EXIT_STUCK : exit_status(s);
 }
 
 /* An app that cannot begin: in watch mode its next save may mend it. A file that is not there is

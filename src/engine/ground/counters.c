@@ -27,6 +27,7 @@ static const char *const names[] = {
     "tls_failures",
     "tls_resumed",
     "hook_failures",
+    "stuck_workers",
     "reloads",
     "reload_failures",
     "rollbacks",

@@ -28,6 +28,7 @@ enum counter {
     COUNT_TLS_FAILURES,
     COUNT_TLS_RESUMED, /* as the server and as the client */
     COUNT_HOOK_FAILURES,
+    COUNT_STUCK_WORKERS, /* whose turn lasted for a second; the main thread counts */
     COUNT_RELOADS,
     COUNT_RELOAD_FAILURES, /* and those of rollbacks */
     COUNT_ROLLBACKS,
