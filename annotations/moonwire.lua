@@ -263,6 +263,8 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field reload_seconds? moonwire.Duration
 ---What a worker may be stuck in what cannot be stopped; then the process ends; 0: never. Default: 30.
 ---@field stuck_seconds? moonwire.Duration
+---What the Lua of a worker may hold. Default: 0, its share of a quarter of the machine's memory.
+---@field lua_bytes? moonwire.Size
 ---New code is watched so long, at most 600; 0: never. Default: 10.
 ---@field probation_seconds? moonwire.Duration
 ---Failures of new code in that time before the code before it comes back. Default: 5.

@@ -231,6 +231,7 @@ describe("The limit", function()
 
     it("of every kind that a WebSocket has is specified", function()
         seen.waiting_messages = true -- waiting_spec.lua
+        seen.lua_bytes = true -- heap_limit_spec.lua
         local header = assert(io.open "src/base/limits.h"):read "*a"
         local part = header:match "/%* One WebSocket%. %*/(.-)/%* Time"
         for name in part:gmatch "uint32_t ([%w_]+);" do

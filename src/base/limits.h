@@ -27,6 +27,7 @@ struct limits {
     uint32_t subscriptions;       /* topics of one connection */
     uint32_t waiting_messages;    /* events behind a hook that waits; beyond, reading stops */
     /* The script. */
+    uint32_t lua_bytes; /* of a worker's Lua; 0: a quarter of the machine's, for all workers */
     uint32_t hook_ms; /* that a hook runs without waiting; then it is stopped; 0: never */
     /* Time, in seconds. */
     uint32_t handshake_seconds;  /* from accept to a whole request head, TLS included */

@@ -2,9 +2,14 @@
 #include "script/script.h"
 
 #include "engine/ground/site.h"
+#include "base/machine.h"
+#include "engine/server/server.h"
 #include "engine/worker/worker.h"
 
-enum { COLLECT_ATTEMPTS = 100 /* each ends where a finaliser raises */ };
+enum {
+    COLLECT_ATTEMPTS = 100, /* each ends where a finaliser raises */
+    DEFAULT_PART = 4        /* of the machine's memory, for the Lua of all workers */
+};
 
 const char *script_error(lua_State *l)
 {
@@ -62,10 +67,18 @@ static uint32_t allowed_ms(const void *script)
     return s->reloads && reload_ms(s) < ms ? reload_ms(s) : ms;
 }
 
+static bool interrupted(lua_State *l, void *script)
+{
+    struct script *s = script;
+    return heap_limit_collect(&s->heap_limit, l);
+}
+
 static void push_reason(lua_State *l, const void *script, uint32_t allowed)
 {
     const struct script *s = script;
-    if (s->reloads && allowed == reload_ms(s))
+    if (allowed == 0)
+        lua_pushliteral(l, "memory limit: this worker's Lua holds more than limits.lua_bytes");
+    else if (s->reloads && allowed == reload_ms(s))
         lua_pushfstring(l, "the top level had not ended after %d seconds (limits.reload_seconds)",
                         (int)s->reload_seconds);
     else
@@ -81,6 +94,7 @@ void script_watch(struct script *s)
         .worker = s->worker->index,
         .allowed_ms = allowed_ms,
         .push_reason = push_reason,
+        .interrupted = interrupted,
         .context = s,
         .least_ms = WATCHDOG_LOOK_MS,
     };
@@ -92,6 +106,13 @@ void script_watch_end(struct script *s)
     watchdog_remove(&s->watched);
 }
 
+static size_t lua_bytes(const struct script *s)
+{
+    const struct server *server = s->worker->server;
+    uint64_t asked = s->worker->site->limits.lua_bytes;
+    return asked ? asked : machine_memory() / DEFAULT_PART / server->worker_count;
+}
+
 void script_watch_site(struct script *s)
 {
     const struct site *site = s->worker->site;
@@ -101,6 +122,7 @@ void script_watch_site(struct script *s)
         least = of_route < least ? of_route : least;
     }
     atomic_store_explicit(&s->watched.least_ms, least, memory_order_relaxed);
+    heap_limit_set(&s->heap_limit, lua_bytes(s));
 }
 
 /* ---- strings --------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "script/collector.h"
+#include "script/heap_limit.h"
 #include "script/long_string.h"
 #include "script/watchdog.h"
 
@@ -41,6 +42,7 @@ struct script {
     lua_State *dispatcher; /* the coroutine that takes events, which Lua keeps alive; or NULL */
     const void *done;      /* the table that it yields when nothing is left to do */
     const struct reload_facts *facts; /* while a commit runs; else NULL */
+    struct heap_limit heap_limit;
     struct watched watched;
     bool in_events;          /* the dispatcher has the events of a batch */
     bool reloads;            /* the app's top level runs once more */

@@ -24,7 +24,11 @@ static void *allocate(void *script, void *block, size_t old_size, size_t size)
 {
     struct script *s = script;
     void *to = long_string_take(&s->long_string, block, size);
-    if (!to)
+    if (heap_limit_is_due(&s->heap_limit, s->lua, size))
+        watched_interrupt(&s->watched);
+    bool refused = size >= HEAP_LIMIT_CHECK_BYTES && size > old_size &&
+                   !heap_limit_admits(&s->heap_limit, s->lua, size - old_size);
+    if (!to && !refused)
         to = pool_realloc(&s->blocks, block, old_size, size);
     if (to || size == 0)
         collector_note(&s->collector, block ? old_size : 0, size);

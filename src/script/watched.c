@@ -49,10 +49,10 @@ bool watched_is_same(const struct watched_progress *a, const struct watched_prog
     return a->entered == b->entered && a->at == b->at && a->ticks == b->ticks;
 }
 
-static bool is_stopping(const struct watched *w)
+static bool is_progress(const struct watched *w, const struct watched_progress *then)
 {
     const struct watched_progress now = watched_progress(w);
-    return watched_is_same(&now, &w->stopping);
+    return watched_is_same(&now, then);
 }
 
 void watched_renew(struct watched *w)
@@ -122,34 +122,61 @@ static bool spares(struct watched *w, bool in_finaliser)
     return over && w->spared++ < SPARED_MAX;
 }
 
+static void fail(lua_State *l, const struct watched *w, uint32_t allowed)
+{
+    clear_flags(w, LUAJIT_HOOK_ACTIVE); /* the handlers of xpcall are stopped too */
+    luaL_where(l, 0);
+    w->push_reason(l, w->context, allowed);
+    lua_concat(l, 2);
+    lua_error(l);
+}
+
+static void interrupted(struct watched *w, lua_State *l)
+{
+    w->interrupt = false;
+    w->fails = w->interrupted(l, w->context);
+    w->failing = watched_progress(w);
+}
+
+/* What its time is over for: its kicks have come. */
+static void stop(struct watched *w, lua_State *l)
+{
+    if (w->allowed == 0) {
+        locate(w, l);
+        calm(w);
+    } else if (spares(w, *hook_mask(w) & LUAJIT_HOOK_GC)) {
+        watched_renew(w);
+        calm(w);
+    } else {
+        fail(l, w, w->allowed);
+    }
+}
+
 /* For every instruction. It comes again until the error has left the app's code, whatever that
  * catches: our own modules, which have called it, take the error as any other. They are not
  * disturbed themselves, for what they keep would be left half done. */
-static void stop(lua_State *l, lua_Debug *at)
+static void hook(lua_State *l, lua_Debug *at)
 {
     struct watched *w = mine;
-    if (!w || !is_stopping(w)) {
-        if (w)
-            calm(w);
+    if (!w)
+        return;
+    if (w->interrupt)
+        interrupted(w, l);
+    bool stops = w->kicks > 0 && is_progress(w, &w->stopping);
+    w->fails = w->fails && is_progress(w, &w->failing);
+    if (!stops && !w->fails) {
+        calm(w);
         return;
     }
     if (!lua_getinfo(l, "S", at) || (is_ours(at) && w->deferred++ < DEFERRED_MAX))
         return;
-    if (w->allowed == 0) {
-        locate(w, l);
+    if (stops) {
+        stop(w, l);
+    } else {
         calm(w);
-        return;
+        w->fails = false;
+        fail(l, w, 0);
     }
-    if (spares(w, *hook_mask(w) & LUAJIT_HOOK_GC)) {
-        watched_renew(w);
-        calm(w);
-        return;
-    }
-    clear_flags(w, LUAJIT_HOOK_ACTIVE); /* the handlers of xpcall are stopped too */
-    luaL_where(l, 0);
-    w->push_reason(l, w->context, w->allowed);
-    lua_concat(l, 2);
-    lua_error(l);
 }
 
 /* ---- the signal ------------------------------------------------------------------------------ */
@@ -192,8 +219,18 @@ static void set_hook(struct watched *w)
 {
     clear_flags(w, LUAJIT_HOOK_PROFILE | (w->kicks >= KICKS_FIRM ? LUAJIT_HOOK_ACTIVE : 0u));
     lua_sethook(w->lua, NULL, 0, 0);
-    lua_sethook(w->lua, stop, LUA_MASKCOUNT, 1);
+    lua_sethook(w->lua, hook, LUA_MASKCOUNT, 1);
     set_flags(w, LUAJIT_HOOK_PROFILE);
+}
+
+void watched_interrupt(struct watched *w)
+{
+    bool runs = atomic_load_explicit(&w->entered, memory_order_relaxed) & 1;
+    if (w->interrupt || !runs || mine != w || !luajit_layout()->hooks_known)
+        return;
+    w->interrupt = true;
+    w->deferred = 0;
+    set_hook(w);
 }
 
 static void begin(struct watched *w)
@@ -228,7 +265,7 @@ static void handle(struct watched *w, const void *context)
 {
     if (!(atomic_load_explicit(&w->entered, memory_order_relaxed) & 1))
         return;
-    if (!is_stopping(w))
+    if (!is_progress(w, &w->stopping))
         begin(w);
     if (!is_over(w))
         return;
@@ -287,8 +324,9 @@ void watched_enter(struct watched *w)
 void watched_leave(struct watched *w)
 {
     step(w);
-    if (w->kicks > 0)
+    if (w->kicks > 0 || w->interrupt || w->fails)
         calm(w);
+    w->interrupt = w->fails = false;
     w->spared = 0;
 }
 

@@ -38,9 +38,12 @@ struct watched {
     /* For how many milliseconds what runs now may; WATCHED_NEVER. Called in a signal handler,
      * in the thread that runs Lua. */
     uint32_t (*allowed_ms)(const void *context);
-    /* Pushes what the error says behind the place, when that is over. */
+    /* Pushes what the error says behind the place: that time is over, or, for 0, what `interrupted`
+     * has found. */
     void (*push_reason)(lua_State *l, const void *context, uint32_t allowed_ms);
-    const void *context;
+    /* After watched_interrupt, between two instructions of Lua. true: what runs is to fail. */
+    bool (*interrupted)(lua_State *l, void *context);
+    void *context;
 
     struct watched *next; /* in the list of all */
     /* Written by the thread that runs Lua, or in its handler. */
@@ -59,7 +62,10 @@ struct watched {
     volatile sig_atomic_t kicks;
     volatile sig_atomic_t skipped; /* kicks that came at a bad moment */
     volatile uint32_t allowed;     /* what was exceeded; 0: only `where` is wanted */
-    uint32_t deferred;             /* instructions of our own modules meanwhile */
+    bool interrupt;                /* watched_interrupt was called */
+    bool fails;                    /* the app's code is to fail once, in this progress: */
+    struct watched_progress failing;
+    uint32_t deferred; /* instructions of our own modules meanwhile */
     uint32_t spared;
     bool in_finaliser;
 
@@ -72,6 +78,9 @@ struct watched {
 /* Before and after Lua runs, in the thread that runs it. */
 void watched_enter(struct watched *w);
 void watched_leave(struct watched *w);
+/* From a function of C that Lua has called, such as its allocator, while it runs: `interrupted` is
+ * called soon. */
+void watched_interrupt(struct watched *w);
 /* What runs goes on with all its time before it. In that thread. */
 void watched_renew(struct watched *w);
 /* w is not used any more; no other thread may kick it. */
