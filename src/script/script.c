@@ -1,8 +1,8 @@
 /* What the files that run a script share. */
 #include "script/script.h"
 
-#include "engine/ground/site.h"
 #include "base/machine.h"
+#include "engine/ground/site.h"
 #include "engine/server/server.h"
 #include "engine/worker/worker.h"
 
