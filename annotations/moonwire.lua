@@ -63,7 +63,7 @@ function View:string(first, last) end
 ---@class moonwire.MessageEvent: moonwire.Event
 ---@field data string with binaryType "buffer" binary is a view: event.data --[[@as moonwire.View]]
 ---@field is_binary boolean
----@field origin string scheme, host and port of the url
+---@field origin string what the Origin header of the peer said, or ""; of a connection that the script opened: scheme, host and port of its url
 
 ---@class moonwire.CloseEvent: moonwire.Event
 ---@field code integer 1005: none was sent; 1006: no closing handshake
