@@ -22,7 +22,7 @@ struct limits {
     uint32_t message_bytes;       /* a message, after inflating; 1009 beyond */
     uint32_t inflated_bytes;      /* a compressed message, after inflating; 0: message_bytes */
     uint32_t queued_bytes;        /* output that the system has not taken yet; 1008 beyond */
-    uint32_t messages_per_second; /* 1008 beyond; 0: no limit */
+    uint32_t messages_per_second; /* with pings and empty fragments; 1008 beyond; 0: no limit */
     uint32_t subscriptions;       /* topics of one connection */
     uint32_t waiting_messages;    /* events behind a hook that waits; beyond, reading stops */
     /* Time, in seconds. */
