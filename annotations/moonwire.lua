@@ -269,6 +269,10 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field connections_per_address? integer
 ---Connections of WebSocket.new that wait for their turn at an address. Default: 16,384.
 ---@field waiting_connects? integer
+---The name of a topic. Default: 1,024.
+---@field topic_bytes? moonwire.Size
+---Topics that have subscribers, in each worker. Default: 200,000.
+---@field topics? integer
 ---The longest line of the log, at least 1,024. Default: 16,384.
 ---@field log_line_bytes? moonwire.Size
 ---Folders of mw.static that watch mode looks at. Default: 2,000.
@@ -410,6 +414,7 @@ function json.array(list) end
 ---@field too_big integer connections closed with 1009
 ---@field queue_overflows integer connections closed since their client read too slowly
 ---@field rate_overflows integer connections closed by messages_per_second
+---@field refused_subscriptions integer subscriptions over subscriptions, topics or topic_bytes
 ---@field handshake_timeouts integer connections closed before a whole request came
 ---@field dead_peers integer connections given up after an unanswered ping
 ---@field close_timeouts integer connections whose client did not answer a Close

@@ -187,7 +187,7 @@ describe("request smuggling", function()
         .. "dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
     -- A proxy that takes any Upgrade for a tunnel would pass what follows past its own rules.
-    vectors[#vectors + 1] = { "a handshake that is refused, behind which a proxy may see a tunnel", {
+    vectors[#vectors + 1] = { "a refused handshake, behind which a proxy may see a tunnel", {
         { 426, fields(handshake .. "Sec-WebSocket-Version: 777\r\n", "GET /chat") },
         { 426, fields(handshake, "GET /chat") },
         { 426, fields("Upgrade: websocket\r\n", "GET /chat") },

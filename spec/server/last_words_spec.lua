@@ -1,5 +1,5 @@
--- A connection that fails has sent messages that were right before: they are delivered, and what the
--- app says to them goes out before the Close. RFC 6455 §7.1.7 asks for no more than the end.
+-- A connection that fails has sent messages that were right before: they are delivered, and what
+-- the app says to them goes out before the Close. RFC 6455 §7.1.7 asks for no more than the end.
 
 local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"

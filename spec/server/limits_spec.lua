@@ -10,7 +10,7 @@ local build = frame.build
 
 local app = [[
 local mw = require "moonwire"
-mw.limits { message_bytes = 5000 }
+mw.limits { message_bytes = 5000, topic_bytes = 8, topics = 4 }
 local function route(path, limits, hooks)
     hooks = hooks or {}
     hooks.limits = limits
@@ -36,7 +36,7 @@ route("/large", { messages_per_second = 5 }, { on_message = function(ws)
 end })
 route("/topics", { subscriptions = 3 }, { on_message = function(ws, data)
     local what, topic = data:match "(%a+) (%a+)"
-    local ok, why = ws[what](ws, topic)
+    local ok, why = ws[what](ws, topic, what == "publish" and "x" or nil)
     ws:send(tostring(ok) .. " " .. tostring(why))
 end })
 route("/idle", { idle_seconds = 1, pong_seconds = 1 })
@@ -199,6 +199,30 @@ describe("The limit", function()
         assert.equal("nil over the limit subscriptions", p:ask "subscribe d")
         assert.equal("true nil", p:ask "unsubscribe a")
         assert.equal("true nil", p:ask "subscribe d")
+        assert.equal("true nil", other:ask "subscribe e")
+    end)
+
+    of("topic_bytes", "is for the name of a topic, and subscribe and publish say so", function()
+        local p, name = server:websocket "/topics", ("n"):rep(9)
+        assert.equal("nil over the limit topic_bytes", p:ask("subscribe " .. name))
+        assert.equal("nil over the limit topic_bytes", p:ask("publish " .. name))
+        assert.equal("true nil", p:ask("subscribe " .. name:sub(1, 8)))
+        server:logged "warn .*a subscription was refused: over the limit topic_bytes"
+        assert.equal(1, server:counter "refused_subscriptions")
+    end)
+
+    of("topics", "is for those of a worker, and a topic that is left makes room", function()
+        local p, other = server:websocket "/topics", server:websocket "/topics"
+        for _, topic in ipairs { "a", "b", "c" } do
+            assert.equal("true nil", p:ask("subscribe " .. topic))
+        end
+        for _, topic in ipairs { "c", "d" } do
+            assert.equal("true nil", other:ask("subscribe " .. topic))
+        end
+        assert.equal("nil over the limit topics", other:ask "subscribe e")
+        server:logged "warn .*a subscription was refused: over the limit topics"
+        assert.equal(1, server:counter "refused_subscriptions")
+        assert.equal("true nil", p:ask "unsubscribe a")
         assert.equal("true nil", other:ask "subscribe e")
     end)
 

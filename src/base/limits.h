@@ -41,6 +41,8 @@ struct limits {
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */
     uint32_t waiting_connects;        /* of scripts, queued at an address; beyond, they fail */
+    uint32_t topic_bytes;             /* a topic's name */
+    uint32_t topics;                  /* with subscribers, in one worker */
     /* The log. */
     uint32_t log_line_bytes; /* a line, with its newline; what is longer is cut */
     /* The dev overlay. */
