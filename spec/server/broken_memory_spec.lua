@@ -1,5 +1,6 @@
 -- What the peer sent in pieces lies in a block of its own, which the batch of events owns while the
--- script has it. Where there is no memory to note that, the block is freed, and no event points there.
+-- script has it. Where there is no memory to note that, the block is freed, and no event may point
+-- there.
 
 local frame = require "spec.support.frame"
 local preload = require "spec.support.preload"

@@ -293,7 +293,9 @@ describe("The log of what peers do", function()
             for i = 1, 100 do
                 places[i] = load("local data = ... error(data, 0)", "=place" .. i)
             end
-            mw.post("/", function(req) places[tonumber(req.body:match "%d+") % 100 + 1](req.body) end)
+            mw.post("/", function(req)
+                places[tonumber(req.body:match "%d+") % 100 + 1](req.body)
+            end)
             mw.get("/counters", function() return mw.counters() end)
             mw.get("/later", function() mw.sleep "1100ms" return "later" end)
         ]]

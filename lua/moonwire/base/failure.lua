@@ -67,7 +67,7 @@ function M.place_in(co)
 end
 
 -- What is the same for failures that come again: whose they are, and where they were raised. The
--- text tells that only where nothing else does: with error(data, 0) it is what a peer has sent, which
+-- text tells that only where nothing else does: with error(data, 0) it is what a peer has sent, and
 -- could name another place each time.
 local function place_of(what, problem)
     return what .. (problem.place or string.match(problem.text, "^[^\n]-:%d+:") or problem.text)

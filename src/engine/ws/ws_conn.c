@@ -247,8 +247,8 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     linger(w, c);
 }
 
-/* Fails it like ws_conn_fail, for what the peer has sent. The messages before were right: the script
- * has them first, and nothing of what it says to them is dropped. */
+/* Fails it like ws_conn_fail, for what the peer has sent. The messages before were right: the
+ * script has them first, and nothing of what it says to them is dropped. */
 static void fail_behind_answers(struct worker *w, struct conn *c, uint16_t code, const char *why)
 {
     if (c->state != CONN_OPEN) {
