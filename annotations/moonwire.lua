@@ -226,7 +226,7 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field inflated_bytes? moonwire.Size
 ---What a slow peer has not taken: over it 1008. Default: 16 MiB.
 ---@field queued_bytes? moonwire.Size
----Over it 1008. Default: 0, none.
+---Messages, pings and fragments that hold nothing: over it 1008. Default: 0, none.
 ---@field messages_per_second? integer
 ---Topics of one connection. Default: 1,024.
 ---@field subscriptions? integer

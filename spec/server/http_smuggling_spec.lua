@@ -190,6 +190,7 @@ describe("request smuggling", function()
     vectors[#vectors + 1] = { "a refused handshake, behind which a proxy may see a tunnel", {
         { 426, fields(handshake .. "Sec-WebSocket-Version: 777\r\n", "GET /chat") },
         { 426, fields(handshake, "GET /chat") },
+        { 426, fields("", "GET /chat") },
         { 426, fields("Upgrade: websocket\r\n", "GET /chat") },
         { 426, fields("Connection: upgrade\r\n", "GET /chat") },
         { 426, fields("Upgrade: h2c\r\nConnection: upgrade\r\n", "GET /chat") },

@@ -105,7 +105,7 @@ static const char *read_connection(struct http_head *head, struct head_facts *fa
 static const char *read_upgrade(struct http_head *head, struct head_facts *facts,
                                 struct head_field f)
 {
-    head->names_upgrade = true;
+    (void)head;
     const char *item;
     size_t item_len;
     while (http_list_next(&f.value, &f.len, &item, &item_len))
@@ -206,7 +206,6 @@ unsigned http_meaning_read(struct http_head *head, const char *base, bool respon
     unsigned status = *why ? 400 : check_framing(head, &facts, response, why);
     if (status)
         return status;
-    head->names_upgrade |= facts.connection_upgrade;
     head->names_websocket = facts.upgrade_websocket;
     head->keep_alive = !facts.close && (head->minor == 1 || facts.keep_alive);
     head->upgrade_websocket =

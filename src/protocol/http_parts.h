@@ -52,10 +52,8 @@ struct http_head {
     /* Upgrade holds the token websocket, and Connection holds upgrade; never in HTTP/1.0 (RFC 9110
      * §7.8). */
     bool upgrade_websocket;
-    /* Whatever the rest of the head says of them: the Upgrade field is there, or Connection holds
-     * upgrade; Upgrade holds the token websocket. A proxy may take such a request for the beginning
-     * of a tunnel. */
-    bool names_upgrade;
+    /* Upgrade holds the token websocket, whatever the rest of the head says of it: a proxy may take
+     * the request for the beginning of a tunnel. */
     bool names_websocket;
     bool expect_continue; /* Expect: 100-continue, and a body follows; never in HTTP/1.0 */
     uint16_t status;      /* response only */

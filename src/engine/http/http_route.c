@@ -51,8 +51,6 @@ static void answer_options(struct worker *w, struct conn *c, uint32_t methods)
 
 static void refuse_plain(struct worker *w, struct conn *c)
 {
-    if (c->http->head.names_upgrade)
-        c->http->close = true; /* a handshake, if a bad one */
     http_answer_refuse(w, c, 426, "this path speaks WebSocket", http_upgrade_wanted);
 }
 
