@@ -63,7 +63,7 @@ function View:string(first, last) end
 ---@class moonwire.MessageEvent: moonwire.Event
 ---@field data string with binaryType "buffer" binary is a view: event.data --[[@as moonwire.View]]
 ---@field is_binary boolean
----@field origin string scheme, host and port of the url
+---@field origin string what the Origin header of the peer said, or ""; of a connection that the script opened: scheme, host and port of its url
 
 ---@class moonwire.CloseEvent: moonwire.Event
 ---@field code integer 1005: none was sent; 1006: no closing handshake
@@ -226,7 +226,7 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field inflated_bytes? moonwire.Size
 ---What a slow peer has not taken: over it 1008. Default: 16 MiB.
 ---@field queued_bytes? moonwire.Size
----Over it 1008. Default: 0, none.
+---Messages, pings and fragments that hold nothing: over it 1008. Default: 0, none.
 ---@field messages_per_second? integer
 ---Topics of one connection. Default: 1,024.
 ---@field subscriptions? integer
@@ -275,6 +275,10 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field connections_per_address? integer
 ---Connections of WebSocket.new that wait for their turn at an address. Default: 16,384.
 ---@field waiting_connects? integer
+---The name of a topic. Default: 1,024.
+---@field topic_bytes? moonwire.Size
+---Topics that have subscribers, in each worker. Default: 200,000.
+---@field topics? integer
 ---The longest line of the log, at least 1,024. Default: 16,384.
 ---@field log_line_bytes? moonwire.Size
 ---Folders of mw.static that watch mode looks at. Default: 2,000.
@@ -416,6 +420,7 @@ function json.array(list) end
 ---@field too_big integer connections closed with 1009
 ---@field queue_overflows integer connections closed since their client read too slowly
 ---@field rate_overflows integer connections closed by messages_per_second
+---@field refused_subscriptions integer subscriptions over subscriptions, topics or topic_bytes
 ---@field handshake_timeouts integer connections closed before a whole request came
 ---@field dead_peers integer connections given up after an unanswered ping
 ---@field close_timeouts integer connections whose client did not answer a Close

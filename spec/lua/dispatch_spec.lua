@@ -233,15 +233,15 @@ describe("the dispatcher", function()
             end
             function r.on_message() note "hook" end
         ]]
-        engine:open(1)
+        engine:open(1, { headers = "origin: http://localhost:8080\n" })
         engine:message(1, "a")
         engine:message(1, "b", true)
         engine:queue_event { kind = "error", conn = 1, data = "too big", code = 1009 }
         engine:message(1, "never")
         engine:close(1, 1006, "", false)
         engine:run()
-        assert.equal("hook, message a false ws://localhost:8080 true, third, "
-            .. "hook, message b true ws://localhost:8080 true, "
+        assert.equal("hook, message a false http://localhost:8080 true, third, "
+            .. "hook, message b true http://localhost:8080 true, "
             .. "error too big 1009, close 1006  false", log())
         assert.equal(2, engine.failures)
         assert.same({}, engine:called "close")

@@ -27,13 +27,14 @@ describe("Event listeners", function()
                 end)
             end })
         ]]
-        local p = server:websocket("/", { fields = { Host = "a.example:81" } })
+        local p = server:websocket("/", { fields = { Host = "a.example:81",
+            Origin = "http://a.example:81" } })
         p:text "text"
         p:frame(2, "\1binary")
         p:close_cleanly(3000, "done")
         assert.equal("open\ttrue", (server:printed ".*"))
-        assert.equal("message\ttrue\ttext\tfalse\tws://a.example:81", (server:printed ".*"))
-        assert.equal("message\ttrue\t\1binary\ttrue\tws://a.example:81", (server:printed ".*"))
+        assert.equal("message\ttrue\ttext\tfalse\thttp://a.example:81", (server:printed ".*"))
+        assert.equal("message\ttrue\t\1binary\ttrue\thttp://a.example:81", (server:printed ".*"))
         assert.equal("close\ttrue\t3000\tdone\ttrue", (server:printed ".*"))
         p = server:websocket "/"
         p:frame(3, "x")
@@ -41,6 +42,18 @@ describe("Event listeners", function()
         server:printed "^open"
         assert.equal("error\ttrue\ta frame has a reserved opcode\t1002", (server:printed ".*"))
         assert.equal("close\ttrue\t1006\t\tfalse", (server:printed ".*"))
+    end)
+
+    it("do not take the origin of a message from Host, which the peer chooses", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/", { on_open = function(ws)
+                function ws.onmessage(event) print("origin: " .. event.origin) end
+            end })
+        ]]
+        local p = server:websocket("/", { fields = { Host = "bank.example" } })
+        p:text "x"
+        assert.equal("origin: ", (server:printed "origin: .*"))
     end)
 
     it("are called after the hook, in the order added, each once", function()

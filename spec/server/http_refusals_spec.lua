@@ -135,10 +135,14 @@ describe("a request that is refused", function()
     end)
 
     it("426 is for a path that speaks WebSocket, and says how (RFC 9110 §15.5.22)", function()
-        local headers = goes_on(426, request "GET /chat")
-        assert.equal("websocket", headers.upgrade)
-        assert.equal("Upgrade", headers.connection)
-        assert.equal("13", headers["sec-websocket-version"])
+        local p = assert(peer.connect(server.port))
+        local r = exchange(p, request "GET /chat" .. request "GET /")
+        check_answer(426, r)
+        assert.equal("websocket", r.headers.upgrade)
+        assert.truthy(r.headers.connection:find "Upgrade")
+        assert.equal("13", r.headers["sec-websocket-version"])
+        assert.equal("", p:rest()) -- it may have been a handshake: the connection ends
+        p:close()
     end)
 
     it("431 has too many fields, the allowed number is not (RFC 6585 §5)", function()

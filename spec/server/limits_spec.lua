@@ -10,7 +10,7 @@ local build = frame.build
 
 local app = [[
 local mw = require "moonwire"
-mw.limits { message_bytes = 5000 }
+mw.limits { message_bytes = 5000, topic_bytes = 8, topics = 4 }
 local function route(path, limits, hooks)
     hooks = hooks or {}
     hooks.limits = limits
@@ -36,7 +36,7 @@ route("/large", { messages_per_second = 5 }, { on_message = function(ws)
 end })
 route("/topics", { subscriptions = 3 }, { on_message = function(ws, data)
     local what, topic = data:match "(%a+) (%a+)"
-    local ok, why = ws[what](ws, topic)
+    local ok, why = ws[what](ws, topic, what == "publish" and "x" or nil)
     ws:send(tostring(ok) .. " " .. tostring(why))
 end })
 route("/idle", { idle_seconds = 1, pong_seconds = 1 })
@@ -132,20 +132,40 @@ describe("The limit", function()
 
     of("messages_per_second", "is for messages: 1008", function()
         local p = server:websocket "/rate"
-        local message, ping = build(1, "x"), build(frame.PING, "x")
-        p:send(message:rep(5) .. ping:rep(20)) -- control frames are not counted
-        local texts = 0
-        for _ = 1, 25 do
-            texts = texts + ((p:read_frame()) == frame.TEXT and 1 or 0)
-        end
-        assert.equal(5, texts)
         -- What comes in one packet comes in one second.
-        p = server:websocket "/rate"
-        p:send(message:rep(7))
+        p:send(build(1, "x"):rep(7))
         for _ = 1, 5 do -- what was within the limit has its answer
             assert.equal("1", p:read_text())
         end
         over(p, 1008, "messages_per_second", "rate_overflows")
+    end)
+
+    of("messages_per_second", "counts pings, which cost an answer each", function()
+        local p = server:websocket "/rate"
+        p:send(build(1, "x") .. build(frame.PING, "p"):rep(4) .. build(1, "y"))
+        local got = {}
+        for _ = 1, 5 do
+            local opcode = p:read_frame()
+            got[opcode] = (got[opcode] or 0) + 1
+        end
+        assert.same({ [frame.PONG] = 4, [frame.TEXT] = 1 }, got)
+        over(p, 1008, "messages_per_second", "rate_overflows")
+    end)
+
+    of("messages_per_second", "counts fragments that hold nothing", function()
+        local p = server:websocket "/rate"
+        local empty = build(0, "", { fin = false })
+        p:send(build(1, "x", { fin = false }) .. empty:rep(4) .. build(0, "y"))
+        assert.equal("2", p:read_text())
+        p:send(build(1, "", { fin = false }) .. empty:rep(5))
+        over(p, 1008, "messages_per_second", "rate_overflows")
+    end)
+
+    of("messages_per_second", "counts no pongs, nor fragments that hold something", function()
+        local p = server:websocket "/rate"
+        p:send(build(frame.PONG, ""):rep(20) .. build(1, "x", { fin = false })
+            .. build(0, "x", { fin = false }):rep(20) .. build(0, ""))
+        assert.equal("21", p:read_text())
     end)
 
     of("messages_per_second", "drops no answer that waits for a slow peer", function()
@@ -187,6 +207,30 @@ describe("The limit", function()
         local p = server:websocket "/spin"
         p:text "x"
         assert.equal(1011, p:read_close())
+    end)
+
+    of("topic_bytes", "is for the name of a topic, and subscribe and publish say so", function()
+        local p, name = server:websocket "/topics", ("n"):rep(9)
+        assert.equal("nil over the limit topic_bytes", p:ask("subscribe " .. name))
+        assert.equal("nil over the limit topic_bytes", p:ask("publish " .. name))
+        assert.equal("true nil", p:ask("subscribe " .. name:sub(1, 8)))
+        server:logged "warn .*a subscription was refused: over the limit topic_bytes"
+        assert.equal(1, server:counter "refused_subscriptions")
+    end)
+
+    of("topics", "is for those of a worker, and a topic that is left makes room", function()
+        local p, other = server:websocket "/topics", server:websocket "/topics"
+        for _, topic in ipairs { "a", "b", "c" } do
+            assert.equal("true nil", p:ask("subscribe " .. topic))
+        end
+        for _, topic in ipairs { "c", "d" } do
+            assert.equal("true nil", other:ask("subscribe " .. topic))
+        end
+        assert.equal("nil over the limit topics", other:ask "subscribe e")
+        server:logged "warn .*a subscription was refused: over the limit topics"
+        assert.equal(1, server:counter "refused_subscriptions")
+        assert.equal("true nil", p:ask "unsubscribe a")
+        assert.equal("true nil", other:ask "subscribe e")
     end)
 
     of("idle_seconds", "is the silence before a ping", function()

@@ -238,6 +238,75 @@ describe("The log of what peers do", function()
         assert.truthy((server:stop()):find "Z warn  127%.0%.0%.1: .*closed with 1002")
     end)
 
+    -- As many failures as three connections can cause, each with a text of its own.
+    local function fail(path, body, n)
+        local peers, before = {}, server:counter "hook_failures"
+        for i = 1, 3 do
+            peers[i] = server:connect()
+        end
+        for i = 1, n do
+            for j, p in ipairs(peers) do
+                local text = body:format(i * 3 + j)
+                p:send(("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s")
+                    :format(path, #text, text))
+            end
+            for _, p in ipairs(peers) do
+                assert.equal(500, p:response().status)
+            end
+        end
+        assert.equal(before + 3 * n, server:counter "hook_failures")
+    end
+
+    it("is not filled by peers that make a hook fail, whatever they make its errors say", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.post("/text", function(req) error("bad: " .. req.body) end)
+            mw.post("/bare", function(req) error(req.body, 0) end)
+            mw.post("/again", function(req)
+                local co = coroutine.create(function() error(req.body, 0) end)
+                local _, problem = coroutine.resume(co)
+                error(problem, 0)
+            end)
+            mw.post("/awaits", function(req)
+                mw.all { function() error(req.body, 0) end }
+            end)
+            mw.get("/counters", function() return mw.counters() end)
+        ]]
+        for _, path in ipairs { "/text", "/bare", "/again", "/awaits" } do
+            fail(path, "x%d.lua:1: you are wrong", 200)
+        end
+        local log = server:stop()
+        assert.is_true(#log < 20000, #log)
+        local written, counted = 0, 0
+        for line in log:gmatch "[^\n]+" do
+            local more = line:match "(%d+) more like it within a second"
+            counted = counted + tonumber(more or 0)
+            written = written + (not more and line:find "failed: .*you are wrong" and 1 or 0)
+        end
+        assert.equal(2400, written + counted)
+    end)
+
+    it("has few lines of failures at more places than it counts", function()
+        server = start [[
+            local mw = require "moonwire"
+            local places = {}
+            for i = 1, 100 do
+                places[i] = load("local data = ... error(data, 0)", "=place" .. i)
+            end
+            mw.post("/", function(req)
+                places[tonumber(req.body:match "%d+") % 100 + 1](req.body)
+            end)
+            mw.get("/counters", function() return mw.counters() end)
+            mw.get("/later", function() mw.sleep "1100ms" return "later" end)
+        ]]
+        fail("/", "wrong %d", 300)
+        assert.equal("later", (server:get "/later"))
+        server:logged "%d+ more failures at other places were left out"
+        local _, lines = server:stop():gsub("wrong", "")
+        -- 32 places, once and once more with a number, and 20, in each second that this takes.
+        assert.is_true(lines < 700, lines)
+    end)
+
     it("tells how many lines were left out at the highest level of theirs", function()
         server = start([[
             local mw = require "moonwire"

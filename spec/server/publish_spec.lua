@@ -6,6 +6,7 @@ local start = require("spec.support.server").start
 -- A connection does what it is told, one message a script, and says "done".
 local app = [==[
 local mw = require "moonwire"
+mw.limits { topic_bytes = "80k" }
 local commands = {}
 function commands.sub(ws, topic) assert(ws:subscribe(topic)) end
 function commands.unsub(ws, topic) ws:unsubscribe(topic) end

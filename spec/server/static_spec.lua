@@ -231,6 +231,22 @@ describe("mw.static", function()
             end
         end)
 
+        it("no copies of such files that editors and people leave behind", function()
+            for _, path in ipairs { "/late.lua~", "/late.lua.bak", "/privkey.pem.old", "/a.p12",
+                "/x.db3" } do
+                write(path:sub(2), "secret")
+                hides(404, path)
+            end
+        end)
+
+        it("not the app's file or a key by any other name", function()
+            for name, to in pairs { ["code.txt"] = "app.lua", ["words.txt"] = "a.key" } do
+                assert(unistd.link(server.folder.path .. "/" .. to, public .. "/" .. name))
+                hides(404, "/" .. name)
+                assert(unistd.unlink(public .. "/" .. name))
+            end
+        end)
+
         it("no pipe, and nobody waits for one", function()
             hides(404, "/fifo")
             gives("0123456789", "/a.txt")
@@ -276,6 +292,23 @@ describe("mw.static", function()
             assert.truthy(r.headers.etag:find '^"[^"]+"$')
             assert.equal(day_text, r.headers["last-modified"])
             assert.equal("no-cache", r.headers["cache-control"])
+        end)
+
+        it("with a tag that shows neither inode nor nanoseconds", function()
+            local st = sys_stat.stat(public .. "/a.txt")
+            assert.equal(etag, get("/a.txt").headers.etag)
+            assert.is_nil(etag:find(("%x"):format(st.st_ino), 1, true))
+            assert.is_nil(etag:find(("%x"):format(day * 1000), 1, true))
+        end)
+
+        it("with another tag when another file has taken its place, as long and as old", function()
+            write("changes.txt", "one")
+            utime.utime(public .. "/changes.txt", day, day)
+            local before = get("/changes.txt").headers.etag
+            write("changes.new", "two")
+            utime.utime(public .. "/changes.new", day, day)
+            assert(os.rename(public .. "/changes.new", public .. "/changes.txt"))
+            assert.not_equal(before, get("/changes.txt").headers.etag)
         end)
 
         it("with another tag when the file has changed, even within a second", function()

@@ -242,6 +242,46 @@ describe("a TLS listener", function()
             assert.equal(before + 1, counter "tls_failures")
         end)
 
+        -- A socket that is closed with unread bytes is reset, and the alert may be lost.
+        it("reads on after a fault until the client ends, so that it learns why", function()
+            local junk = ("x"):rep(2 ^ 21)
+            local p = assert(server:connect())
+            local before = counter "tls_failures"
+            p:send("\22\3\1\0\16" .. ("x"):rep(16) .. junk)
+            assert.equal("\21\3", p:bytes(2))
+            assert.truthy(p:try_send(junk))
+            p:shutdown()
+            assert.equal(5, #p:rest()) -- the rest of the alert
+
+            p = assert(open())
+            get(p)
+            p.socket.raw:send("\23\3\3\0\32" .. ("x"):rep(32) .. junk)
+            local _, why = p.socket:receive(1)
+            assert.truthy(why:find "alert bad record mac", why)
+            assert.equal(#junk, p.socket.raw:send(junk))
+            assert.equal(before + 2, counter "tls_failures")
+        end)
+
+        it("sends nothing in the clear after a fault, and tells the app of the end", function()
+            local p = assert(server:websocket("/chat", { tls = {} }))
+            p.socket:encrypt(frame.build(1, "flood"))
+            p.socket:flush()
+            p.socket.raw:send("\23\3\3\0\32" .. ("y"):rep(32))
+            local all = p.socket.raw:receive "*a"
+            assert.is_nil(all:find(("x"):rep(8), 1, true))
+            server:printed "^on_close\t1006\tfalse"
+        end)
+
+        it("answers messages that end with close_notify in one segment", function()
+            local p = assert(server:websocket("/chat", { tls = {} }))
+            p.socket:encrypt(frame.build(1, "a") .. frame.build(1, "b"))
+            p.socket:shutdown()
+            assert.equal("echo a", p:read_text())
+            assert.equal("echo b", p:read_text())
+            assert.is_true(p:is_ended())
+            server:printed "^on_close\t1006\tfalse"
+        end)
+
         describe("gives up a handshake that is not done in handshake_seconds:", function()
             -- What a client says first.
             local function hello()

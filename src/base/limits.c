@@ -33,6 +33,8 @@ const struct limits limits_default = {
     .connections = 100000,
     .connections_per_address = 0,
     .waiting_connects = 16384,
+    .topic_bytes = 1024,
+    .topics = 200000,
     .log_line_bytes = 16384,
     .watched_folders = 2000,
 };
@@ -70,6 +72,8 @@ static const struct limit table[] = {
     LIMIT(connections, 1, UINT32_MAX, APP),
     LIMIT(connections_per_address, 0, UINT32_MAX, APP),
     LIMIT(waiting_connects, 0, UINT32_MAX, ROUTE),
+    LIMIT(topic_bytes, 1, UINT32_MAX, APP),
+    LIMIT(topics, 0, UINT32_MAX, APP),
     LIMIT(log_line_bytes, LIMITS_LOG_LINE_BYTES_MIN, UINT32_MAX, APP),
     LIMIT(watched_folders, 0, UINT32_MAX, APP),
 };

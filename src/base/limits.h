@@ -23,12 +23,12 @@ struct limits {
     uint32_t message_bytes;       /* a message, after inflating; 1009 beyond */
     uint32_t inflated_bytes;      /* a compressed message, after inflating; 0: message_bytes */
     uint32_t queued_bytes;        /* output that the system has not taken yet; 1008 beyond */
-    uint32_t messages_per_second; /* 1008 beyond; 0: no limit */
+    uint32_t messages_per_second; /* with pings and empty fragments; 1008 beyond; 0: no limit */
     uint32_t subscriptions;       /* topics of one connection */
     uint32_t waiting_messages;    /* events behind a hook that waits; beyond, reading stops */
     /* The script. */
     uint32_t lua_bytes; /* of a worker's Lua; 0: a quarter of the machine's, for all workers */
-    uint32_t hook_ms; /* that a hook runs without waiting; then it is stopped; 0: never */
+    uint32_t hook_ms;   /* that a hook runs without waiting; then it is stopped; 0: never */
     /* Time, in seconds. */
     uint32_t handshake_seconds;  /* from accept to a whole request head, TLS included */
     uint32_t request_seconds;    /* for a whole request body, and for a response to be taken */
@@ -46,6 +46,8 @@ struct limits {
     uint32_t connections;             /* of the process */
     uint32_t connections_per_address; /* 0: no limit */
     uint32_t waiting_connects;        /* of scripts, queued at an address; beyond, they fail */
+    uint32_t topic_bytes;             /* a topic's name */
+    uint32_t topics;                  /* with subscribers, in one worker */
     /* The log. */
     uint32_t log_line_bytes; /* a line, with its newline; what is longer is cut */
     /* The dev overlay. */

@@ -44,6 +44,14 @@ bool log_repeats_take(struct log_repeats *r, const char *place, size_t place_len
     return true;
 }
 
+bool log_repeats_have_room(const struct log_repeats *r)
+{
+    for (size_t i = 0; i < LOG_REPEATS_PLACES; i++)
+        if (!r->places[i].used)
+            return true;
+    return false;
+}
+
 bool log_repeats_over(struct log_repeats *r, uint64_t now_ms, struct log_repeat *out)
 {
     for (size_t i = 0; i < LOG_REPEATS_PLACES; i++) {

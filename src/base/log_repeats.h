@@ -31,6 +31,9 @@ struct log_repeats {
 bool log_repeats_take(struct log_repeats *r, const char *place, size_t place_len, const char *text,
                       size_t len, uint64_t now_ms) __attribute__((warn_unused_result));
 
+/* May a failure at a place that is not known yet be counted when it comes again? */
+bool log_repeats_have_room(const struct log_repeats *r);
+
 /* Frees one place whose time is over, and copies it to *out. False: there is none. To end early,
  * give UINT64_MAX as the time. */
 bool log_repeats_over(struct log_repeats *r, uint64_t now_ms, struct log_repeat *out)

@@ -10,6 +10,7 @@ struct head_facts {
     uint32_t hosts;
     uint32_t codings;        /* members of Transfer-Encoding */
     uint32_t chunked;        /* how many of them are "chunked" */
+    bool last_chunked;       /* so is the last one */
     bool transfer_encoding;  /* the field was there */
     bool close, keep_alive;  /* in Connection */
     bool connection_upgrade; /* in Connection */
@@ -69,7 +70,8 @@ static const char *read_transfer_encoding(struct http_head *head, struct head_fa
     size_t item_len;
     while (http_list_next(&f.value, &f.len, &item, &item_len)) {
         facts->codings++;
-        facts->chunked += http_equal(item, item_len, "chunked");
+        facts->last_chunked = http_equal(item, item_len, "chunked");
+        facts->chunked += facts->last_chunked;
     }
     return NULL;
 }
@@ -159,7 +161,7 @@ static const char *read_fields(struct http_head *head, struct head_facts *facts,
 /* Checks how the message's end is found (RFC 9112 §6.1, §6.3). Everything that two readers could
  * understand in two ways is refused, also where the RFC would let it pass. Returns 0 or a
  * status. */
-static unsigned check_framing(struct http_head *head, const struct head_facts *facts,
+static unsigned check_framing(struct http_head *head, const struct head_facts *facts, bool response,
                               const char **why)
 {
     if (!facts->transfer_encoding)
@@ -172,6 +174,8 @@ static unsigned check_framing(struct http_head *head, const struct head_facts *f
         return refuse(400, "Transfer-Encoding is empty", why);
     if (facts->chunked > 1)
         return refuse(400, "chunked more than once", why);
+    if (!facts->last_chunked && !response) /* MUST be 400: nobody knows where the body ends */
+        return refuse(400, "the last transfer coding is not chunked", why);
     if (facts->codings > 1 || facts->chunked == 0)
         return refuse(501, "a transfer coding other than chunked", why);
     head->chunked = true;
@@ -199,9 +203,10 @@ unsigned http_meaning_read(struct http_head *head, const char *base, bool respon
 {
     struct head_facts facts = {0};
     *why = read_fields(head, &facts, base);
-    unsigned status = *why ? 400 : check_framing(head, &facts, why);
+    unsigned status = *why ? 400 : check_framing(head, &facts, response, why);
     if (status)
         return status;
+    head->names_websocket = facts.upgrade_websocket;
     head->keep_alive = !facts.close && (head->minor == 1 || facts.keep_alive);
     head->upgrade_websocket =
         head->minor == 1 && facts.upgrade_websocket && facts.connection_upgrade;

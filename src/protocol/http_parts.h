@@ -28,6 +28,19 @@ struct http_field {
     struct http_span value; /* without the blanks around it */
 };
 
+/* What http_pairs.h takes apart. */
+enum http_pairs {
+    HTTP_PAIRS_COOKIES, /* "a=1; b=2": the value of Cookie */
+    HTTP_PAIRS_QUERY,   /* "a=1&b", still encoded */
+    HTTP_PAIRS_LINES,   /* "name: value\n…": the fields that an open WebSocket keeps */
+    HTTP_PAIRS_LIST     /* "a, b": a comma list, whose members are names without a value */
+};
+
+struct http_pair {
+    struct http_span name;
+    struct http_span value;
+};
+
 enum { HTTP_FIELDS_MAX = 256 }; /* the hard bound of limits.header_count */
 
 struct http_head {
@@ -39,6 +52,9 @@ struct http_head {
     /* Upgrade holds the token websocket, and Connection holds upgrade; never in HTTP/1.0 (RFC 9110
      * §7.8). */
     bool upgrade_websocket;
+    /* Upgrade holds the token websocket, whatever the rest of the head says of it: a proxy may take
+     * the request for the beginning of a tunnel. */
+    bool names_websocket;
     bool expect_continue; /* Expect: 100-continue, and a body follows; never in HTTP/1.0 */
     uint16_t status;      /* response only */
     uint64_t content_length;

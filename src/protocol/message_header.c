@@ -88,6 +88,8 @@ static int begin_frame(struct message_reading *in)
         p->kind = p->frame.opcode;
         p->compressed = p->frame.rsv1;
     }
+    if (p->frame.len == 0 && !p->frame.fin && in->rules->empty_fragments)
+        ++*in->rules->empty_fragments;
     if (p->frame.len > wire_limit(in) - p->wire)
         return message_refuse(in, ERR_TOO_BIG, "a message is longer than the limit");
     p->wire += p->frame.len;

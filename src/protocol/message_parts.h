@@ -32,6 +32,9 @@ struct message_rules {
      * inflater, and another may be made. The caller frees what is there in the end. `spare` may be
      * NULL: then each message has an inflater of its own. */
     struct inflater **spare;
+    /* Where to count the frames that carry nothing and end no message: legal (RFC 6455 §5.4), but
+     * nobody hears of them, however many come. It may be NULL. */
+    uint32_t *empty_fragments;
 };
 
 /* Unused bytes of a text's or binary message's own block, before its data and behind: the block can

@@ -121,12 +121,13 @@ void mw_connect_failed(struct worker *w, double conn, const char *text, size_t l
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-/* Return 1, or 0 if nothing changed by it. ERR_LIMIT: over limits.subscriptions; ERR_CLOSED;
- * ERR_MEMORY. */
+/* Return 1, or 0 if nothing changed by it. ERR_LIMIT: over limits.subscriptions; ERR_TOO_BIG:
+ * topic_bytes; ERR_IN_USE: topics; ERR_CLOSED; ERR_MEMORY. */
 int mw_subscribe(struct worker *w, double conn, const char *topic, size_t len);
 int mw_unsubscribe(struct worker *w, double conn, const char *topic, size_t len);
 /* Sends a message to every subscriber in every worker, except to the connection except (0: to all).
- * kind: enum mw_message. ERR_UTF8: the text is not UTF-8, and nothing is sent; ERR_MEMORY. */
+ * kind: enum mw_message. ERR_UTF8: the text is not UTF-8, and nothing is sent; ERR_TOO_BIG: no
+ * topic has so long a name (topic_bytes); ERR_MEMORY. */
 int mw_publish(struct worker *w, double except, const char *topic, size_t topic_len,
                const char *data, size_t len, int kind);
 /* Returns the number of subscribers in this worker. */

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "engine/reload/file.h"
+#include "protocol/http_pairs.h"
 #include "protocol/http_response.h"
 #include "protocol/url.h"
 #include "protocol/utf8.h"
@@ -36,6 +37,11 @@ long mw_url_decode(char *out, const char *in, size_t len, int plus)
             return ERR_UTF8;
     }
     return decoded;
+}
+
+int mw_pair_next(int kind, const char *text, size_t len, uint32_t *at, struct http_pair *out)
+{
+    return http_pairs_next((enum http_pairs)kind, text, (uint32_t)len, at, out);
 }
 
 int mw_url_serialize(const char *url, size_t len, char *out, size_t size, const char **why)

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/http_parts.h"
+
 /* Checks one header and writes "Name: value\r\n" to out. Returns its length; ERR_INVALID: it is
  * malformed, or one that the server writes itself; ERR_TOO_BIG: it needs more than size;
  * ERR_MEMORY. */
@@ -16,6 +18,11 @@ int mw_header_append(char *out, size_t size, const char *name, size_t name_len, 
  * ERR_UTF8: the decoded bytes are not UTF-8, which is refused since an app could not send them as a
  * text. */
 long mw_url_decode(char *out, const char *in, size_t len, int plus);
+
+/* Finds the next pair of a text that a client sent, from *at on, which advances (0 at first). kind:
+ * enum http_pairs. Returns 1 with *out, whose spans are offsets in the text, or 0 at the end. It
+ * takes time in proportion to the length, whatever the bytes are. */
+int mw_pair_next(int kind, const char *text, size_t len, uint32_t *at, struct http_pair *out);
 
 /* Writes the URL that mw_connect would connect to, as the url property shows it (WHATWG URL
  * Standard, serializing): http and https become ws and wss. Returns its length, without a NUL;

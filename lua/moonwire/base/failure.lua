@@ -66,9 +66,11 @@ function M.place_in(co)
     return fault.place_in(co)
 end
 
--- What is the same for failures that come again: whose they are, and where they were raised.
-local function place_of(what, text)
-    return what .. (string.match(text, "^[^\n]-:%d+:") or text)
+-- What is the same for failures that come again: whose they are, and where they were raised. The
+-- text tells that only where nothing else does: with error(data, 0) it is what a peer has sent, and
+-- could name another place each time.
+local function place_of(what, problem)
+    return what .. (problem.place or string.match(problem.text, "^[^\n]-:%d+:") or problem.text)
 end
 
 -- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
@@ -78,7 +80,7 @@ end
 function M.report(what, problem, number, where)
     problem = M.opened(problem, where)
     local text = string.format("%s failed: %s%s", what, problem.text, problem.trace)
-    local place = place_of(what, problem.text)
+    local place = place_of(what, problem)
     C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), place, #place,
         text, #text)
     C.mw_overlay_fault(worker, text, #text)

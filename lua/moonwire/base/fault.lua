@@ -216,7 +216,8 @@ function M.catch(value, known)
     if first and value ~= nil and rawequal(first.value, value) then
         trace = string.format("%s\nraised again by the code that %s%s", first.trace, first.how,
             trace)
-        return { value = value, text = first.text, trace = trace, number = owner.running(2) }
+        return { value = value, text = first.text, place = first.place, trace = trace,
+            number = owner.running(2) }
     end
     local place, text = M.place(2), colon_call(2, known.apis) or text_of(value)
     return {

@@ -62,6 +62,7 @@ end
 local reasons = {
     [ERR_CLOSED] = "closed",
     [C.ERR_MEMORY] = "out of memory",
+    [C.ERR_TOO_BIG] = "over the limit topic_bytes", -- of mw_publish and mw_subscribe alone
 }
 
 function M.reason(code)

@@ -112,13 +112,15 @@ end
 
 --- Receives what is published to the topic from now on, in every worker.
 -- @return true (also when it was so already); nil and a text: "closed", "over the limit
---   subscriptions"
+--   subscriptions", or topics, or topic_bytes
 function methods.subscribe(ws, topic)
     check_self(ws, "subscribe")
     messages.check_topic(topic, "subscribe", 2)
     local result = C.mw_subscribe(worker, ws[HANDLE], topic, #topic)
     if result == ERR_LIMIT then
         return nil, "over the limit subscriptions"
+    elseif result == C.ERR_IN_USE then
+        return nil, "over the limit topics"
     elseif result < 0 then
         return nil, messages.reason(result)
     end

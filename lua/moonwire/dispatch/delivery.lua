@@ -10,6 +10,7 @@ local wait = require "moonwire.waiting.wait"
 
 local event_target = lazy.use "moonwire.connection.event_target"
 local inbox = lazy.use "moonwire.connection.inbox"
+local peer_text = lazy.use "moonwire.base.text"
 local view = lazy.use "moonwire.connection.view"
 
 local C, worker = native.C, native.worker
@@ -70,10 +71,10 @@ function M.hook_failed(ws, route, name, problem)
     end
 end
 
--- The origin of its URL, serialised (HTML §7.1.1): scheme, host and port, never user and password.
-local function origin_of(ws)
-    local scheme, authority = string.match(ws.url, "^(%a+://)([^/?]*)")
-    return scheme and scheme .. string.match(authority, "[^@]*$") or ""
+-- Where a message comes from: for the client the origin of its URL, as in a browser; on the server
+-- what the peer's Origin said, which the route has checked. The URL has what it wrote into Host.
+local function origin_of(ws, route)
+    return route.client and peer_text.origin(ws.url) or ws.headers.origin or ""
 end
 
 -- Delivers text, and binary as a string. Does not look at the connection's state.
@@ -88,7 +89,7 @@ local function message(ws, route, data, is_binary)
     local target = ws[LISTENERS]
     if target and ws[STATE] == OPEN and event_target.has(target, "message") then
         event_target.fire(target, { type = "message", target = ws, data = data,
-            is_binary = is_binary, origin = origin_of(ws) }, call_listener)
+            is_binary = is_binary, origin = origin_of(ws, route) }, call_listener)
     end
 end
 

@@ -32,12 +32,13 @@ end
 -- ---- parts ----------------------------------------------------------------------------------
 
 local function headers_of(r)
-    local headers = {}
+    local headers, repeated = {}, {}
     for i = 0, r.head.field_count - 1 do
         local field = r.head.fields[i]
-        text.add_field(headers, string.lower((span(r.base, field.name))), span(r.base, field.value))
+        text.add_field(headers, repeated, string.lower((span(r.base, field.name))),
+            span(r.base, field.value))
     end
-    return headers
+    return text.join_fields(headers, repeated)
 end
 
 local function params_of(r, names)

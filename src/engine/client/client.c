@@ -20,7 +20,7 @@ static void on_ready(struct worker *w, struct conn *c)
     }
     if (status < 0) {
         count(&w->counters, COUNT_TLS_FAILURES, 1);
-        client_fail(w, c, "TLS: %s", transport_error(&c->transport));
+        client_fail_tls(w, c);
         return;
     }
     if (tls_resumed(c->transport.tls))

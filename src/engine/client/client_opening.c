@@ -148,6 +148,14 @@ void client_fail(struct worker *w, struct conn *c, const char *format, ...)
     conn_kill(w, c);
 }
 
+void client_fail_tls(struct worker *w, struct conn *c)
+{
+    char text[ERROR_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "TLS: %s", transport_error(&c->transport));
+    tell(w, c, strdup(text));
+    conn_lose_tls(w, c);
+}
+
 void client_log_failure(struct worker *w, const struct conn *c, enum log_level level,
                         const char *text, size_t len)
 {

@@ -52,6 +52,8 @@ void client_free(struct client *client);
 /* It fails, with a text for people: EVENT_ERROR and EVENT_CLOSE 1006, once, and the end. */
 void client_fail(struct worker *w, struct conn *c, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same for its TLS handshake, whose alert still has to reach the server. */
+void client_fail_tls(struct worker *w, struct conn *c);
 /* role->ended of both roles: the connection is dead, nothing comes of it any more. */
 void client_ended(struct worker *w, struct conn *c);
 /* role->drain of both roles. */

@@ -73,9 +73,12 @@ static void on_lost(struct worker *w, struct conn *c)
     const struct conn_role *role = conn_role(w, c);
     if (role->lost)
         role->lost(w, c, transport_error(&c->transport));
-    if (c->secure)
+    if (c->secure) {
         count(&w->counters, COUNT_TLS_FAILURES, 1);
-    conn_kill(w, c);
+        conn_lose_tls(w, c);
+    } else {
+        conn_kill(w, c);
+    }
 }
 
 /* Where a large message under way wants its bytes; 0: nowhere. TLS decrypts one recv() at a time in
@@ -357,36 +360,59 @@ void conn_flush_all(struct worker *w)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-void conn_linger(struct worker *w, struct conn *c)
+static void begin_linger(struct worker *w, struct conn *c)
 {
-    if (c->state >= CONN_LINGER)
-        return;
     c->state = CONN_LINGER;
     c->paused = false;
     c->http_full = false;
-    conn_deadline(w, c,
-                  c->client ? c->client->limits.close_seconds : w->site->limits.close_seconds);
+    uint32_t own = c->client ? c->client->limits.close_seconds : 0; /* 0: it was not open yet */
+    conn_deadline(w, c, own ? own : w->site->limits.close_seconds);
     conn_dirty(w, c); /* end_our_side follows when all is flushed */
     conn_watch(w, c);
+}
+
+void conn_linger(struct worker *w, struct conn *c)
+{
+    if (c->state < CONN_LINGER)
+        begin_linger(w, c);
+}
+
+/* Its role is over, and what is queued is lost. */
+static void end_role(struct worker *w, struct conn *c, enum conn_state state)
+{
+    const struct conn_role *role = conn_role(w, c);
+    c->state = state;
+    if (role->ended)
+        role->ended(w, c);
+    size_t lost = outbound_payload(&c->out, &c->transport);
+    if (c->out.queued > 0)
+        count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
+    outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
+    c->out.lost = lost;       /* the script may still ask (ws.bufferedAmount) */
 }
 
 void conn_kill(struct worker *w, struct conn *c)
 {
     if (c->state == CONN_DEAD)
         return;
-    const struct conn_role *role = conn_role(w, c);
-    c->state = CONN_DEAD;
-    if (role->ended)
-        role->ended(w, c);
+    end_role(w, c, CONN_DEAD);
     ev_io_stop(w->loop, &c->io);
-    size_t lost = outbound_payload(&c->out, &c->transport);
     transport_close(&c->transport);
     *conn_deadline_at(w, c->slot) = 0;
-    if (c->out.queued > 0)
-        count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
-    outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
-    c->out.lost = lost;       /* the script may still ask (ws.bufferedAmount) */
-    conn_dirty(w, c);         /* conn_flush_all puts it among the dead */
+    conn_dirty(w, c); /* conn_flush_all puts it among the dead */
+}
+
+void conn_lose_tls(struct worker *w, struct conn *c)
+{
+    if (c->state >= CONN_LINGER) {
+        conn_kill(w, c);
+        return;
+    }
+    end_role(w, c, CONN_LINGER);
+    transport_drop_tls(&c->transport); /* nothing is queued that could go out in the clear */
+    c->secure = false;
+    c->blocked = false;
+    begin_linger(w, c);
 }
 
 /* Every role is asked once: states that share one are neighbours. */

@@ -65,6 +65,10 @@ void conn_linger(struct worker *w, struct conn *c);
 /* Closes the socket now; queued output is lost, and counted. Emits EVENT_CLOSE 1006 or EVENT_ABORT
  * where the script still knows the connection. It is freed at the end of the turn. */
 void conn_kill(struct worker *w, struct conn *c);
+/* TLS has failed, and an alert has said so: as conn_kill, but the socket is read on to the peer's
+ * end (or for close_seconds), for the system resets a connection that is closed with unread bytes,
+ * and the peer would lose the alert. */
+void conn_lose_tls(struct worker *w, struct conn *c);
 /* Frees the dead ones that were flushed: the end of the turn. */
 void conn_free_dead(struct worker *w);
 

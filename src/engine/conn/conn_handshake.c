@@ -38,7 +38,7 @@ static void failed(struct worker *w, struct conn *c)
     }
     worker_log_peer(w, LOG_DEBUG, &c->peer, "TLS handshake failed: %s",
                     transport_error(&c->transport));
-    conn_kill(w, c);
+    conn_lose_tls(w, c);
 }
 
 static void handshake_ready(struct worker *w, struct conn *c)

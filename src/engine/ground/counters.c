@@ -19,6 +19,7 @@ static const char *const names[] = {
     "too_big",
     "queue_overflows",
     "rate_overflows",
+    "refused_subscriptions",
     "handshake_timeouts",
     "dead_peers",
     "close_timeouts",

@@ -15,11 +15,12 @@ enum counter {
     COUNT_FORWARDED,        /* a published message counts once for each worker it is posted to */
     COUNT_REFUSED_REQUESTS, /* by the server itself, for their head or body (4xx, 5xx) */
     COUNT_REFUSED_HANDSHAKES,
-    COUNT_REFUSED_CONNECTIONS, /* over a limit, or not from a proxy */
-    COUNT_PROTOCOL_ERRORS,     /* 1002 and 1007 */
-    COUNT_TOO_BIG,             /* 1009 */
-    COUNT_QUEUE_OVERFLOWS,     /* queued_bytes: 1008 */
-    COUNT_RATE_OVERFLOWS,      /* messages_per_second: 1008 */
+    COUNT_REFUSED_CONNECTIONS,   /* over a limit, or not from a proxy */
+    COUNT_PROTOCOL_ERRORS,       /* 1002 and 1007 */
+    COUNT_TOO_BIG,               /* 1009 */
+    COUNT_QUEUE_OVERFLOWS,       /* queued_bytes: 1008 */
+    COUNT_RATE_OVERFLOWS,        /* messages_per_second: 1008 */
+    COUNT_REFUSED_SUBSCRIPTIONS, /* subscriptions, topics, topic_bytes */
     COUNT_HANDSHAKE_TIMEOUTS,
     COUNT_DEAD_PEERS, /* did not answer a ping */
     COUNT_CLOSE_TIMEOUTS,

@@ -106,6 +106,7 @@ void site_free(struct site *s)
     for (size_t i = 0; i < s->file_count; i++)
         free(s->files[i].path);
     free(s->files);
+    free(s->privates);
     free(s->routes);
     free(s->listeners);
     free(s->successors);

@@ -64,6 +64,12 @@ struct site_file {
     char digest[SITE_DIGEST_BYTES]; /* of its contents; "": there was no such file */
 };
 
+/* A file that is never served, whatever leads to it. */
+struct site_private {
+    uint64_t device;
+    uint64_t inode;
+};
+
 struct site {
     struct router *router;
     /* First the routes that the app declared, then the retired ones: routes of the site before that
@@ -77,6 +83,8 @@ struct site {
     uint32_t *retirees;   /* the retired route that it became */
     struct site_file *files;
     size_t file_count;
+    struct site_private *privates; /* site_folders.h */
+    size_t private_count;
     struct site_listener *listeners;
     size_t listener_count;
     struct limits limits;

@@ -99,7 +99,9 @@ static void head_whole(struct worker *w, struct conn *c, struct http_cursor *cur
     s->serial = c->request_serial;
     s->state = HTTP_BODY_WANTED;
     s->have_head = true;
-    s->close = !s->head.keep_alive;
+    /* A proxy may take the request for the beginning of a tunnel, and let bytes of its client pass
+     * unseen behind it. When there is none, nothing that follows is a request. */
+    s->close = !s->head.keep_alive || s->head.names_websocket;
     s->body_unread = s->head.chunked || s->head.content_length > 0;
     if (!http_route_find(w, c))
         return;

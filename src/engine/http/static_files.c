@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "engine/ground/site.h"
+#include "engine/ground/site_folders.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_route.h"
 #include "engine/worker/worker.h"
@@ -22,6 +23,7 @@
 #include "protocol/http_mime.h"
 #include "protocol/http_range.h"
 #include "protocol/http_syntax.h"
+#include "protocol/sha1.h"
 #include "protocol/url.h"
 
 enum {
@@ -67,8 +69,11 @@ static bool ends_with(const char *name, size_t len, const char *end)
  * keys and databases. */
 static bool name_served(const char *path)
 {
-    static const char *const companions[] = {"-wal", "-shm", "-journal"}; /* of SQLite */
-    static const char *const private[] = {".lua", ".key", "key.pem", ".db", ".sqlite", ".sqlite3"};
+    /* Of SQLite, and what editors and people leave behind. */
+    static const char *const companions[] = {"-wal", "-shm",  "-journal", "~",
+                                             ".bak", ".orig", ".old"};
+    static const char *const private[] = {".lua", ".luac", ".key",    "key.pem",  ".p12",
+                                          ".pfx", ".db",   ".sqlite", ".sqlite3", ".db3"};
     size_t len = strlen(path);
     for (size_t i = 0; i < sizeof(companions) / sizeof(*companions); i++) {
         if (ends_with(path, len, companions[i])) {
@@ -365,6 +370,19 @@ static const char *type_of(const struct site_route *route, const char *path)
     return http_mime_type(path);
 }
 
+/* A file that another has replaced has another tag, be it as long and as old. The tag is a digest:
+ * inodes and nanoseconds are nobody's business. */
+static void make_etag(char out[ETAG_BYTES], const struct stat *st, bool tagged)
+{
+    const uint64_t facts[] = {(uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+                              (uint64_t)st->st_size, st->st_dev, st->st_ino};
+    uint8_t digest[SHA1_BYTES];
+    uint64_t head;
+    sha1(digest, facts, sizeof(facts));
+    memcpy(&head, digest, sizeof(head));
+    snprintf(out, ETAG_BYTES, "\"%016" PRIx64 "%s\"", head, tagged ? "-overlay" : "");
+}
+
 /* Answers with a regular file. Owns fd from now on. */
 static void serve_open(struct worker *w, struct conn *c, int fd, const struct stat *st,
                        const char *type)
@@ -375,11 +393,7 @@ static void serve_open(struct worker *w, struct conn *c, int fd, const struct st
     f.modified = st->st_mtim.tv_sec < now ? st->st_mtim.tv_sec : now;
     if (f.modified < 0)
         f.modified = 0;
-    snprintf(f.etag, sizeof(f.etag), "\"%llx-%llx-%llx%s\"",
-             (unsigned long long)st->st_mtim.tv_sec * 1000000000ull +
-                 (unsigned long long)st->st_mtim.tv_nsec,
-             (unsigned long long)st->st_size, (unsigned long long)st->st_ino,
-             f.tagged ? "-overlay" : "");
+    make_etag(f.etag, st, f.tagged);
     unsigned status = check_conditions(c->http, &f);
     if (status == 0) {
         answer_file(w, c, &f);
@@ -419,7 +433,7 @@ void static_files_serve(struct worker *w, struct conn *c, const struct site_rout
         refuse_errno(w, c, path);
         if (fd >= 0)
             close(fd);
-    } else if (!S_ISREG(st.st_mode)) {
+    } else if (!S_ISREG(st.st_mode) || site_is_private(w->site, &st)) {
         close(fd);
         not_found(w, c);
     } else {

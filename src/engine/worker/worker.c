@@ -68,8 +68,27 @@ void worker_log_peer(struct worker *w, enum log_level level, const struct addres
     log_write(w->log, level, "%s: %s", address_format(peer, from), text);
 }
 
+/* Failures at more places than can be counted each are few lines a second, as those about peers. */
+static bool may_log_elsewhere(struct worker *w)
+{
+    struct log_left_out told; /* by log_elsewhere_until */
+    uint32_t second = (uint32_t)(ev_now(w->loop) - w->started);
+    return log_budget_take(&w->failures_elsewhere, second, LOG_ERROR, &told);
+}
+
+static void log_elsewhere_until(struct worker *w, uint64_t now_ms)
+{
+    struct log_budget *b = &w->failures_elsewhere;
+    if (b->lines <= LOG_BUDGET_LINES || now_ms / 1000 <= b->second)
+        return;
+    log_write(w->log, LOG_ERROR, "%u more failures at other places were left out",
+              b->lines - LOG_BUDGET_LINES);
+    b->lines = 0;
+}
+
 static void log_repeats_until(struct worker *w, uint64_t now_ms)
 {
+    log_elsewhere_until(w, now_ms);
     struct log_repeat one;
     while (log_repeats_over(&w->failures, now_ms, &one))
         if (one.more > 0)
@@ -81,7 +100,7 @@ static bool any_failure(const struct worker *w)
     for (size_t i = 0; i < LOG_REPEATS_PLACES; i++)
         if (w->failures.places[i].used)
             return true;
-    return false;
+    return w->failures_elsewhere.lines > LOG_BUDGET_LINES;
 }
 
 static uint64_t now_ms(const struct worker *w)
@@ -104,7 +123,9 @@ void worker_log_failure(struct worker *w, const char *place, size_t place_len, c
     if (!log_wants(w->log, LOG_ERROR))
         return;
     log_repeats_until(w, now_ms(w));
-    if (log_repeats_take(&w->failures, place, place_len, text, len, now_ms(w)))
+    bool counted = log_repeats_have_room(&w->failures);
+    if (log_repeats_take(&w->failures, place, place_len, text, len, now_ms(w)) &&
+        (counted || may_log_elsewhere(w)))
         log_text(w->log, LOG_ERROR, text, len, "", 0);
     if (!ev_is_active(&w->failures_over) && any_failure(w)) {
         ev_timer_init(&w->failures_over, on_failures_over, failures_look_seconds,

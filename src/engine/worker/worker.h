@@ -158,8 +158,9 @@ struct worker {
     struct log_budget log_budget; /* of lines about peers */
     struct origins_refused origins_refused;
     bool watched; /* watch mode: answers may tell what only the app's developer should know */
-    struct log_repeats failures; /* of the script, that were logged within a second */
-    ev_timer failures_over;      /* active while there are any */
+    struct log_repeats failures;          /* of the script, that were logged within a second */
+    struct log_budget failures_elsewhere; /* of those for which it has no room */
+    ev_timer failures_over;               /* active while there are any */
     pthread_t thread;
 };
 

@@ -120,6 +120,8 @@ int publish(struct worker *w, struct conn *except, const char *name, size_t name
             const uint8_t *data, size_t len, bool binary)
 {
     const struct topic_log_message m = {data, len, binary, except};
+    if (name_len > w->site->limits.topic_bytes)
+        return ERR_TOO_BIG;
     struct topic *t = topics_ready(w, name, name_len, len);
     struct letter *letters;
     if (letters_to_others(w, t, name, name_len, &m, &letters) < 0)

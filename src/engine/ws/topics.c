@@ -125,6 +125,14 @@ static int grow(struct conn *c, struct topic *t)
     return array_grow((void **)&t->members, &t->cap, sizeof(*t->members), 4);
 }
 
+/* Counts and logs: the script may not look at what its call returned. */
+static int refuse(struct worker *w, const struct conn *c, int err, const char *limit)
+{
+    count(&w->counters, COUNT_REFUSED_SUBSCRIPTIONS, 1);
+    worker_log_peer(w, LOG_WARN, &c->peer, "a subscription was refused: over the limit %s", limit);
+    return err;
+}
+
 int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t len)
 {
     if (c->state != CONN_OPEN)
@@ -136,7 +144,11 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     if (t && find(c, t))
         return 0;
     if (c->subscription_count >= conn_limits(w, c)->subscriptions)
-        return ERR_LIMIT;
+        return refuse(w, c, ERR_LIMIT, "subscriptions");
+    if (len > w->site->limits.topic_bytes)
+        return refuse(w, c, ERR_TOO_BIG, "topic_bytes");
+    if (!t && w->topics->by_name.count >= w->site->limits.topics)
+        return refuse(w, c, ERR_IN_USE, "topics");
     t = topic_make(w, name, len);
     if (!t)
         return ERR_MEMORY;

@@ -27,7 +27,8 @@ struct topics *topics_new(void) __attribute__((warn_unused_result));
 /* Frees w->topics, when no connection is left. */
 void topics_free(struct worker *w);
 
-/* 1 done, 0 was so already; ERR_LIMIT (subscriptions), ERR_MEMORY, or ERR_CLOSED. */
+/* 1 done, 0 was so already; ERR_LIMIT (subscriptions), ERR_TOO_BIG (topic_bytes), ERR_IN_USE (all
+ * places that the limit topics has in this worker are), ERR_MEMORY, or ERR_CLOSED. */
 int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t len)
     __attribute__((warn_unused_result));
 int topics_unsubscribe(struct worker *w, struct conn *c, const char *name, size_t len)

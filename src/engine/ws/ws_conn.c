@@ -11,10 +11,11 @@
 #include "engine/ws/ws_request.h"
 #include "protocol/close_code.h"
 
-/* A Close that goes out when the script has had the messages before it: the answer to the peer's,
- * or the end of one that broke a limit. The script knows already that it is closed. */
+/* What is said when the script has had the messages that came before the end, and has answered: the
+ * answer to the peer's Close, a Close that names what the peer broke, or nothing where it has ended
+ * its side. The script knows already that it is closed. */
 struct farewell {
-    uint16_t code;
+    uint16_t code; /* of the Close; 0: none */
     uint8_t len;
     char reason[];
 };
@@ -155,7 +156,7 @@ void ws_conn_close_gone(struct worker *w, struct conn *c)
     (void)begin_close(w, c, CLOSE_SERVICE_RESTART, why, sizeof(why) - 1);
 }
 
-/* The Close waits for ws_conn_resume. */
+/* The Close waits for ws_conn_resume. code 0: so does the end, without a Close. */
 static int put_off_close(struct worker *w, struct conn *c, uint16_t code, const char *reason,
                          size_t len)
 {
@@ -198,7 +199,8 @@ static void on_close(struct worker *w, struct conn *c, const struct message *m)
 void ws_conn_resume(struct worker *w, struct conn *c)
 {
     const struct farewell *f = farewell_of(c);
-    if (!f || (c->state == CONN_OPEN && queue_close(w, c, f->code, f->reason, f->len) < 0))
+    if (!f ||
+        (f->code && c->state == CONN_OPEN && queue_close(w, c, f->code, f->reason, f->len) < 0))
         return;
     linger(w, c);
 }
@@ -245,10 +247,14 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
     linger(w, c);
 }
 
-/* Fails it like ws_conn_fail, for a limit of how much the script hears. The messages before were
- * within it, so that nothing which the script says to them is dropped. */
+/* Fails it like ws_conn_fail, for what the peer has sent. The messages before were right: the
+ * script has them first, and nothing of what it says to them is dropped. */
 static void fail_behind_answers(struct worker *w, struct conn *c, uint16_t code, const char *why)
 {
+    if (c->state != CONN_OPEN) {
+        ws_conn_fail(w, c, code, why); /* our Close is on its way, and no message is delivered */
+        return;
+    }
     topics_unsubscribe_all(w, c);
     if (c->state != CONN_OPEN)
         return;
@@ -256,6 +262,7 @@ static void fail_behind_answers(struct worker *w, struct conn *c, uint16_t code,
         conn_kill(w, c);
         return;
     }
+    count_failure(w, code);
     worker_log_peer(w, LOG_WARN, &c->peer, "%s: %s: closed with %u", name_of(w, c), why, code);
     ws_output_tell_failure(w, c, code, why);
     emit_failure(w, c, true, code, why);
@@ -274,32 +281,42 @@ void ws_conn_eof(struct worker *w, struct conn *c)
 {
     if (farewell_of(c))
         return; /* ws_conn_resume ends it */
+    /* It may still read the answers to messages that are not with the script yet. */
+    bool answers_first =
+        c->state == CONN_OPEN && w->batch.count > 0 && put_off_close(w, c, 0, NULL, 0) == 0;
     emit_close(w, c, CLOSE_ABNORMAL, NULL, 0, false);
-    linger(w, c);
+    if (!answers_first)
+        linger(w, c);
 }
 
 /* ---- input ----------------------------------------------------------------------------------- */
 
-static bool over_rate(struct worker *w, struct conn *c, uint32_t per_second)
+/* Counts n of what messages_per_second limits: what costs us something, whether or not the script
+ * hears of it. False: it was too much, and the connection is failing. */
+static bool take_rate(struct worker *w, struct conn *c, uint32_t n)
 {
+    uint32_t per_second = conn_limits(w, c)->messages_per_second;
+    if (per_second == 0 || c->state != CONN_OPEN)
+        return true;
     uint32_t second = worker_tick(w) / WORKER_TICKS_PER_SECOND;
     if (second != c->rate_second) {
         c->rate_second = second;
         c->rate_count = 0;
     }
-    return ++c->rate_count > per_second;
+    c->rate_count = n > UINT32_MAX - c->rate_count ? UINT32_MAX : c->rate_count + n;
+    if (c->rate_count <= per_second)
+        return true;
+    count(&w->counters, COUNT_RATE_OVERFLOWS, 1);
+    fail_behind_answers(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
+    return false;
 }
 
 /* A text or binary message, on its way to the script. */
 static void on_message(struct worker *w, struct conn *c, struct message *m)
 {
-    const struct limits *limits = conn_limits(w, c);
     count(&w->counters, COUNT_MESSAGES_IN, 1);
-    if (limits->messages_per_second && over_rate(w, c, limits->messages_per_second)) {
-        count(&w->counters, COUNT_RATE_OVERFLOWS, 1);
-        fail_behind_answers(w, c, CLOSE_POLICY, "more messages than messages_per_second allows");
+    if (!take_rate(w, c, 1))
         return;
-    }
     bool owned = m->block != NULL;
     if (owned && batch_own(&w->batch, m->block) < 0) {
         conn_kill(w, c);
@@ -326,7 +343,7 @@ static void on_item(struct worker *w, struct conn *c, struct message *m)
             on_message(w, c, m);
         break;
     case MESSAGE_PING: /* §5.5.2: also between our Close and the peer's */
-        if (is_open_or_closing(c) &&
+        if (is_open_or_closing(c) && take_rate(w, c, 1) &&
             ws_output_control(w, c, FRAME_PONG, m->data, m->len, c->blocked) == ERR_MEMORY)
             conn_kill(w, c);
         break;
@@ -370,14 +387,18 @@ void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
         conn_deadline(w, c, conn_limits(w, c)->idle_seconds);
     }
     struct message_rules rules = rules_of(w, c);
+    uint32_t empty_fragments = 0;
+    rules.empty_fragments = &empty_fragments;
     struct message m;
     const char *why = "";
     int status = 0;
     while (is_open_or_closing(c) && !farewell_of(c) &&
            (status = message_read(&c->reader, &rules, &data, &len, &m, &why)) == 1)
         on_item(w, c, &m);
-    if (status < 0)
-        ws_conn_fail(w, c, close_code_for(status), why);
+    if (empty_fragments > 0 && !farewell_of(c))
+        (void)take_rate(w, c, empty_fragments);
+    if (status < 0 && !farewell_of(c))
+        fail_behind_answers(w, c, close_code_for(status), why);
 }
 
 static void on_expired(struct worker *w, struct conn *c)
