@@ -12,6 +12,7 @@ local native = require "moonwire.base.native"
 local wait = require "moonwire.waiting.wait"
 
 local headers = lazy.use "moonwire.http.headers"
+local inbox = lazy.use "moonwire.connection.inbox"
 local suggest = lazy.use "moonwire.base.suggest"
 local units = lazy.use "moonwire.base.units"
 
@@ -21,6 +22,8 @@ native.declare "api_client"
 
 local C, worker = native.C, native.worker
 local CONNECTING = connection.CONNECTING
+local HANDLE, STATE, LISTENERS = connection.HANDLE, connection.STATE, connection.LISTENERS
+local QUEUE, TOP = connection.QUEUE, connection.TOP
 
 local M = {
     CONNECTING = CONNECTING,
@@ -182,6 +185,32 @@ local function connect(url, protocols, read)
     return C.mw_connect(worker, c, why)
 end
 
+-- Other code takes over: it closes what the code before has opened, as a browser does for a page
+-- that goes away, and like that page the code hears of it no more.
+local function leave(ws)
+    if ws[STATE] <= connection.OPEN then
+        ws[LISTENERS] = false
+        ws[STATE] = connection.CLOSING
+        C.mw_close(worker, ws[HANDLE], 1001, "", 0)
+        if ws[QUEUE] then
+            inbox.drop_messages(ws)
+        end
+    end
+end
+
+local function object(handle, url)
+    local ws = setmetatable(
+        connection.entries(handle, CONNECTING, connection.CLIENT_ROUTE, "string", 0), meta)
+    rawset(ws, "url", url)
+    connection.register(ws)
+    local top = wait.top()
+    if top then
+        rawset(ws, TOP, top)
+        top.others[ws] = leave
+    end
+    return ws
+end
+
 local failures = {
     [C.ERR_LIMIT] = "too many connections: raise the limit connections, or ulimit -n",
     [C.ERR_MEMORY] = "out of memory",
@@ -220,11 +249,7 @@ local function new(url, protocols, options)
     if handle < 0 then
         error(string.format("WebSocket: %s", failures[handle] or ffi.string(why[0])), 3)
     end
-    local ws = setmetatable(
-        connection.entries(handle, CONNECTING, connection.CLIENT_ROUTE, "string", 0), meta)
-    rawset(ws, "url", serialized)
-    connection.register(ws)
-    return ws
+    return object(handle, serialized)
 end
 
 --- Opens a connection. It is CONNECTING; the event "open" follows, or "error" and "close".

@@ -207,6 +207,7 @@ end
 local function begin(generation, new)
     local top = wait.top()
     if generation.collecting and top then
+        new.generation = generation
         generation.timers[#generation.timers + 1] = new
         return new
     elseif generation.collecting then

@@ -14,10 +14,10 @@ local view = lazy.use "moonwire.connection.view"
 
 local C, worker = native.C, native.worker
 -- In traces, what a local of the module holds is a constant; what a table does, is not.
-local xpcall, catch = xpcall, failure.catch
+local xpcall, catch, rawget = xpcall, failure.catch, rawget
 local HANDLE, STATE, ROUTE = connection.HANDLE, connection.STATE, connection.ROUTE
 local LISTENERS, QUEUE, PROBLEM = connection.LISTENERS, connection.QUEUE, connection.PROBLEM
-local CONNECTING, OPEN = connection.CONNECTING, connection.OPEN
+local CONNECTING, OPEN, TOP = connection.CONNECTING, connection.OPEN, connection.TOP
 local CLOSING, CLOSED = connection.CLOSING, connection.CLOSED
 local OPENED, ERROR, CLOSE = C.EVENT_OPEN, C.EVENT_ERROR, C.EVENT_CLOSE
 
@@ -33,10 +33,22 @@ local hook_of = {
 }
 M.hook_of = hook_of -- by the kind of the event
 
-local function call_listener(fn, event)
+-- kind: of the event, whose own type an earlier listener may have changed.
+local function call_listener(fn, event, kind)
     local ok, problem = xpcall(fn, catch, event)
     if not ok then
-        failure.report(string.format("a listener for %q", event.type), problem, nil, fn)
+        failure.report(string.format("a listener for %q", kind), problem, nil, fn)
+    end
+end
+
+local function fire(ws, target, event)
+    local top = rawget(ws, TOP)
+    if top then
+        wait.set_top(top)
+    end
+    event_target.fire(target, event, call_listener)
+    if top then
+        wait.set_top(nil)
     end
 end
 
@@ -77,8 +89,8 @@ local function message(ws, route, data, is_binary)
     end
     local target = ws[LISTENERS]
     if target and ws[STATE] == OPEN and event_target.has(target, "message") then
-        event_target.fire(target, { type = "message", target = ws, data = data,
-            is_binary = is_binary, origin = origin_of(ws) }, call_listener)
+        fire(ws, target, { type = "message", target = ws, data = data,
+            is_binary = is_binary, origin = origin_of(ws) })
     end
 end
 
@@ -110,7 +122,7 @@ end
 local function fire_change(ws, kind, text, code, flag)
     local target = ws[LISTENERS]
     if target then
-        event_target.fire(target, change_event(ws, kind, text, code, flag), call_listener)
+        fire(ws, target, change_event(ws, kind, text, code, flag))
     end
 end
 

@@ -321,7 +321,8 @@ function M.settle_types()
 end
 
 local function take_over_tasks(self, before)
-    if before and (next(before.top.running) or next(before.top.timers)) then
+    local top = before and before.top
+    if top and (next(top.running) or next(top.timers) or next(top.others)) then
         before.top = top_level.stop(before.top)
     end
     if #self.top.stopped > 0 then

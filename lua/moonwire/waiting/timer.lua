@@ -3,6 +3,7 @@
 local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
+local task = require "moonwire.waiting.task"
 local wait = require "moonwire.waiting.wait"
 
 local units = lazy.use "moonwire.base.units"
@@ -97,6 +98,7 @@ function M.new(name, duration, fn, find)
         stopped = false,
         suspended = false, -- with its generation, which may come back
         top = false,       -- the top level whose task made it (wait.top)
+        generation = false, -- whose top level made it
     }, meta)
 end
 
@@ -154,6 +156,32 @@ function M.take_over(new, old)
     end
 end
 
+local function done(timer)
+    timer.running = false
+    if timer.successor then
+        timer.successor.running = false
+    end
+end
+
+local function report(timer, problem)
+    failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
+end
+
+-- What the function of a top level's timer begins or waits for ends with that top level: it runs as
+-- a task of it.
+local function run_for(top, timer)
+    local run = task.new(timer.title, timer.fn, 0)
+    run.top = top
+    top:add(run, {})
+    task.watch(run, function()
+        done(timer)
+        if not run.ok and not task.was_cancelled(run) then
+            report(timer, run.problem)
+        end
+    end)
+    wait.queue(run)
+end
+
 -- EVENT_TIMER. A function that still waits is not started a second time.
 function M.fired(id, over)
     local sleeper = sleepers[id]
@@ -180,13 +208,15 @@ function M.fired(id, over)
         return
     end
     timer.running = true
-    local ok, problem = xpcall(timer.fn, failure.catch)
-    timer.running = false
-    if timer.successor then
-        timer.successor.running = false
+    local top = timer.top or timer.generation and timer.generation.top
+    if top then
+        run_for(top, timer)
+        return
     end
+    local ok, problem = xpcall(timer.fn, failure.catch)
+    done(timer)
     if not ok then
-        failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
+        report(timer, problem)
     end
 end
 
