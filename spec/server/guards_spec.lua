@@ -46,6 +46,19 @@ local recursions = {
     ["string.format"] = [[
         local t = setmetatable({}, { __tostring = function(t) return ("%s"):format(t) end })
         return tostring(t)]],
+    require = [[
+        local n, go = 0, nil
+        function go()
+            n = n + 1
+            package.preload["m" .. n] = go
+            return require("m" .. n)
+        end
+        go()]],
+    ["mw.keep"] = [[
+        local n = 0
+        local function go() n = n + 1 return mw.keep("k" .. n, go) end
+        go()]],
+    load = [[local function go() return assert(load(function() go() end)) end go()]],
     print = [[
         local t = setmetatable({}, { __tostring = function(t) print(t) return "" end })
         print(t)]],
@@ -96,6 +109,26 @@ describe("A script", function()
             assert.equal(1, ended.status)
             assert.truthy(ended.err:find "stack overflow")
         end
+    end)
+
+    it("that raises one error through a thousand modules gets one short traceback", function()
+        server = start [[
+            require "moonwire".get("/", function() return "ok" end)
+            local function go(i)
+                package.preload["m" .. i] = function()
+                    if i == 1000 then error "deep down" end
+                    go(i + 1)
+                end
+                require("m" .. i)
+            end
+            require "moonwire".get("/deep", function() go(1) end)
+        ]]
+        local _, status = server:get "/deep"
+        assert.equal(500, status)
+        local log = server:stop()
+        local _, count = log:gsub("raised again", "")
+        assert.truthy(log:find("app.lua:4: deep down", 1, true))
+        assert.is_true(count > 0 and count < 100, count)
     end)
 
     it("that recurses at the top level of a reload changes nothing", function()

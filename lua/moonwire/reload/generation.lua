@@ -160,7 +160,7 @@ local function make_lasting(make)
     local ok, value = xpcall(make, failure.catch)
     wait.set_top(top)
     if not ok then
-        failure.raise(failure.opened(value))
+        failure.raise(failure.opened(value), "called mw.keep")
     end
     return value
 end
