@@ -11,6 +11,7 @@ local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local wait = require "moonwire.waiting.wait"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local headers = lazy.use "moonwire.http.headers"
 local inbox = lazy.use "moonwire.connection.inbox"
 local suggest = lazy.use "moonwire.base.suggest"
@@ -114,7 +115,7 @@ end
 
 -- A file's name is relative to the app's folder.
 local function file(value)
-    if type(value) == "string" then
+    if type(value) == "string" and not string.find(value, "%c") then
         return generation.resolve(value)
     end
     return nil, string.format("the name of a PEM file, got %s", type(value))
@@ -216,15 +217,24 @@ local failures = {
     [C.ERR_MEMORY] = "out of memory",
 }
 
--- Raises at the caller's caller.
-local function new(url, protocols, options)
-    if wait.loading_again then
+-- Raises where new does.
+local function check(url, ...)
+    local extra = arguments.first(...)
+    if extra ~= nil then
+        error(string.format("WebSocket.new(url, protocols, options) takes no more arguments than "
+            .. "these, got a %s behind them", type(extra)), 4)
+    elseif wait.loading_again then
         error("WebSocket: an app that is loaded again does not connect at its top level; write "
-            .. "mw.spawn(function() … end) around it", 3)
+            .. "mw.spawn(function() … end) around it", 4)
     elseif type(url) ~= "string" then
         error(string.format("WebSocket: the URL is a string, as in "
-            .. 'WebSocket.new("ws://localhost:8080/chat"), got %s', type(url)), 3)
+            .. 'WebSocket.new("ws://localhost:8080/chat"), got %s', type(url)), 4)
     end
+end
+
+-- Raises at the caller's caller.
+local function new(url, protocols, options, ...)
+    check(url, ...)
     local serialized, problem = serialize(url)
     if not serialized then
         error(string.format("SyntaxError: WebSocket: the URL %q is not one that can be opened: %s",
@@ -265,14 +275,14 @@ end
 -- @raise SyntaxError for URLs and subprotocols that are none
 -- @usage local ws = WebSocket.new("wss://example.com/chat", "v2.chat")
 --   ws.onmessage = function(event) print(event.data) end
-function M.new(url, protocols, options)
-    local ws = new(url, protocols, options)
+function M.new(url, protocols, options, ...)
+    local ws = new(url, protocols, options, ...)
     return ws
 end
 
 return setmetatable(M, {
-    __call = function(_, url, protocols, options)
-        local ws = new(url, protocols, options)
+    __call = function(_, url, protocols, options, ...)
+        local ws = new(url, protocols, options, ...)
         return ws
     end,
     __index = function(_, name)

@@ -151,6 +151,9 @@ local function check_listen(options)
     local host, port = options.host, options.port
     if host ~= nil and type(host) ~= "string" then
         error(string.format("mw.listen: the host is a string, got %s", suggest.shown(host)), 3)
+    elseif host and string.find(host, "%c") then
+        error(string.format("mw.listen: the host has a control character in %s",
+            suggest.shown(host)), 3)
     end
     local is_unix = host and string.find(host, "^unix:")
     if type(port) == "string" and string.find(port, "^%d+$") then
@@ -355,15 +358,16 @@ local function add_topics(mw, generation)
     -- @param topic a string
     -- @param data a string (text unless is_binary) or FFI data (binary)
     -- @return true; nil and a text
-    function mw.publish(topic, data, is_binary)
+    function mw.publish(topic, data, is_binary, extra)
         if generation.collecting then
-            return messages.publish_later(generation.deferred, topic, data, is_binary)
+            return messages.publish_later(generation.deferred, topic, data, is_binary, extra)
         end
-        return messages.publish(0, topic, data, is_binary)
+        return messages.publish(0, topic, data, is_binary, extra)
     end
 
     --- How many connections of this worker are subscribed to a topic.
-    function mw.subscribers(topic)
+    function mw.subscribers(topic, ...)
+        arguments.no_more("mw.subscribers(topic)", nil, ...)
         if type(topic) ~= "string" then
             error(string.format("mw.subscribers: a topic is a string, got %s", type(topic)), 2)
         end

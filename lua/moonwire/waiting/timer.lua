@@ -6,6 +6,7 @@ local native = require "moonwire.base.native"
 local task = require "moonwire.waiting.task"
 local wait = require "moonwire.waiting.wait"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local units = lazy.use "moonwire.base.units"
 
 local C, worker = native.C, native.worker
@@ -252,7 +253,8 @@ end
 --- Waits. Only the hook that calls it waits: others go on, and so does this connection's sending.
 -- @param duration seconds, or "250ms", "5s", "2m", "1h"
 -- @usage mw.sleep("1s")
-function M.sleep(duration)
+function M.sleep(duration, ...)
+    arguments.no_more("mw.sleep(duration)", nil, ...)
     local seconds, problem = units.duration(duration)
     if not seconds then
         error("mw.sleep: " .. problem, 2)
