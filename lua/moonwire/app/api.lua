@@ -205,6 +205,15 @@ end
 
 -- ---- timers and the rest --------------------------------------------------------------------
 
+-- Raises at this level when no more timers can run.
+local function start(new, level)
+    local ok, problem = timer.start(new)
+    if not ok then
+        error(string.format("mw.%s: %s", new.every > 0 and "every" or "after", problem), level)
+    end
+    return new
+end
+
 -- Before the app serves, a timer is only planned. One that mw.keep's function makes (without a top
 -- level) lasts.
 local function begin(generation, new)
@@ -216,17 +225,15 @@ local function begin(generation, new)
     elseif generation.collecting then
         generation.deferred[#generation.deferred + 1] = {
             run = function()
-                timer.start(new)
+                start(new, 0)
             end,
+            where = new.where,
         }
         return new
     end
     new.top = top or false
-    local ok, problem = timer.start(new)
-    if not ok then
-        return nil, problem
-    end
-    return new
+    local started = start(new, 3) -- mw.after and mw.every get here by a tail call
+    return started
 end
 
 local function add_timers(mw, generation)

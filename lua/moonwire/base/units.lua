@@ -14,8 +14,17 @@ local bytes_of = { [""] = 1, k = 1024, K = 1024, M = 1024 ^ 2, G = 1024 ^ 3,
 local DURATIONS = 'a number of seconds, or "250ms", "5s", "2m", "1h", "1d"'
 local SIZES = 'a number of bytes, or "64k", "16M", "1G" (powers of 1,024)'
 
+local SECONDS_MAX = 1e9 -- as engine/worker/timers.c has it: thirty years
+
 local function finite(n)
     return n == n and n >= 0 and n < math.huge
+end
+
+local function bounded(seconds, shown)
+    if seconds <= SECONDS_MAX then
+        return seconds
+    end
+    return nil, string.format("a duration is at most 1000000000 seconds, got %s", shown)
 end
 
 -- The number and the unit of a text, or nil.
@@ -38,14 +47,14 @@ local long_units = { msec = "ms", millisecond = "ms", sec = "s", second = "s", m
 function M.duration(value)
     if type(value) == "number" then
         if finite(value) then
-            return value
+            return bounded(value, value)
         end
         return nil, string.format("a duration is 0 or more, got %s", value)
     end
     if type(value) == "string" then
         local number, unit = parts(value)
         if number and seconds_of[unit] then
-            return number * seconds_of[unit]
+            return bounded(number * seconds_of[unit], suggest.shown(value))
         end
         local small = number and string.lower(unit)
         local name = small and (long_units[small] or long_units[string.match(small, "^(.*)s$")]

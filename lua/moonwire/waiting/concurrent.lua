@@ -202,8 +202,10 @@ function M.timeout(duration, fn, ...)
     local w = wait.begin "mw.timeout"
     local task = is_task(fn) and fn or start("the task in mw.timeout of " .. place(2), fn,
         select("#", ...), ...)
-    if not timer.wake_after(w, seconds) then
-        error("mw.timeout: out of memory", 2)
+    local ok
+    ok, problem = timer.wake_after(w, seconds)
+    if not ok then
+        error("mw.timeout: " .. problem, 2)
     end
     w.release = function()
         timer.forget(w)

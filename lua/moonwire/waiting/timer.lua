@@ -103,7 +103,13 @@ function M.new(name, duration, fn, find)
     }, meta)
 end
 
--- nil and a text when C refuses (no memory).
+-- Why C does not start a timer.
+local function refusal(code)
+    return code == C.ERR_LIMIT and "too many timers run in this worker already: stop those that "
+        .. "are not needed any more" or "out of memory"
+end
+
+-- nil and a text when C refuses.
 function M.start(timer)
     if timer.stopped then
         return true
@@ -111,7 +117,7 @@ function M.start(timer)
     local id = C.mw_timer_start(worker, timer.seconds, timer.every)
     if id < 0 then
         timer.stopped = true
-        return nil, "out of memory"
+        return nil, refusal(id)
     end
     timer.id = id
     by_id[id] = timer
@@ -146,7 +152,10 @@ function M.take_over(new, old)
             other.id, other.stopped, other.successor = nil, true, timer
             other.suspended = true
         else
-            M.start(timer)
+            local ok, problem = M.start(timer)
+            if not ok then
+                failure.report(timer.title, problem, nil, timer.where)
+            end
         end
     end
     for _, timer in ipairs(old) do
@@ -221,12 +230,12 @@ function M.fired(id, over)
     end
 end
 
--- Ends the wait w after so many seconds with nil, "timeout"; M.forget(w) takes that back. nil when
--- C refuses.
+-- Ends the wait w after so many seconds with nil, "timeout"; M.forget(w) takes that back. nil and a
+-- text when C refuses.
 function M.wake_after(w, seconds)
     local id = C.mw_timer_start(worker, seconds, 0)
     if id < 0 then
-        return nil
+        return nil, refusal(id)
     end
     sleepers[id] = w
     w.timer = id
@@ -260,8 +269,10 @@ function M.sleep(duration, ...)
         error("mw.sleep: " .. problem, 2)
     end
     local w = wait.begin "mw.sleep"
-    if not M.wake_after(w, seconds) then
-        error("mw.sleep: out of memory", 2)
+    local ok
+    ok, problem = M.wake_after(w, seconds)
+    if not ok then
+        error("mw.sleep: " .. problem, 2)
     end
     w.release = M.forget
     wait.park(w)
