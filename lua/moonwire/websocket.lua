@@ -11,7 +11,9 @@ local log = require "moonwire.base.log"
 local native = require "moonwire.base.native"
 local wait = require "moonwire.waiting.wait"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local headers = lazy.use "moonwire.http.headers"
+local inbox = lazy.use "moonwire.connection.inbox"
 local suggest = lazy.use "moonwire.base.suggest"
 local units = lazy.use "moonwire.base.units"
 
@@ -21,6 +23,8 @@ native.declare "api_client"
 
 local C, worker = native.C, native.worker
 local CONNECTING = connection.CONNECTING
+local HANDLE, STATE, LISTENERS = connection.HANDLE, connection.STATE, connection.LISTENERS
+local QUEUE, TOP = connection.QUEUE, connection.TOP
 
 local M = {
     CONNECTING = CONNECTING,
@@ -111,7 +115,7 @@ end
 
 -- A file's name is relative to the app's folder.
 local function file(value)
-    if type(value) == "string" then
+    if type(value) == "string" and not string.find(value, "%c") then
         return generation.resolve(value)
     end
     return nil, string.format("the name of a PEM file, got %s", type(value))
@@ -182,20 +186,55 @@ local function connect(url, protocols, read)
     return C.mw_connect(worker, c, why)
 end
 
+-- Other code takes over: it closes what the code before has opened, as a browser does for a page
+-- that goes away, and like that page the code hears of it no more.
+local function leave(ws)
+    if ws[STATE] <= connection.OPEN then
+        ws[LISTENERS] = false
+        ws[STATE] = connection.CLOSING
+        C.mw_close(worker, ws[HANDLE], 1001, "", 0)
+        if ws[QUEUE] then
+            inbox.drop_messages(ws)
+        end
+    end
+end
+
+local function object(handle, url)
+    local ws = setmetatable(
+        connection.entries(handle, CONNECTING, connection.CLIENT_ROUTE, "string", 0), meta)
+    rawset(ws, "url", url)
+    connection.register(ws)
+    local top = wait.top()
+    if top then
+        rawset(ws, TOP, top)
+        top.others[ws] = leave
+    end
+    return ws
+end
+
 local failures = {
     [C.ERR_LIMIT] = "too many connections: raise the limit connections, or ulimit -n",
     [C.ERR_MEMORY] = "out of memory",
 }
 
--- Raises at the caller's caller.
-local function new(url, protocols, options)
-    if wait.loading_again then
+-- Raises where new does.
+local function check(url, ...)
+    local extra = arguments.first(...)
+    if extra ~= nil then
+        error(string.format("WebSocket.new(url, protocols, options) takes no more arguments than "
+            .. "these, got a %s behind them", type(extra)), 4)
+    elseif wait.loading_again then
         error("WebSocket: an app that is loaded again does not connect at its top level; write "
-            .. "mw.spawn(function() … end) around it", 3)
+            .. "mw.spawn(function() … end) around it", 4)
     elseif type(url) ~= "string" then
         error(string.format("WebSocket: the URL is a string, as in "
-            .. 'WebSocket.new("ws://localhost:8080/chat"), got %s', type(url)), 3)
+            .. 'WebSocket.new("ws://localhost:8080/chat"), got %s', type(url)), 4)
     end
+end
+
+-- Raises at the caller's caller.
+local function new(url, protocols, options, ...)
+    check(url, ...)
     local serialized, problem = serialize(url)
     if not serialized then
         error(string.format("SyntaxError: WebSocket: the URL %q is not one that can be opened: %s",
@@ -220,11 +259,7 @@ local function new(url, protocols, options)
     if handle < 0 then
         error(string.format("WebSocket: %s", failures[handle] or ffi.string(why[0])), 3)
     end
-    local ws = setmetatable(
-        connection.entries(handle, CONNECTING, connection.CLIENT_ROUTE, "string", 0), meta)
-    rawset(ws, "url", serialized)
-    connection.register(ws)
-    return ws
+    return object(handle, serialized)
 end
 
 --- Opens a connection. It is CONNECTING; the event "open" follows, or "error" and "close".
@@ -240,14 +275,14 @@ end
 -- @raise SyntaxError for URLs and subprotocols that are none
 -- @usage local ws = WebSocket.new("wss://example.com/chat", "v2.chat")
 --   ws.onmessage = function(event) print(event.data) end
-function M.new(url, protocols, options)
-    local ws = new(url, protocols, options)
+function M.new(url, protocols, options, ...)
+    local ws = new(url, protocols, options, ...)
     return ws
 end
 
 return setmetatable(M, {
-    __call = function(_, url, protocols, options)
-        local ws = new(url, protocols, options)
+    __call = function(_, url, protocols, options, ...)
+        local ws = new(url, protocols, options, ...)
         return ws
     end,
     __index = function(_, name)

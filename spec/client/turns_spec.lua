@@ -376,7 +376,7 @@ describe("Connections to one address and port", function()
         local app = [[
             local mw = require "moonwire"
             local WebSocket = require "moonwire.websocket"
-            local ws = WebSocket.new(os.getenv "URL")
+            local ws = mw.keep("ws", function() return WebSocket.new(os.getenv "URL") end)
             ws.onopen = function() io.write "open\n" end
             ws.onerror = function(e) io.write(("error %s\n"):format(e.message)) end
             mw.get("/", function() return "" end)

@@ -28,6 +28,39 @@ describe("an app's globals", function()
         end
     end)
 
+    it("have a load that gives what its reader raises as it was raised", function()
+        assert.is_nil(load [[
+            local function reader(...)
+                local pieces, n = { ... }, 0
+                return function()
+                    n = n + 1
+                    return pieces[n]
+                end
+            end
+            seen.sum = load(reader("return ", "1 + ", "2"))()
+            load(reader("f = 6", "", "f = 7"))()
+            seen.f = f
+            seen.env = load(reader "return x", "name", "t", { x = 5 })()
+            seen.table = { select(2, load(function() error(seen) end)) }
+            seen.text = select(2, load(function() error "no" end))
+            seen.number = select(2, load(reader(5)))
+            seen.syntax = select(2, load(reader "x x"))
+            seen.named = select(2, load(reader "x x", "=name"))
+            seen.none = { pcall(function() local f = load() return f end) }
+        ]])
+        local seen = engine.seen
+        assert.equal(3, seen.sum)
+        assert.equal(6, seen.f)
+        assert.equal(5, seen.env)
+        assert.equal(seen, seen.table[1])
+        assert.truthy(seen.text:find ":%d+: no$")
+        assert.truthy(seen.number:find "reader function must return a string$")
+        assert.equal("(load):1: '=' expected near 'x'", seen.syntax)
+        assert.equal("name:1: '=' expected near 'x'", seen.named)
+        assert.is_false(seen.none[1])
+        assert.is_nil(seen.none[2]:find("environment", 1, true))
+    end)
+
     it("are fresh when it is loaded again, as are its modules, but not moonwire's", function()
         local folder = os.tmpname()
         os.remove(folder)

@@ -84,4 +84,18 @@ describe("an event target", function()
         assert.equal("", fire())
         assert.equal("late", fire())
     end)
+
+    it("goes on with what the event was when a listener changes it", function()
+        local event, kinds = { type = "message" }, {}
+        event_target.add(target, "message", function()
+            event.type = nil
+        end)
+        event_target.add(target, "message", function() end, true)
+        event_target.fire(target, event, function(fn, given, kind)
+            kinds[#kinds + 1] = kind
+            fn(given)
+        end)
+        assert.same({ "message", "message" }, kinds)
+        assert.equal("", fire())
+    end)
 end)

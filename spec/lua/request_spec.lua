@@ -157,6 +157,8 @@ describe("an HTTP handler", function()
             ['200, "a", { a = {{}} }'] = "the value of header a is a string, got table",
             ['200, "a", {}, 5'] = "app.lua:2: a handler returns body, or status, body, headers: "
                 .. "nothing stands behind the headers, got a number there",
+            ['200, "a", {}, nil, 5'] = "behind the headers, got a number there",
+            ['nil, nil, nil, nil, "why"'] = "behind the headers, got a string there",
             ['"a", nil, { a = "b" }'] = "the status is missing",
             ["{ print }"] = "the body cannot be written as JSON",
         }

@@ -114,6 +114,31 @@ describe("the ws object", function()
         assert.same({}, engine.calls)
     end)
 
+    it("raises for arguments that mean nothing to its methods", function()
+        local rest = "takes no more arguments than these, got a number behind them"
+        for form, call in pairs {
+            ["ws:send(data, is_binary) " .. rest] = function() ws:send("a", false, 1) end,
+            ["is_binary is true or false, got a number; string.gsub gives two values"] =
+                function() ws:send(("a b"):gsub(" ", "")) end,
+            ["publish(topic, data, is_binary) " .. rest] =
+                function() ws:publish("a", "b", true, 1) end,
+            ["publish(topic, data, is_binary): is_binary is true or false, got a string"] =
+                function() ws:publish("a", "b", "binary") end,
+            ["ws:close(code, reason) " .. rest] = function() ws:close(1000, "a", 1) end,
+            ["ws:ping(data) " .. rest] = function() ws:ping("a", 1) end,
+            ["ws:subscribe(topic) takes no more arguments than these, got a string behind them: "
+                .. "call it for each topic"] = function() ws:subscribe("a", "b") end,
+            ["ws:unsubscribe(topic) " .. rest] = function() ws:unsubscribe("a", 1) end,
+            ["ws:addEventListener(type, fn, options) " .. rest] =
+                function() ws:addEventListener("message", print, {}, 1) end,
+        } do
+            fake.raises(form, call)
+        end
+        assert.same({}, engine.calls)
+        assert.is_true(ws:send("a", nil, nil))
+        assert.is_true(ws:send("a", false))
+    end)
+
     it("raises for text that is not UTF-8, at the line that sends it", function()
         fake.raises("SyntaxError: send: this text is not UTF-8", function()
             ws:send "\255"

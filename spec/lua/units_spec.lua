@@ -27,6 +27,11 @@ describe("units", function()
                 1, true)
         end
         assert.is_nil(select(2, units.duration "5 parsecs"):find "did you mean")
+        for _, bad in ipairs { 1e10, 1e99, "12000d", "1" .. ("0"):rep(400) .. "s" } do
+            local value, problem = units.duration(bad)
+            assert.is_nil(value)
+            assert.matches("a duration is at most 1000000000 seconds", problem, 1, true)
+        end
         for _, bad in ipairs { -1, 0 / 0, math.huge } do
             assert.is_nil((units.duration(bad)))
         end

@@ -74,6 +74,35 @@ describe("An app", function()
         assert.matches('static "/a+": ', problem_of 'mw.static("/a+", "/")', 1, true)
     end)
 
+    it("is told it in one line, whatever its names hold, and once what it is about", function()
+        for line, wanted in pairs {
+            ['mw.static("/", "no\\nfolder")'] = 'no\\x0afolder": no such directory',
+            ['mw.static("/", "nothing")'] = '2: static folder "',
+            ['mw.static("/x/:y", "/")'] = '2: static prefix "/x/:y": a prefix',
+            ['mw.get("/a\\0b", print)'] = '2: route "/a": a pattern holds no NUL',
+            ['mw.get("/a\\\\b", print)'] = '2: route "/a\\b": a path is no',
+            ['mw.get("/a\\nb", print)'] = '2: route "/a\\x0ab": a path has a control character',
+            ['mw.get("a\\nb", print)'] = 'begins with /, got "a\\nb"',
+            ['mw.ws("/", { origins = "https://a\\nb" })'] = 'origins has a control character in '
+                .. '"https://a\\nb"',
+            ['mw.listen { host = "unix:/a\\0b" }'] = 'the host has a control character in '
+                .. '"unix:/a\\0b"',
+            ['mw.limits { message_bytes = "4\\0k" }'] = '"4\\0k" is not a size: write',
+            ['mw.limits { idle_seconds = "4\\ns" }'] = '"4\\ns" is not a duration: write',
+        } do
+            assert.matches(wanted, problem_of(line), 1, true)
+        end
+    end)
+
+    it("is told what is on or off, and what a number", function()
+        assert.matches("connections: expected a number, got true",
+            problem_of "mw.limits { connections = true }", 1, true)
+        assert.matches("level: expected a number, got true",
+            problem_of 'mw.ws("/", { compress = { level = true } })', 1, true)
+        assert.matches('server_no_context_takeover: true or false, got "yes"',
+            problem_of 'mw.ws("/", { compress = { server_no_context_takeover = "yes" } })', 1, true)
+    end)
+
     it("is told that an origin's * stands for one label", function()
         assert.matches('origin "https://a.*.com" of "/": * stands for one whole label',
             problem_of 'mw.ws("/", { origins = { "https://a.*.com" } })', 1, true)
@@ -87,7 +116,22 @@ describe("An app", function()
     end)
 
     it("is told of arguments that nothing takes", function()
-        assert.matches("mw.get(path, handler) takes no more arguments than these",
-            problem_of 'mw.get("/", print, print)', 1, true)
+        for call, form in pairs {
+            ['mw.get("/", print, print)'] = "mw.get(path, handler)",
+            ["mw.sleep(0, 1)"] = "mw.sleep(duration)",
+            ["mw.all({}, print)"] = "mw.all { a, b }",
+            ["mw.race({ print }, print)"] = "mw.race { a, b }",
+            ["mw.await(function(r) r() end, 1)"] = "mw.await(fn)",
+            ['mw.publish("a", "b", false, 1)'] = "publish(topic, data, is_binary)",
+            ['mw.subscribers("a", "b")'] = "mw.subscribers(topic)",
+            ['mw.log.info("a", {}, "b")'] = "mw.log.info(text, fields)",
+            ['require "moonwire.websocket".new("ws://127.0.0.1:1/", nil, {}, 1)'] =
+                "WebSocket.new(url, protocols, options)",
+            ['require "moonwire.websocket"("ws://127.0.0.1:1/", nil, {}, 1)'] =
+                "WebSocket.new(url, protocols, options)",
+        } do
+            form = form .. " takes no more arguments than these, got a"
+            assert.matches(form, problem_of(call), 1, true)
+        end
     end)
 end)

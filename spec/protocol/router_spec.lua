@@ -208,7 +208,10 @@ describe("the router", function()
             ["/(a|b)"] = regular, ["/(.+)"] = regular, ["/a+"] = regular, ["/^a"] = regular,
             ["/a|b"] = regular, ["/\\w"] = regular, ["/.*"] = rest, ["/%d+"] = "not an escape",
             ["/a/../b"] = "cannot be . or ..", ["/."] = "cannot be . or ..",
-            ["/%2e%2E"] = "cannot be . or ..",
+            ["/%2e%2E"] = "cannot be . or ..", ["/a "] = "ends with a blank",
+            ["/ a"] = "begins or ends with a blank", ["/a /b"] = "ends with a blank",
+            ["/a\t"] = "control character", ["/a\nb"] = "control character",
+            ["/\127"] = "control character", ["/:id\n"] = whole,
         } do
             local result, why = add(router {}, pattern, GET, 1)
             assert.are.equal(C.ERR_INVALID, result, pattern)
@@ -218,9 +221,9 @@ describe("the router", function()
 
     it("takes the same signs literally when they are escaped, and others as they are", function()
         local r = router { "/a%3Ab", "/%7Bid%7D", "/c%2B%2B", "/%2A", "/%24x",
-            "/a.b-c~d_e@f,g;h=i&j!k'", "/...", "/:größe/x" }
+            "/a.b-c~d_e@f,g;h=i&j!k'", "/...", "/:größe/x", "/%20a b%09" }
         for i, path in ipairs { "/a:b", "/{id}", "/c++", "/*", "/$x", "/a.b-c~d_e@f,g;h=i&j!k'",
-            "/...", "/1/x" } do
+            "/...", "/1/x", "/%20a%20b%09" } do
             assert.are.equal(i, (match(r, path)), path)
         end
     end)

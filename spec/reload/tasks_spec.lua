@@ -53,6 +53,15 @@ describe("across a reload a task", function()
         ["that a function of the app's wraps"] =
             ("local function go(f) return mw.spawn(f) end go(function() %s end)"):format(loop),
         ["that made a timer"] = "mw.spawn(function() mw.sleep(0) mw.every('5ms', tick) end)",
+        ["that a timer is"] = ("mw.after('1ms', function() %s end)"):format(loop),
+        ["that a timer is, again and again"] =
+            ("mw.every('1ms', function() %s end)"):format(loop),
+        ["that a timer spawned"] =
+            ("mw.after(0, function() mw.spawn(function() %s end) end)"):format(loop),
+        ["that is a chain of timers"] =
+            "local function go() tick() mw.after('5ms', go) end mw.after(0, go)",
+        ["that mw.await woke"] = "mw.spawn(function() while true do mw.await(function(resume) "
+            .. "mw.after('5ms', resume) end) tick() end end)",
     }
     for title, way in pairs(ways) do
         it(title .. " ends, and the new one begins", function()

@@ -46,6 +46,19 @@ local recursions = {
     ["string.format"] = [[
         local t = setmetatable({}, { __tostring = function(t) return ("%s"):format(t) end })
         return tostring(t)]],
+    require = [[
+        local n, go = 0, nil
+        function go()
+            n = n + 1
+            package.preload["m" .. n] = go
+            return require("m" .. n)
+        end
+        go()]],
+    ["mw.keep"] = [[
+        local n = 0
+        local function go() n = n + 1 return mw.keep("k" .. n, go) end
+        go()]],
+    load = [[local function go() return assert(load(function() go() end)) end go()]],
     print = [[
         local t = setmetatable({}, { __tostring = function(t) print(t) return "" end })
         print(t)]],
@@ -98,6 +111,26 @@ describe("A script", function()
         end
     end)
 
+    it("that raises one error through a thousand modules gets one short traceback", function()
+        server = start [[
+            require "moonwire".get("/", function() return "ok" end)
+            local function go(i)
+                package.preload["m" .. i] = function()
+                    if i == 1000 then error "deep down" end
+                    go(i + 1)
+                end
+                require("m" .. i)
+            end
+            require "moonwire".get("/deep", function() go(1) end)
+        ]]
+        local _, status = server:get "/deep"
+        assert.equal(500, status)
+        local log = server:stop()
+        local _, count = log:gsub("raised again", "")
+        assert.truthy(log:find("app.lua:4: deep down", 1, true))
+        assert.is_true(count > 0 and count < 100, count)
+    end)
+
     it("that recurses at the top level of a reload changes nothing", function()
         server = start "require 'moonwire'.get('/', function() return 'before' end)"
         for _, name in ipairs { "gsub", "coroutine.wrap", "coroutine.resume" } do
@@ -116,6 +149,27 @@ describe("A script", function()
         newproxy = [[getmetatable(newproxy(true)).__gc = function() error "in a finaliser" end]],
         ["debug.setmetatable"] = [[debug.setmetatable(newproxy(), {
             __gc = function() error "in a finaliser" end })]],
+        ["debug.setmetatable before"] = [[local meta = {}
+            debug.setmetatable(newproxy(), meta)
+            meta.__gc = function() error "in a finaliser" end]],
+        ["a second assignment"] = [[local meta = getmetatable(newproxy(true))
+            meta.__gc = function() end
+            meta.__gc = function() error "in a finaliser" end]],
+        ["rawset"] = [[rawset(getmetatable(newproxy(true)), "__gc",
+            function() error "in a finaliser" end)]],
+        ["debug.getmetatable"] = [[local meta = debug.getmetatable(newproxy(true))
+            meta.__gc = function() end
+            meta.__gc = function() error "in a finaliser" end]],
+        ["newproxy with a proxy"] = [[local proxy = newproxy(true)
+            getmetatable(proxy).__gc = function() error "in a finaliser" end
+            newproxy(proxy)]],
+        ["the metatable of files"] = [[local meta = getmetatable(io.stdout)
+            local before = files or meta.__gc
+            files = before
+            meta.__gc = function(f) before(f) error "in a finaliser" end
+            io.tmpfile()]],
+        ["what can be called"] = [[ffi.gc(ffi.new "int[4]", setmetatable({}, {
+            __call = function() error "in a finaliser" end }))]],
     }
 
     for name, code in pairs(finalisers) do
@@ -145,9 +199,56 @@ describe("A script", function()
                 end
             end
             assert.equal("ok", (server:get "/"))
-            server:logged "the finaliser at .*app%.lua:%d+ failed: "
+            server:logged "finaliser.* failed: .*app%.lua:%d+: "
         end)
     end
+
+    it("that gives no function for a finaliser is told so, where it gives it", function()
+        server = start [[
+            local ffi = require "ffi"
+            require "moonwire".get("/", function() return "ok" end)
+            local function told(...)
+                local ok, problem = pcall(...)
+                print(ok, problem)
+            end
+            told(function() ffi.gc(ffi.new "int", 5) end)
+            told(function() getmetatable(newproxy(true)).__gc = "x" end)
+            told(function() ffi.metatype("struct { int a; }", { __gc = {} }) end)
+            told(function() debug.setmetatable(newproxy(), { __gc = 5 }) end)
+            told(function() getmetatable(newproxy(true)).__gc = false end)
+        ]]
+        for line, what in ipairs { "ffi%.gc: .* number", "__gc: .* string",
+            "ffi%.metatype: .* table", "__gc: .* number" } do
+            server:printed(("^false\t.*app%%.lua:%d: %s"):format(line + 6,
+                what:gsub(": %.%*", ": a finaliser is a function, got a")))
+        end
+        server:printed "^true"
+    end)
+
+    it("reads and writes the metatables of userdata as ever", function()
+        server = start [[
+            require "moonwire".get("/", function() return "ok" end)
+            local proxy = newproxy(true)
+            local meta = getmetatable(proxy)
+            meta.__index, meta.__len = { a = 1 }, function() return 2 end
+            rawset(meta, "__call", function(_, x) return x end)
+            assert(proxy.a == 1 and #proxy == 2 and proxy(3) == 3 and meta.__index.a == 1)
+            assert(newproxy(proxy).a == 1 and getmetatable(newproxy(proxy)) == meta)
+            assert(getmetatable(io.stdout) == getmetatable(io.stderr))
+            getmetatable(io.stdout).__index.greet = function() return "hello" end
+            assert(io.stdout:greet() == "hello")
+            meta.__metatable = "locked"
+            assert(getmetatable(proxy) == "locked")
+            local plain = setmetatable({}, { __gc = 5 })
+            assert(getmetatable(plain).__gc == 5 and getmetatable("").__index == string)
+            assert(not pcall(rawset, nil, 1, 2))
+            local other = newproxy()
+            assert(debug.setmetatable(other, { __index = { b = 4 } }))
+            assert(other.b == 4 and getmetatable(other).__index.b == 4)
+            print "all right"
+        ]]
+        server:printed "all right"
+    end)
 
     it("that yields in a hook is told what to use", function()
         server = start [[

@@ -262,6 +262,15 @@ describe("A refused Origin", function()
         assert.is_nil(server:stop():find("evil.example", 1, true))
     end)
 
+    it("is in the log once, whichever worker has refused it", function()
+        server = servers.start(app, { arguments = { "--workers", "4" } })
+        for _ = 1, 12 do
+            refused("/echo", "http://localhost:5173", "localhost:8080")
+        end
+        local _, count = server:stop():gsub("may not connect here", "")
+        assert.equal(1, count)
+    end)
+
     it("has its advice for each kind of route and Origin, in the body in watch mode", function()
         for _, case in ipairs {
             { "/list", "https://a.example", 'to let it in, add "https://a.example" to the origins '

@@ -57,7 +57,10 @@ describe("mw.static", function()
                     ["app.sqlite3"] = "secret", ["app.sqlite3-wal"] = "secret",
                     ["x.db-journal"] = "secret", ["a.key"] = "secret",
                     ["privkey.pem"] = "secret", ["ca.pem"] = "public", ["lua"] = "public",
-                    ["a.lua.txt"] = "public",
+                    ["a.lua.txt"] = "public", ["a.bak"] = "public", ["b~"] = "public",
+                    ["app.lua~"] = "secret", ["#app.lua#"] = "secret", ["app.lua.bak"] = "secret",
+                    ["app.lua.swp"] = "secret", ["app.luac"] = "secret", ["x.db3"] = "secret",
+                    ["users.db.old"] = "secret", ["a.p12"] = "secret",
                 } do
                     folder:write("public/" .. name, text)
                 end
@@ -223,10 +226,11 @@ describe("mw.static", function()
         it("no code, keys and databases, whatever else is public", function()
             for _, path in ipairs { "/late.lua", "/late%2elua", "/Users.DB", "/app.sqlite3",
                 "/app.sqlite3-wal", "/x.db-journal", "/a.key", "/privkey.pem", "/files/late.lua",
-                "/none.lua" } do
+                "/none.lua", "/app.lua~", "/%23app.lua%23", "/app.lua.bak", "/app.lua.swp",
+                "/app.luac", "/x.db3", "/users.db.old", "/a.p12" } do
                 hides(404, path)
             end
-            for _, path in ipairs { "/ca.pem", "/lua", "/a.lua.txt" } do
+            for _, path in ipairs { "/ca.pem", "/lua", "/a.lua.txt", "/a.bak", "/b~" } do
                 gives("public", path)
             end
         end)

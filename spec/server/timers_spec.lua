@@ -115,4 +115,30 @@ describe("Timers", function()
         server:printed "^five"
         assert.is_nil((server:stop()):find " error ")
     end)
+
+    it("that cannot run any more, as there are too many, raise where they are made", function()
+        server = start [[
+            local mw = require "moonwire"
+            mw.ws("/", { on_open = function(ws)
+                print(pcall(ws.receive, ws, 1))
+            end })
+            mw.get("/fill", function()
+                print(pcall(function()
+                    for _ = 1, 150000 do
+                        mw.every("1h", print)
+                    end
+                end))
+                print(pcall(mw.sleep, 1))
+                print(pcall(mw.timeout, 1, print))
+                print(pcall(mw.after, 1, print))
+            end)
+        ]]
+        server:get "/fill"
+        server:printed "^false\t.*app%.lua:8: mw%.every: too many timers run in this worker"
+        for _, name in ipairs { "sleep", "timeout", "after" } do
+            server:printed("^false\t.*mw%." .. name .. ": too many timers run in this worker")
+        end
+        server:websocket "/"
+        server:printed "^false\t.*receive: too many timers run in this worker"
+    end)
 end)

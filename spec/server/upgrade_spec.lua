@@ -40,9 +40,10 @@ mw.ws("/false", { on_upgrade = function() return false end })
 for name, results in pairs {
     number = { 401 }, idiom = { nil, "bad token" }, many = { {}, "extra" }, called = { true, "x" },
     code = { print }, counted = { ("a b"):gsub(" ", "") },
+    third = { nil, nil, "expired" }, behind = { {}, nil, nil, false },
 } do
     mw.ws("/meant/" .. name, {
-        on_upgrade = function() return unpack(results, 1, 2) end, -- the line that the log names
+        on_upgrade = function() return unpack(results, 1, 4) end, -- the line that the log names
         on_open = function() opened = opened + 1 end,
     })
 end
@@ -139,9 +140,12 @@ describe("on_upgrade", function()
             line = line or text:find "the line that the log names" and number
         end
         for name, got in pairs {
-            number = "401", idiom = "two values %(nil and string%)", code = "a function",
-            many = "two values %(table and string%)", called = "two values %(boolean and string%)",
-            counted = "two values %(string and number%)",
+            number = "401", idiom = "more than one value %(nil and string%)", code = "a function",
+            many = "more than one value %(table and string%)",
+            called = "more than one value %(boolean and string%)",
+            counted = "more than one value %(string and number%)",
+            third = "more than one value %(nil and string%)",
+            behind = "more than one value %(table and boolean%)",
         } do
             assert.equal(500, (refused("/meant/" .. name)))
             server:logged(("on_upgrade of /meant/%s failed: [^ ]*app%%.lua:%d: on_upgrade of "

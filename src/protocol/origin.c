@@ -72,9 +72,12 @@ const char *origin_rule_problem(const char *rule, size_t len)
         return NULL;
     const char *star = memchr(rule, '*', len);
     if (!is_written_well(rule, len, &authority))
-        return star ? "write \"https://*.example.com\" (one label for *, no path), or \"*\" alone "
-                      "for any"
+        return star ? "write \"https://*.example.com\" (one label for *, no port as *, no "
+                      "path), or \"*\" alone for any"
                     : "write \"https://example.com\" (no path), or \"*\" for any";
+    if (authority.host_len > 0 && authority.host[0] == '.')
+        return "no host begins with a dot: write \"https://*.example.com\" for all that have one "
+               "label more";
     if (!star)
         return NULL;
     bool elsewhere = memchr(star + 1, '*', len - (size_t)(star + 1 - rule)) != NULL;

@@ -203,6 +203,24 @@ static const struct {
                 "rest; write %28, %2B and so on for ( ) + | ^ \\ themselves"},
 };
 
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+/* Nobody sees these where they stand; escaped they are meant. */
+static const char *check_blanks(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (is_control(text[i]))
+            return "a path has a control character, such as a line feed: write %0A and so on for "
+                   "the character itself";
+    }
+    if (len > 0 && (text[0] == ' ' || text[len - 1] == ' '))
+        return "a part of a path begins or ends with a blank: write %20 for the blank itself";
+    return NULL;
+}
+
 static const char *check_literal(const char *text, size_t len)
 {
     char decoded[ROUTER_LITERAL_MAX];
@@ -217,7 +235,7 @@ static const char *check_literal(const char *text, size_t len)
                 return foreign[i].why;
         }
     }
-    return NULL;
+    return check_blanks(text, len);
 }
 
 /* Returns what is wrong with a pattern, or NULL. */

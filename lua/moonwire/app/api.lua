@@ -151,6 +151,9 @@ local function check_listen(options)
     local host, port = options.host, options.port
     if host ~= nil and type(host) ~= "string" then
         error(string.format("mw.listen: the host is a string, got %s", suggest.shown(host)), 3)
+    elseif host and string.find(host, "%c") then
+        error(string.format("mw.listen: the host has a control character in %s",
+            suggest.shown(host)), 3)
     end
     local is_unix = host and string.find(host, "^unix:")
     if type(port) == "string" and string.find(port, "^%d+$") then
@@ -202,27 +205,35 @@ end
 
 -- ---- timers and the rest --------------------------------------------------------------------
 
+-- Raises at this level when no more timers can run.
+local function start(new, level)
+    local ok, problem = timer.start(new)
+    if not ok then
+        error(string.format("mw.%s: %s", new.every > 0 and "every" or "after", problem), level)
+    end
+    return new
+end
+
 -- Before the app serves, a timer is only planned. One that mw.keep's function makes (without a top
 -- level) lasts.
 local function begin(generation, new)
     local top = wait.top()
     if generation.collecting and top then
+        new.generation = generation
         generation.timers[#generation.timers + 1] = new
         return new
     elseif generation.collecting then
         generation.deferred[#generation.deferred + 1] = {
             run = function()
-                timer.start(new)
+                start(new, 0)
             end,
+            where = new.where,
         }
         return new
     end
     new.top = top or false
-    local ok, problem = timer.start(new)
-    if not ok then
-        return nil, problem
-    end
-    return new
+    local started = start(new, 3) -- mw.after and mw.every get here by a tail call
+    return started
 end
 
 local function add_timers(mw, generation)
@@ -354,15 +365,16 @@ local function add_topics(mw, generation)
     -- @param topic a string
     -- @param data a string (text unless is_binary) or FFI data (binary)
     -- @return true; nil and a text
-    function mw.publish(topic, data, is_binary)
+    function mw.publish(topic, data, is_binary, extra)
         if generation.collecting then
-            return messages.publish_later(generation.deferred, topic, data, is_binary)
+            return messages.publish_later(generation.deferred, topic, data, is_binary, extra)
         end
-        return messages.publish(0, topic, data, is_binary)
+        return messages.publish(0, topic, data, is_binary, extra)
     end
 
     --- How many connections of this worker are subscribed to a topic.
-    function mw.subscribers(topic)
+    function mw.subscribers(topic, ...)
+        arguments.no_more("mw.subscribers(topic)", nil, ...)
         if type(topic) ~= "string" then
             error(string.format("mw.subscribers: a topic is a string, got %s", type(topic)), 2)
         end

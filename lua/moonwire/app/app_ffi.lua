@@ -6,7 +6,7 @@
 -- - ffi.metatype gives a type the metatable of the generation that runs.
 
 local c_text = require "moonwire.app.c_text"
-local guards = require "moonwire.app.guards"
+local finalisers = require "moonwire.app.finalisers"
 local lazy = require "moonwire.base.lazy"
 
 local ffi = require "ffi"
@@ -162,7 +162,10 @@ local function fill(proxy, meta)
         proxy[key] = nil
     end
     for key, value in pairs(meta) do
-        proxy[key] = key == "__gc" and guards.protected(value) or value
+        if key == "__gc" then
+            value = finalisers.protected(value, "ffi.metatype", 3)
+        end
+        proxy[key] = value
     end
 end
 
@@ -201,7 +204,7 @@ end
 function M.new(generation)
     local metatables = {} -- the app's, by the number of the type
     local own = {}
-    for name, value in pairs(package.loaded.ffi) do -- which guards.lua has changed
+    for name, value in pairs(package.loaded.ffi) do -- which finalisers.lua has changed
         own[name] = value
     end
     own.cdef, own.typeof, own.metatype = cdef_of(generation), typeof, metatype_of(metatables)

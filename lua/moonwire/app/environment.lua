@@ -139,6 +139,21 @@ local function make_require(env, generation)
     end
 end
 
+-- All that load's reader gives. For what it raises, LuaJIT's load would call the handler of the
+-- xpcall that is around it all (failure.catch), and give the app what that returns.
+local function text_of(reader)
+    local pieces = {}
+    local piece = reader()
+    while piece ~= nil and piece ~= "" do
+        if type(piece) ~= "string" then
+            error("reader function must return a string", 4) -- as LuaJIT says it
+        end
+        pieces[#pieces + 1] = piece
+        piece = reader()
+    end
+    return table.concat(pieces)
+end
+
 -- Code that is made at run time belongs to the generation that makes it.
 local function add_loaders(env, generation)
     local function owned(chunk, problem)
@@ -152,6 +167,15 @@ local function add_loaders(env, generation)
         return owned(loadstring(text, name))
     end
     function env.load(chunk, name, mode, ...)
+        if type(chunk) == "function" then
+            local ok, text = pcall(text_of, chunk)
+            if not ok then
+                return nil, text
+            end
+            chunk, name = text, name or "=(load)"
+        elseif type(chunk) ~= "string" then
+            return load(chunk, name, mode, ...)
+        end
         if select("#", ...) > 0 then
             return load(chunk, name, mode, ...)
         end

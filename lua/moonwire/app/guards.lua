@@ -3,7 +3,7 @@
 --
 -- Each calls Lua's own at its end, as a tail call, so that errors name the app's line and function.
 
-local failure = require "moonwire.base.failure"
+local finalisers = require "moonwire.app.finalisers"
 local wait = require "moonwire.waiting.wait"
 
 local M = {}
@@ -58,78 +58,6 @@ local function guard_yield(globals)
     end
 end
 
--- ---- finalisers -----------------------------------------------------------------------------
-
-local function place_of(fn)
-    local at = type(fn) == "function" and debug.getinfo(fn, "S")
-    return at and string.format("the finaliser at %s:%d", at.short_src,
-        at.linedefined) or "a finaliser"
-end
-
-local protectors = setmetatable({}, { __mode = "kv" }) -- by finaliser, and each by itself
-
---- A function that calls the finaliser and raises no error. A finaliser runs wherever memory is
--- asked for: in another connection's hook, or in our own code. Its error would be theirs.
--- @param finaliser what can be called; nil gives nil
-function M.protected(finaliser)
-    if finaliser == nil or protectors[finaliser] then
-        return protectors[finaliser]
-    end
-    local function protector(value)
-        local ok, problem = xpcall(finaliser, failure.catch, value)
-        if not ok then
-            -- pcall: there may be no memory to say so.
-            pcall(failure.report, place_of(finaliser), problem)
-        end
-    end
-    protectors[finaliser], protectors[protector] = protector, protector
-    return protector
-end
-
-local protected = M.protected
-
-local function guard_ffi()
-    local ffi = package.loaded.ffi
-    local gc, metatype = ffi.gc, ffi.metatype
-
-    function ffi.gc(value, finaliser)
-        return gc(value, protected(finaliser))
-    end
-
-    function ffi.metatype(ctype, meta)
-        if type(meta) == "table" then
-            meta.__gc = protected(meta.__gc)
-        end
-        return metatype(ctype, meta)
-    end
-end
-
-local function set_protected(meta, key, value)
-    if key == "__gc" then
-        value = protected(value)
-    end
-    rawset(meta, key, value)
-end
-
-local function guard_userdata(globals)
-    local newproxy, set = globals.newproxy, globals.debug.setmetatable
-
-    function globals.newproxy(with_meta)
-        local proxy = newproxy(with_meta)
-        if with_meta == true then
-            setmetatable(getmetatable(proxy), { __newindex = set_protected })
-        end
-        return proxy
-    end
-
-    function globals.debug.setmetatable(value, meta)
-        if type(value) == "userdata" and type(meta) == "table" then
-            rawset(meta, "__gc", protected(rawget(meta, "__gc")))
-        end
-        return set(value, meta)
-    end
-end
-
 -- ---- all ------------------------------------------------------------------------------------
 
 --- To be called once, before any app runs.
@@ -138,8 +66,7 @@ end
 function M.set(globals, is_low, is_nested)
     guard_stack(globals, is_low, is_nested)
     guard_yield(globals)
-    guard_ffi()
-    guard_userdata(globals)
+    finalisers.guard(globals)
 end
 
 return M

@@ -36,13 +36,17 @@ local function unknown_name(key, names)
     return suggest.text(key, names)
 end
 
--- A number from one value: a size for …_bytes, a duration for …_seconds, booleans as 1 and 0.
+-- A number from one value: a size for …_bytes, a duration for …_seconds, and for what is on or off
+-- (of compress) a boolean as 1 or 0.
 local function number_of(key, item)
     if string.find(key, "_bytes$") then
         return units.bytes(item)
     elseif string.find(key, "_seconds$") then
         return units.duration(item)
-    elseif type(item) == "boolean" then
+    elseif string.find(key, "_takeover$") or key == "enabled" then
+        if type(item) ~= "boolean" then
+            return nil, string.format("true or false, got %s", suggest.shown(item))
+        end
         return item and 1 or 0
     elseif type(item) == "string" and string.find(item, "^%d+$") then
         return tonumber(item)

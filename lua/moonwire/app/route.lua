@@ -27,14 +27,15 @@ end
 
 -- "x" or { "x", "y" } to a list of strings.
 local function strings(value, name)
-    if type(value) == "string" then
-        return { value }
-    end
+    value = type(value) == "string" and { value } or value
     local copy = {}
     for i, item in ipairs(type(value) == "table" and value or { false }) do
         if type(item) ~= "string" then
             return nil, string.format("%s is a string or a list of strings, got %s", name,
                 type(value) == "table" and "a list with a " .. type(item) or type(value))
+        end
+        if string.find(item, "%c") then
+            return nil, string.format("%s has a control character in %s", name, suggest.shown(item))
         end
         copy[i] = item
     end
@@ -167,7 +168,7 @@ end
 local function check_pattern(pattern, level)
     if type(pattern) ~= "string" or string.sub(pattern, 1, 1) ~= "/" then
         error(string.format("a route's path is a string that begins with /, got %s",
-            type(pattern) == "string" and string.format("%q", pattern) or type(pattern)), level + 1)
+            type(pattern) == "string" and suggest.shown(pattern) or type(pattern)), level + 1)
     end
 end
 

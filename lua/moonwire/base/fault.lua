@@ -12,6 +12,14 @@ local M = lazy.module(...)
 -- Of an error's own text: the rest of a line in the log is for the traceback.
 local TEXT_BYTES = 4096
 
+-- Of the tracebacks of one that is raised again and again (modules that require each other, a
+-- thousand deep): there they would grow, and be copied, with each.
+local TRACE_BYTES = 4096
+
+-- So deep in the stack lies the call by which the app came to an error of ours. After tail calls
+-- there may be none of the app's at all, in a stack that is full.
+local CALL_LEVELS = 20
+
 -- An error that has come up through many coroutines or asserts has a place for each: those that
 -- repeat are left out.
 local function places_once(text)
@@ -176,8 +184,9 @@ end
 local function colon_call(level, apis)
     local name
     level = level + 1
+    local last = level + CALL_LEVELS
     local at = debug.getinfo(level, "Sn")
-    while at and (is_ours(at.source) or at.what == "C") do
+    while at and level < last and (is_ours(at.source) or at.what == "C") do
         local _, first = debug.getlocal(level, 1)
         if is_ours(at.source) and first ~= nil and apis[first] then
             name = api_name(first, at, level) or name
@@ -211,14 +220,18 @@ local again = setmetatable({}, { __mode = "k" })
 -- came from first. known: what failure.lua knows of methods and of mw.
 function M.catch(value, known)
     local co = coroutine.running() or "main"
-    local trace, first = users_part(debug.traceback("", 2)), again[co]
+    local first = again[co]
     again[co] = nil
     if first and value ~= nil and rawequal(first.value, value) then
-        trace = string.format("%s\nraised again by the code that %s%s", first.trace, first.how,
-            trace)
+        local trace = first.trace
+        if #trace < TRACE_BYTES then
+            trace = string.format("%s\nraised again by the code that %s%s", trace, first.how,
+                users_part(debug.traceback("", 2)))
+        end
         return { value = value, text = first.text, place = first.place, trace = trace,
             number = owner.running(2) }
     end
+    local trace = users_part(debug.traceback("", 2))
     local place, text = M.place(2), colon_call(2, known.apis) or text_of(value)
     return {
         value = value,

@@ -1,5 +1,5 @@
 -- JSON (RFC 8259) for the server's own needs: fields of log lines, and what goes over the control
--- socket. Small, not fast. Apps have mw.json, which is lua-cjson, and need not be installed.
+-- socket. Small, not fast: apps have mw.json, whose codec is in C.
 
 local M = require("moonwire.base.lazy").module(...)
 

@@ -3,8 +3,8 @@
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local log_fields = lazy.use "moonwire.base.log_fields"
-
 local suggest = lazy.use "moonwire.base.suggest"
 
 local C, worker = native.C, native.worker
@@ -20,13 +20,14 @@ local M = {}
 local levels = { debug = 0, info = 1, warn = 2, error = 3 }
 
 for name, level in pairs(levels) do
-    M[name] = function(text, fields)
+    M[name] = function(text, fields, ...)
         if text == M then
             error(string.format("mw.log:%s: write mw.log.%s(…), with a dot", name, name), 2)
         elseif fields ~= nil and type(fields) ~= "table" then
             error(string.format("mw.log.%s: the fields are a table, { name = value }, got %s", name,
                 type(fields)), 2)
         end
+        arguments.no_more(string.format("mw.log.%s(text, fields)", name), nil, ...)
         text = tostring(text)
         local extra = fields and log_fields.members(fields) or ""
         C.mw_log(worker, level, text, #text, extra, #extra)

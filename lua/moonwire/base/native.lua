@@ -27,8 +27,8 @@ end
 
 -- Is this file descriptor a terminal?
 function M.is_terminal(fd)
-    ffi.cdef "int isatty(int fd);"
-    return ffi.C.isatty(fd) == 1
+    ffi.cdef 'int moonwire_isatty(int fd) __asm__("isatty");'
+    return ffi.C.moonwire_isatty(fd) == 1
 end
 
 M.declare "api"

@@ -24,11 +24,11 @@ local function distance(a, b)
     return last[#b]
 end
 
--- A value as a message shows it: "80" is a string, 80 a number, and a table is a table.
+-- A value as a message shows it, in one line: "80" is a string, 80 a number, a table is a table.
 function M.shown(value)
     if type(value) == "string" then
-        return #value > 40 and string.format("%q…", string.sub(value, 1, 40)) or string.format("%q",
-            value)
+        local short = string.gsub(string.format("%q", string.sub(value, 1, 40)), "\n", "n")
+        return #value > 40 and short .. "…" or short
     elseif type(value) == "number" or type(value) == "boolean" then
         return tostring(value)
     end

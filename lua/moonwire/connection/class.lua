@@ -104,9 +104,10 @@ local handlers = {
 --   message was not sent ("closed")
 -- @raise for other types, and for text that is not UTF-8
 -- @usage ws:send("hello")   ws:send(bytes, true)
-function methods.send(ws, data, is_binary)
+function methods.send(ws, data, is_binary, extra)
     -- The common case first: one call into C, nothing allocated, all of it in the hook's trace.
-    if type(data) == "string" and ws[STATE] == OPEN then
+    if type(data) == "string" and ws[STATE] == OPEN and extra == nil
+        and (not is_binary or is_binary == true) then
         local kind = is_binary and BINARY or data == checked.text and CHECKED_TEXT or TEXT
         local code = mw_send(worker, ws[HANDLE], data, #data, kind)
         if code == 0 then
@@ -114,7 +115,7 @@ function methods.send(ws, data, is_binary)
         end
         return messages.sent(ws, code, #data)
     end
-    return messages.send(ws, data, is_binary)
+    return messages.send(ws, data, is_binary, extra)
 end
 
 -- ---- fields ---------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ end
 -- event; bytes that were sent in vain.
 local CLOSED_WITH, PROBLEM, UNSENT = 9, 10, 11
 M.CLOSED_WITH, M.PROBLEM, M.UNSENT = CLOSED_WITH, PROBLEM, UNSENT
+-- The top level that has opened it (wait.top), which is the one of its listeners. For rawget.
+M.TOP = 12
 
 local CONNECTING, OPEN, CLOSING, CLOSED = 0, 1, 2, 3
 M.CONNECTING, M.OPEN, M.CLOSING, M.CLOSED = CONNECTING, OPEN, CLOSING, CLOSED

@@ -86,11 +86,12 @@ function M.has(target, kind)
     return list ~= nil and #list > 0
 end
 
--- Calls the listeners of event.type with event; call(fn, event) does it and deals with errors, so
--- that one that raises does not stop the others. Listeners added meanwhile are not called, those
--- removed meanwhile are not either (DOM, "inner invoke").
+-- Calls the listeners of event.type with event; call(fn, event, type) does it and deals with
+-- errors, so that one that raises does not stop the others. Listeners added meanwhile are not
+-- called, those removed meanwhile are not either (DOM, "inner invoke").
 function M.fire(target, event, call)
-    local list = target[event.type]
+    local kind = event.type -- a listener may change the event
+    local list = target[kind]
     if not list then
         return
     end
@@ -102,9 +103,9 @@ function M.fire(target, event, call)
         local listener = now[i]
         if not listener.removed then
             if listener.once then
-                M.remove(target, event.type, listener.fn)
+                M.remove(target, kind, listener.fn)
             end
-            call(listener.fn, event)
+            call(listener.fn, event, kind)
         end
     end
 end

@@ -194,8 +194,9 @@ function M.receive(ws, timeout)
     end
     local w = wait.begin "receive"
     if seconds then
-        if not timer.wake_after(w, seconds) then
-            error("receive: out of memory", 2)
+        local ok, why = timer.wake_after(w, seconds)
+        if not ok then
+            error("receive: " .. why, 2)
         end
         w.release = timer.forget
     end

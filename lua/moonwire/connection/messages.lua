@@ -103,11 +103,25 @@ function M.sent(ws, code, len)
     return M.refused(ws, code)
 end
 
+-- Raises at the caller's caller. form: the call as it is written.
+local function check_rest(form, is_binary, extra)
+    if extra ~= nil then
+        error(string.format("%s takes no more arguments than these, got a %s behind them", form,
+            type(extra)), 3)
+    elseif is_binary ~= nil and type(is_binary) ~= "boolean" then
+        error(string.format("%s: is_binary is true or false, got a %s%s", form, type(is_binary),
+            type(is_binary) == "number"
+                and "; string.gsub gives two values: put one more pair of brackets around it"
+                or ""), 3)
+    end
+end
+
 -- Where send ends up by a tail call, before anything was sent: its caller is at level 2.
-function M.send(ws, data, is_binary)
+function M.send(ws, data, is_binary, extra)
     if not connection.is(ws) then
         error("send is a method: write ws:send(data), with a colon", 2)
     end
+    check_rest("ws:send(data, is_binary)", is_binary, extra)
     local from, len, kind = message_of(data, is_binary, "send")
     if ws[STATE] == CONNECTING then
         error("InvalidStateError: send: the connection is not open yet; send in onopen, or after "
@@ -126,8 +140,9 @@ end
 
 -- Where ws:publish and mw.publish end up by a tail call: their caller is at level 2. except: a
 -- handle, or 0.
-function M.publish(except, topic, data, is_binary)
+function M.publish(except, topic, data, is_binary, extra)
     M.check_topic(topic, "publish", 2)
+    check_rest("publish(topic, data, is_binary)", is_binary, extra)
     local from, len, binary = message_of(data, is_binary, "publish")
     local code = C.mw_publish(worker, except, topic, #topic, from, len, binary)
     if code == ERR_UTF8 then
@@ -139,8 +154,9 @@ function M.publish(except, topic, data, is_binary)
 end
 
 -- The same, by what is added to the list (generation.lua, deferred).
-function M.publish_later(list, topic, data, is_binary)
+function M.publish_later(list, topic, data, is_binary, extra)
     M.check_topic(topic, "publish", 2)
+    check_rest("publish(topic, data, is_binary)", is_binary, extra)
     message_of(data, is_binary, "publish")
     list[#list + 1] = {
         run = function()

@@ -4,6 +4,7 @@ local connection = require "moonwire.connection.connection"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local event_target = lazy.use "moonwire.connection.event_target"
 local inbox = lazy.use "moonwire.connection.inbox"
 local messages = lazy.use "moonwire.connection.messages"
@@ -53,8 +54,9 @@ end
 -- @return true; nil, "closed" when it is closing or closed already
 -- @raise InvalidAccessError for other codes, SyntaxError for a reason that is too long or not UTF-8
 -- @usage ws:close(1000, "bye")
-function methods.close(ws, code, reason)
+function methods.close(ws, code, reason, ...)
     check_self(ws, "close")
+    arguments.no_more("ws:close(code, reason)", nil, ...)
     check_close(ws, code, reason)
     if ws[STATE] > OPEN then
         return nil, "closed"
@@ -93,8 +95,9 @@ end
 --- Sends a Ping. The server pings silent peers by itself (limit idle_seconds).
 -- @param data at most 125 bytes that the Pong repeats
 -- @return true; nil, "closed"
-function methods.ping(ws, data)
+function methods.ping(ws, data, ...)
     check_self(ws, "ping")
+    arguments.no_more("ws:ping(data)", nil, ...)
     data = data or ""
     if type(data) ~= "string" or #data > 125 then
         error(string.format("ping: the data is a string of at most 125 bytes, got %s",
@@ -113,8 +116,9 @@ end
 --- Receives what is published to the topic from now on, in every worker.
 -- @return true (also when it was so already); nil and a text: "closed", "over the limit
 --   subscriptions", or topics, or topic_bytes
-function methods.subscribe(ws, topic)
+function methods.subscribe(ws, topic, ...)
     check_self(ws, "subscribe")
+    arguments.no_more("ws:subscribe(topic)", "call it for each topic", ...)
     messages.check_topic(topic, "subscribe", 2)
     local result = C.mw_subscribe(worker, ws[HANDLE], topic, #topic)
     if result == ERR_LIMIT then
@@ -129,8 +133,9 @@ end
 
 --- Ends a subscription. A connection that closes loses its subscriptions by itself.
 -- @return true, or false when there was none; nil, "closed"
-function methods.unsubscribe(ws, topic)
+function methods.unsubscribe(ws, topic, ...)
     check_self(ws, "unsubscribe")
+    arguments.no_more("ws:unsubscribe(topic)", "call it for each topic", ...)
     messages.check_topic(topic, "unsubscribe", 2)
     local result = C.mw_unsubscribe(worker, ws[HANDLE], topic, #topic)
     if result < 0 then
@@ -145,9 +150,9 @@ end
 -- @param data, is_binary as for ws:send
 -- @return true; nil and a text
 -- @usage ws:publish("room/" .. ws.params.room, "hello")
-function methods.publish(ws, topic, data, is_binary)
+function methods.publish(ws, topic, data, is_binary, extra)
     check_self(ws, "publish")
-    return messages.publish(ws[STATE] == CLOSED and 0 or ws[HANDLE], topic, data, is_binary)
+    return messages.publish(ws[STATE] == CLOSED and 0 or ws[HANDLE], topic, data, is_binary, extra)
 end
 
 local function check_listener(kind, fn, name)
@@ -168,8 +173,9 @@ end
 -- @param fn function(event)
 -- @param options { once = true } removes it before its first call
 -- @usage ws:addEventListener("message", function(event) print(event.data) end)
-function methods.addEventListener(ws, kind, fn, options)
+function methods.addEventListener(ws, kind, fn, options, ...)
     check_self(ws, "addEventListener")
+    arguments.no_more("ws:addEventListener(type, fn, options)", nil, ...)
     check_listener(kind, fn, "addEventListener")
     if options ~= nil and type(options) ~= "table" then
         error(string.format("addEventListener: the options are a table, { once = true }, got %s",

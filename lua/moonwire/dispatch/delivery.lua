@@ -16,10 +16,10 @@ local view = lazy.use "moonwire.connection.view"
 local C, worker = native.C, native.worker
 local batch = C.mw_batch(worker)
 -- In traces, what a local of the module holds is a constant; what a table does, is not.
-local xpcall, catch = xpcall, failure.catch
+local xpcall, catch, rawget = xpcall, failure.catch, rawget
 local HANDLE, STATE, ROUTE = connection.HANDLE, connection.STATE, connection.ROUTE
 local LISTENERS, QUEUE, PROBLEM = connection.LISTENERS, connection.QUEUE, connection.PROBLEM
-local CONNECTING, OPEN = connection.CONNECTING, connection.OPEN
+local CONNECTING, OPEN, TOP = connection.CONNECTING, connection.OPEN, connection.TOP
 local CLOSING, CLOSED = connection.CLOSING, connection.CLOSED
 local OPENED, ERROR, CLOSE = C.EVENT_OPEN, C.EVENT_ERROR, C.EVENT_CLOSE
 
@@ -42,11 +42,23 @@ end
 
 M.begin_time = begin_time
 
-local function call_listener(fn, event)
+-- kind: of the event, whose own type an earlier listener may have changed.
+local function call_listener(fn, event, kind)
     begin_time()
     local ok, problem = xpcall(fn, catch, event)
     if not ok then
-        failure.report(string.format("a listener for %q", event.type), problem, nil, fn)
+        failure.report(string.format("a listener for %q", kind), problem, nil, fn)
+    end
+end
+
+local function fire(ws, target, event)
+    local top = rawget(ws, TOP)
+    if top then
+        wait.set_top(top)
+    end
+    event_target.fire(target, event, call_listener)
+    if top then
+        wait.set_top(nil)
     end
 end
 
@@ -121,7 +133,7 @@ end
 local function fire_change(ws, kind, text, code, flag)
     local target = ws[LISTENERS]
     if target then
-        event_target.fire(target, change_event(ws, kind, text, code, flag), call_listener)
+        fire(ws, target, change_event(ws, kind, text, code, flag))
     end
 end
 

@@ -1,5 +1,6 @@
 -- HTTP requests and upgrades, from the event to the answer.
 
+local arguments = require "moonwire.base.arguments"
 local coroutines = require "moonwire.dispatch.coroutines"
 local definition = require "moonwire.base.definition"
 local failure = require "moonwire.base.failure"
@@ -45,7 +46,7 @@ local is_state = { ["nil"] = true, boolean = true, table = true, string = true }
 local function check_decision(route, hook, state, extra)
     local got
     if extra ~= nil and state ~= false then
-        got = string.format("two values (%s and %s)", type(state), type(extra))
+        got = string.format("more than one value (%s and %s)", type(state), type(extra))
     elseif not is_state[type(state)] then
         got = type(state) == "number" and tostring(state) or "a " .. type(state)
     end
@@ -57,14 +58,19 @@ local function check_decision(route, hook, state, extra)
     end
 end
 
+-- What the hook returned, checked.
+local function decision(req, route, hook, state, ...)
+    if not request.rejected(req) then
+        check_decision(route, hook, state, arguments.first(...))
+    end
+    return state
+end
+
 -- on_upgrade's result is the state; false is a refusal without words.
 local function decide(req, route, handle)
     local hook = route.on_upgrade
-    local state, extra = hook(req)
+    local state = decision(req, route, hook, hook(req))
     local refusal = request.rejected(req)
-    if not refusal then
-        check_decision(route, hook, state, extra)
-    end
     if state == false and not refusal then
         req:reject(403, "forbidden\n")
         refusal = request.rejected(req)

@@ -261,11 +261,12 @@ end
 
 -- What a handler returned: body | status [, body [, headers]]; a table is JSON; nil is 204.
 -- nil and a text when it is none of these.
-function M.answer(req, first, second, third, fourth)
+function M.answer(req, first, second, third, ...)
     local status, body, headers = 200, first, nil
-    if fourth ~= nil then
+    local extra = arguments.first(...)
+    if extra ~= nil then
         return nil, string.format("a handler returns body, or status, body, headers: nothing "
-            .. "stands behind the headers, got a %s there", type(fourth))
+            .. "stands behind the headers, got a %s there", type(extra))
     elseif type(first) == "number" then
         status, body, headers = first, second, third
     elseif second ~= nil or third ~= nil then

@@ -13,7 +13,13 @@ local M = {}
 
 local function site_error(site)
     local text = C.mw_site_error(site)
-    return text ~= nil and ffi.string(text) or "refused"
+    if text == nil then
+        return "refused"
+    end
+    -- Names of the app's stand in it as they are, and it is one line.
+    return (string.gsub(ffi.string(text), "%c", function(c)
+        return string.format("\\x%02x", string.byte(c))
+    end))
 end
 
 local function declare_limits(site, index, limits)
@@ -119,7 +125,11 @@ end
 local function placed(item, problem)
     -- Many problems begin with what they are about.
     local title = string.gsub(item.title, "s$", "") -- of limits: limit "x" is …
+    if item.kind == "static" then
+        problem = string.gsub(problem, '^route ".-/%*rest": ', "") -- by which C serves the folder
+    end
     local named = string.sub(problem, 1, #title) == title
+        or string.find(problem, string.format('^%s [%%a ]*"', item.kind))
     return string.format("%s: %s%s", item.where, named and "" or item.title .. ": ", problem)
 end
 

@@ -177,7 +177,7 @@ local function make_lasting(make)
     local ok, value = xpcall(make, failure.catch)
     wait.set_top(top)
     if not ok then
-        failure.raise(failure.opened(value))
+        failure.raise(failure.opened(value), "called mw.keep")
     end
     return value
 end
@@ -338,7 +338,8 @@ function M.settle_types()
 end
 
 local function take_over_tasks(self, before)
-    if before and (next(before.top.running) or next(before.top.timers)) then
+    local top = before and before.top
+    if top and (next(top.running) or next(top.timers) or next(top.others)) then
         before.top = top_level.stop(before.top)
     end
     if #self.top.stopped > 0 then

@@ -9,6 +9,8 @@ local timer = require "moonwire.waiting.timer"
 local units = require "moonwire.base.units"
 local wait = require "moonwire.waiting.wait"
 
+local arguments = lazy.use "moonwire.base.arguments"
+
 local M = lazy.module(...)
 
 local methods = core.methods
@@ -143,7 +145,8 @@ end
 -- @return a list with the first result of each, in the order of the list; n is its length
 -- @raise the first error of one of them; the others are cancelled then
 -- @usage local r = mw.all { function() return fetch(a) end, function() return fetch(b) end }
-function M.all(list)
+function M.all(list, ...)
+    arguments.no_more("mw.all { a, b }", nil, ...)
     local tasks = tasks_of(list, "mw.all")
     local left, failed = #tasks, nil
     if left > 0 then
@@ -168,7 +171,8 @@ end
 -- @return what it returned
 -- @raise what it raised
 -- @usage local first = mw.race { function() return ask(a) end, function() return ask(b) end }
-function M.race(list)
+function M.race(list, ...)
+    arguments.no_more("mw.race { a, b }", nil, ...)
     local tasks = tasks_of(list, "mw.race")
     if #tasks == 0 then
         error("mw.race: the list is empty, so that nothing would ever end it", 2)
@@ -198,8 +202,10 @@ function M.timeout(duration, fn, ...)
     local w = wait.begin "mw.timeout"
     local task = is_task(fn) and fn or start("the task in mw.timeout of " .. place(2), fn,
         select("#", ...), ...)
-    if not timer.wake_after(w, seconds) then
-        error("mw.timeout: out of memory", 2)
+    local ok
+    ok, problem = timer.wake_after(w, seconds)
+    if not ok then
+        error("mw.timeout: " .. problem, 2)
     end
     w.release = function()
         timer.forget(w)
@@ -223,7 +229,8 @@ end
 --   returns a function, that is called if the wait is cancelled.
 -- @return what resume was given. Its first call counts: it returns true, later ones false.
 -- @usage local answer = mw.await(function(resume) client:ask("what?", resume) end)
-function M.await(fn)
+function M.await(fn, ...)
+    arguments.no_more("mw.await(fn)", nil, ...)
     if type(fn) ~= "function" then
         error(string.format("mw.await: expected a function(resume), got %s", type(fn)), 2)
     end

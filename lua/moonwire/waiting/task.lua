@@ -64,6 +64,11 @@ end
 
 -- ---- running --------------------------------------------------------------------------------
 
+-- Did the task end because it was cancelled? It does, unless it catches that error.
+function M.was_cancelled(task)
+    return task.cancelled and not task.ok and task.problem.value == task.cancelled
+end
+
 local function ended(task, ok, ...)
     local fn = task.fn
     task.done, task.ok = true, ok
@@ -88,9 +93,7 @@ local function ended(task, ok, ...)
     for i = 1, watchers and #watchers or 0 do
         watchers[i](task)
     end
-    -- A task that was cancelled ends with that error, unless it caught it.
-    if not ok and not watchers and not (task.cancelled and task.problem.value == task.cancelled)
-    then
+    if not ok and not watchers and not M.was_cancelled(task) then
         failure.report(task.title, task.problem)
     end
 end

@@ -3,8 +3,10 @@
 local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
+local task = require "moonwire.waiting.task"
 local wait = require "moonwire.waiting.wait"
 
+local arguments = lazy.use "moonwire.base.arguments"
 local units = lazy.use "moonwire.base.units"
 
 local C, worker = native.C, native.worker
@@ -97,10 +99,17 @@ function M.new(name, duration, fn, find)
         stopped = false,
         suspended = false, -- with its generation, which may come back
         top = false,       -- the top level whose task made it (wait.top)
+        generation = false, -- whose top level made it
     }, meta)
 end
 
--- nil and a text when C refuses (no memory).
+-- Why C does not start a timer.
+local function refusal(code)
+    return code == C.ERR_LIMIT and "too many timers run in this worker already: stop those that "
+        .. "are not needed any more" or "out of memory"
+end
+
+-- nil and a text when C refuses.
 function M.start(timer)
     if timer.stopped then
         return true
@@ -108,7 +117,7 @@ function M.start(timer)
     local id = C.mw_timer_start(worker, timer.seconds, timer.every)
     if id < 0 then
         timer.stopped = true
-        return nil, "out of memory"
+        return nil, refusal(id)
     end
     timer.id = id
     by_id[id] = timer
@@ -143,7 +152,10 @@ function M.take_over(new, old)
             other.id, other.stopped, other.successor = nil, true, timer
             other.suspended = true
         else
-            M.start(timer)
+            local ok, problem = M.start(timer)
+            if not ok then
+                failure.report(timer.title, problem, nil, timer.where)
+            end
         end
     end
     for _, timer in ipairs(old) do
@@ -152,6 +164,32 @@ function M.take_over(new, old)
             timer.suspended = true
         end
     end
+end
+
+local function done(timer)
+    timer.running = false
+    if timer.successor then
+        timer.successor.running = false
+    end
+end
+
+local function report(timer, problem)
+    failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
+end
+
+-- What the function of a top level's timer begins or waits for ends with that top level: it runs as
+-- a task of it.
+local function run_for(top, timer)
+    local run = task.new(timer.title, timer.fn, 0)
+    run.top = top
+    top:add(run, {})
+    task.watch(run, function()
+        done(timer)
+        if not run.ok and not task.was_cancelled(run) then
+            report(timer, run.problem)
+        end
+    end)
+    wait.queue(run)
 end
 
 -- EVENT_TIMER. A function that still waits is not started a second time.
@@ -180,22 +218,24 @@ function M.fired(id, over)
         return
     end
     timer.running = true
-    local ok, problem = xpcall(timer.fn, failure.catch)
-    timer.running = false
-    if timer.successor then
-        timer.successor.running = false
+    local top = timer.top or timer.generation and timer.generation.top
+    if top then
+        run_for(top, timer)
+        return
     end
+    local ok, problem = xpcall(timer.fn, failure.catch)
+    done(timer)
     if not ok then
-        failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
+        report(timer, problem)
     end
 end
 
--- Ends the wait w after so many seconds with nil, "timeout"; M.forget(w) takes that back. nil when
--- C refuses.
+-- Ends the wait w after so many seconds with nil, "timeout"; M.forget(w) takes that back. nil and a
+-- text when C refuses.
 function M.wake_after(w, seconds)
     local id = C.mw_timer_start(worker, seconds, 0)
     if id < 0 then
-        return nil
+        return nil, refusal(id)
     end
     sleepers[id] = w
     w.timer = id
@@ -222,14 +262,17 @@ end
 --- Waits. Only the hook that calls it waits: others go on, and so does this connection's sending.
 -- @param duration seconds, or "250ms", "5s", "2m", "1h"
 -- @usage mw.sleep("1s")
-function M.sleep(duration)
+function M.sleep(duration, ...)
+    arguments.no_more("mw.sleep(duration)", nil, ...)
     local seconds, problem = units.duration(duration)
     if not seconds then
         error("mw.sleep: " .. problem, 2)
     end
     local w = wait.begin "mw.sleep"
-    if not M.wake_after(w, seconds) then
-        error("mw.sleep: out of memory", 2)
+    local ok
+    ok, problem = M.wake_after(w, seconds)
+    if not ok then
+        error("mw.sleep: " .. problem, 2)
     end
     w.release = M.forget
     wait.park(w)

@@ -1,8 +1,9 @@
--- The tasks of an app's top level, and the timers that these make. They end with the generation:
--- what the next top level spawns takes their place.
+-- The tasks of an app's top level, the timers that these make, and the connections that they open.
+-- They end with the generation: what the next top level begins takes their place.
 --
--- Whatever runs in the app's file, or in a task that it has spawned, belongs to one of these
--- records (wait.top). What hooks, timers and the function of mw.keep spawn belongs to none.
+-- Whatever runs in the app's file, in a task that it has spawned, in a timer that it has made, or
+-- in a listener of a connection that it has opened, belongs to one of these records (wait.top).
+-- What hooks and the function of mw.keep begin belongs to none.
 
 require "moonwire.waiting.concurrent" -- task:cancel
 local core = require "moonwire.waiting.task"
@@ -33,6 +34,12 @@ local function stop_timers(top)
     end
 end
 
+local function end_others(top)
+    for it, finish in pairs(top.others) do
+        finish(it)
+    end
+end
+
 -- Ends those that go on in spite of all, such as a loop around pcall, and those that they have
 -- begun since.
 local function end_late(top)
@@ -54,9 +61,11 @@ local function end_late(top)
         core.ended(task, false, { value = task.cancelled, text = task.cancelled, trace = "" })
     end
     stop_timers(top)
+    end_others(top)
 end
 
---- The generation does not serve any more: cancels the tasks and stops the timers.
+--- The generation does not serve any more: cancels the tasks, stops the timers, and closes the
+-- connections.
 -- @return the record that takes the place of top, with what the app's file itself had spawned, for
 --   M.go_on
 function M.stop(top)
@@ -70,6 +79,7 @@ function M.stop(top)
         end
     end
     stop_timers(top)
+    end_others(top)
     if #list > 0 then
         wait.queue(core.new("the end of tasks", end_late, 1, top))
     end

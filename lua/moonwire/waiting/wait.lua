@@ -103,6 +103,8 @@ function M.new_top()
         running = {},   -- task → { number = its place in the order }, with fn, n and the arguments
                         -- if the app's file itself has spawned it
         timers = {},    -- a set: those that its tasks have made
+        -- what else ends with it → function(it)
+        others = setmetatable({}, { __mode = "k" }),
         stopped = {},   -- of running, when it was replaced
     }, Top)
 end

@@ -4,17 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "engine/ground/origins_refused.h"
 #include "engine/http/http_session.h"
 #include "engine/worker/worker.h"
 #include "protocol/origin.h"
 
 enum {
+    QUIET_MS = 60 * 1000,
     SHOWN_BYTES = 100, /* of what a peer sent */
     OWN_BYTES = SHOWN_BYTES + sizeof("https://"),
     REST_BYTES = ORIGIN_ADVICE_BYTES / 2
 };
-
-static const ev_tstamp quiet_seconds = 60;
 
 static int shown(size_t len)
 {
@@ -49,18 +50,21 @@ static void remedy(const struct worker *w, const struct conn *c, const char *ori
 
 static void tell(struct worker *w, const struct conn *c, const char *text)
 {
-    ev_tstamp now = ev_now(w->loop);
-    struct origins_refused *refused = &w->origins_refused;
-    if (refused->told_at > 0 && now - refused->told_at < quiet_seconds) {
-        refused->since++;
+    uint64_t now = clock_monotonic_ms();
+    struct origins_refused *refused = w->origins_refused;
+    uint64_t told = atomic_load(&refused->told_ms);
+    bool is_quiet = told > 0 && now < told + QUIET_MS;
+    /* Of two workers at the same time one writes. */
+    if (is_quiet || !atomic_compare_exchange_strong(&refused->told_ms, &told, now)) {
+        atomic_fetch_add(&refused->since, 1);
         return;
     }
-    if (refused->since > 0)
+    uint32_t since = atomic_exchange(&refused->since, 0);
+    if (since > 0)
         worker_log_peer(w, LOG_INFO, &c->peer, "%s (%u more since the last line of this kind)",
-                        text, refused->since);
+                        text, since);
     else
         worker_log_peer(w, LOG_INFO, &c->peer, "%s", text);
-    *refused = (struct origins_refused){.told_at = now};
 }
 
 void origin_advice(struct worker *w, const struct conn *c, char out[ORIGIN_ADVICE_BYTES])

@@ -9,5 +9,5 @@
 enum { ORIGIN_ADVICE_BYTES = 768 };
 
 /* Writes one line about the handshake in c->http, which was refused for its Origin, and logs it, at
- * most once a minute in each worker. */
+ * most once a minute in the whole process. */
 void origin_advice(struct worker *w, const struct conn *c, char out[ORIGIN_ADVICE_BYTES]);

@@ -69,11 +69,12 @@ static bool ends_with(const char *name, size_t len, const char *end)
  * keys and databases. */
 static bool name_served(const char *path)
 {
-    /* Of SQLite, and what editors and people leave behind. */
-    static const char *const companions[] = {"-wal", "-shm",  "-journal", "~",
-                                             ".bak", ".orig", ".old"};
-    static const char *const private[] = {".lua", ".luac", ".key",    "key.pem",  ".p12",
-                                          ".pfx", ".db",   ".sqlite", ".sqlite3", ".db3"};
+    /* What SQLite has beside a database, and copies that editors make. */
+    static const char *const companions[] = {"-wal",  "-shm", "-journal", "~",     "#",   ".bak",
+                                             ".orig", ".swp", ".swo",     ".save", ".old"};
+    static const char *const private[] = {".lua",     ".luac", ".key", "key.pem",
+                                          ".p12",     ".pfx",  ".db",  ".sqlite",
+                                          ".sqlite3", ".db3",  ".sl3", ".s3db"};
     size_t len = strlen(path);
     for (size_t i = 0; i < sizeof(companions) / sizeof(*companions); i++) {
         if (ends_with(path, len, companions[i])) {

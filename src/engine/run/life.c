@@ -61,6 +61,7 @@ int life_begin(struct worker *w, const struct life_shared *shared, uint32_t inde
         .index = index,
         .mailboxes = shared->mailboxes,
         .admission = shared->admission,
+        .origins_refused = shared->origins_refused,
         .audiences = shared->audiences,
         .resolver = shared->resolver,
     };

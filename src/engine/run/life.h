@@ -11,6 +11,7 @@ struct life_shared {
     const struct log *log;
     const struct mailboxes *mailboxes;
     struct admission *admission;
+    struct origins_refused *origins_refused;
     struct audiences *audiences;
     struct resolver *resolver;
     struct connect_queues *connect_queues;

@@ -218,6 +218,7 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
         .log = &s->log,
         .mailboxes = &s->mailboxes,
         .admission = &s->admission,
+        .origins_refused = &s->origins_refused,
         .audiences = &s->audiences,
         .resolver = s->resolver,
         .connect_queues = &s->connect_queues,

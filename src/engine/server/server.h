@@ -13,6 +13,7 @@
 #include "engine/client/resolver.h"
 #include "engine/ground/admission.h"
 #include "engine/ground/counters.h"
+#include "engine/ground/origins_refused.h"
 #include "engine/server/listener.h"
 #include "engine/worker/worker.h"
 #include "engine/ws/audience.h"
@@ -60,6 +61,7 @@ struct server {
     /* Shared by the workers. */
     struct mailboxes mailboxes;
     struct admission admission;
+    struct origins_refused origins_refused;
     struct resolver *resolver;
     struct connect_queues connect_queues; /* of connections that scripts open */
     struct audiences audiences;           /* of topics */

@@ -29,6 +29,7 @@
 #include "transport/transport.h"
 
 struct admission;
+struct origins_refused;
 struct audiences;
 struct conn;
 struct conn_block;
@@ -82,12 +83,6 @@ struct script_ops {
     uint32_t (*pending)(void *script);
 };
 
-/* Handshakes that were refused for their Origin. */
-struct origins_refused {
-    ev_tstamp told_at; /* when the log had a line about one; 0: never */
-    uint32_t since;
-};
-
 struct worker {
     struct ev_loop *loop;
     struct server *server; /* for the rooms above that know it */
@@ -129,6 +124,7 @@ struct worker {
     /* Shared by all workers. */
     const struct mailboxes *mailboxes;
     struct admission *admission;
+    struct origins_refused *origins_refused;
     struct audiences *audiences;
     struct resolver *resolver;
     /* What other threads write, and what they read, each apart from the rest: for every message
@@ -156,7 +152,6 @@ struct worker {
     ev_tstamp drain_started;      /* 0: not draining */
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
-    struct origins_refused origins_refused;
     bool watched; /* watch mode: answers may tell what only the app's developer should know */
     struct log_repeats failures;          /* of the script, that were logged within a second */
     struct log_budget failures_elsewhere; /* of those for which it has no room */
