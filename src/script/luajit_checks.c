@@ -1,61 +1,31 @@
 /* Turns the profiler's checks on for the first instruction of each trace. */
 #include "script/luajit_checks.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "script/luajit_layout.h"
 
-/* What both handlers below have as their upvalue. */
-struct checks {
-    int *mode;     /* the compiler's */
-    bool is_first; /* the next instruction is the first of its trace */
-};
-
-static struct checks *checks_of(lua_State *l)
-{
-    return lua_touserdata(l, lua_upvalueindex(1));
-}
-
-/* jit.attach "trace". */
-static int on_trace(lua_State *l)
-{
-    struct checks *c = checks_of(l);
-    const char *what = lua_tostring(l, 1);
-    if (what && strcmp(what, "start") == 0) {
-        *c->mode = 'l';
-        c->is_first = true;
-    }
-    return 0;
-}
-
-/* jit.attach "record": called before an instruction is recorded. */
+/* jit.attach "record": before each instruction that is recorded. Not "trace", which would tell of
+ * the first one: where a stack is used up, LuaJIT tries for ever to tell such a handler that it has
+ * given a trace up. */
 static int on_record(lua_State *l)
 {
-    struct checks *c = checks_of(l);
-    if (!c->is_first)
-        *c->mode = 0;
-    c->is_first = false;
+    const struct luajit_layout *layout = luajit_layout();
+    char *first = lua_touserdata(l, lua_upvalueindex(1));
+    const void *last;
+    memcpy(&last, first + layout->check_last, sizeof(last));
+    const int mode = last ? 0 : 'l';
+    memcpy(first + layout->check_mode, &mode, sizeof(mode));
     return 0;
-}
-
-/* The userdata on top of the stack stays there. */
-static void attach(lua_State *l, lua_CFunction handler, const char *event)
-{
-    lua_getglobal(l, "jit");
-    lua_getfield(l, -1, "attach");
-    lua_pushvalue(l, -3);
-    lua_pushcclosure(l, handler, 1);
-    lua_pushstring(l, event);
-    lua_call(l, 2, 0);
-    lua_pop(l, 1);
 }
 
 void luajit_checks_write(lua_State *l)
 {
-    struct checks *c = lua_newuserdata(l, sizeof(*c));
-    *c = (struct checks){.mode = (int *)(void *)((char *)l + luajit_layout()->check_mode)};
-    attach(l, on_trace, "trace");
-    attach(l, on_record, "record");
+    lua_getglobal(l, "jit");
+    lua_getfield(l, -1, "attach");
+    lua_pushlightuserdata(l, l);
+    lua_pushcclosure(l, on_record, 1);
+    lua_pushliteral(l, "record");
+    lua_call(l, 2, 0);
     lua_pop(l, 1);
 }

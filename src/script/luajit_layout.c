@@ -30,6 +30,10 @@ struct trial {
     size_t hook_mask;
     unsigned seen_in_hook;      /* the mask while a debug hook runs, */
     unsigned seen_in_finaliser; /* and while a finaliser does */
+    size_t check_last;
+    unsigned recorded; /* instructions of a trace */
+    bool seen_first;   /* check_last was NULL before the first of them, */
+    bool seen_later;   /* and was not before the second */
 };
 
 static struct luajit_layout found;
@@ -242,6 +246,32 @@ static size_t find_check_mode(struct trial *t, lua_State *l)
     return only_candidate(t, sizeof(int));
 }
 
+/* jit.attach "record": before each instruction that is recorded. */
+static int look_from_record(lua_State *l)
+{
+    struct trial *t = trial_of(l);
+    const void *last = word(t->block, t->check_last);
+    t->seen_first = t->seen_first || (t->recorded == 0 && !last);
+    t->seen_later = t->seen_later || (t->recorded == 1 && last);
+    t->recorded++;
+    return 0;
+}
+
+/* It lies before the mode, with an int between them: the function, the line and the mode. */
+static size_t find_check_last(struct trial *t, lua_State *l, size_t check_mode)
+{
+    if (check_mode < sizeof(int) + sizeof(void *) || !luajit_profiler_set_mode(l, "l"))
+        return 0;
+    t->check_last = check_mode - sizeof(int) - sizeof(void *);
+    lua_getglobal(l, "jit");
+    lua_getfield(l, -1, "attach");
+    lua_pushcfunction(l, look_from_record);
+    lua_pushliteral(l, "record");
+    lua_call(l, 2, 0);
+    (void)luaL_dostring(l, "local x = 1 for i = 1, 1000 do x = x + i end");
+    return t->seen_first && t->seen_later ? t->check_last : 0;
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static const char loop[] = "local t = {} for i = 1, 1000 do t[i] = { i } end return #t";
@@ -268,7 +298,9 @@ static int try_all(lua_State *l)
                                    .base = t->base,
                                    .hook_mask = find_hook_mask(t, l),
                                    .check_mode = find_check_mode(t, l)};
-    found.hooks_known = found.known && found.hook_mask > 0 && found.check_mode > 0;
+    found.check_last = find_check_last(t, l, found.check_mode);
+    found.hooks_known =
+        found.known && found.hook_mask > 0 && found.check_mode > 0 && found.check_last > 0;
     return 0;
 }
 

@@ -14,9 +14,10 @@ struct luajit_layout {
     size_t running;    /* lua_State *: the coroutine that runs */
     size_t trace_base; /* its stack frame as machine code sees it; NULL: the interpreter runs */
     size_t base;       /* its stack frame as the interpreter last saw it */
-    bool hooks_known;  /* the other two */
+    bool hooks_known;  /* the others */
     size_t hook_mask;  /* a byte: which debug hooks are set, and the flags below */
     size_t check_mode; /* an int: 'l' or 'f' while the compiler writes checks for a profiler */
+    size_t check_last; /* void *: where it wrote the last one in this trace; NULL: nowhere yet */
 };
 
 /* Flags beside LUA_MASKCALL and its kin. */

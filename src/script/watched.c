@@ -17,11 +17,13 @@ enum {
     /* Kicks that may be skipped because the thread is in LuaJIT's own C code. For some 50 ns where
      * a trace begins that code must not be disturbed; a function that lasts may. */
     SKIPS_MAX = 20,
-    KICKS_FIRM = 3,         /* from here on also finalisers and error handlers are reached */
-    KICKS_LOCATE = 50,      /* from here on a function of C is looked for */
-    DEFERRED_MAX = 1000000, /* instructions of our own modules that are left to run */
-    SPARED_MAX = 3,         /* hooks go on after so many finalisers that were stopped inside them */
-    LEVELS_MAX = 100        /* of the stack, to look for the app's line */
+    KICKS_FIRM = 3,       /* from here on also finalisers and error handlers are reached */
+    KICKS_LOCATE = 50,    /* from here on a function of C is looked for */
+    DEFERRED_MAX = 20000, /* times that our own modules are left to run on, */
+    DEFERRED_LEAST = 64,  /* for so many instructions at least, */
+    DEFERRED_SPREAD = 61, /* and up to so many more: an app's loop must not keep in step */
+    SPARED_MAX = 3,       /* hooks go on after so many finalisers that were stopped inside them */
+    LEVELS_MAX = 100      /* of the stack, to look for the app's line */
 };
 
 static const char ours[] = "=moonwire/"; /* how the names of our modules begin (state.c) */
@@ -152,7 +154,18 @@ static void stop(struct watched *w, lua_State *l)
     }
 }
 
-/* For every instruction. It comes again until the error has left the app's code, whatever that
+static void hook(lua_State *l, lua_Debug *at);
+
+/* Our own modules run on: the hook comes seldom there, since what it costs adds up in them. */
+static bool defers(struct watched *w)
+{
+    if (w->deferred++ >= DEFERRED_MAX)
+        return false;
+    lua_sethook(w->lua, hook, LUA_MASKCOUNT, DEFERRED_LEAST + (int)(w->deferred % DEFERRED_SPREAD));
+    return true;
+}
+
+/* For every instruction of the app. It comes again until the error has left the app's code, whatever that
  * catches: our own modules, which have called it, take the error as any other. They are not
  * disturbed themselves, for what they keep would be left half done. */
 static void hook(lua_State *l, lua_Debug *at)
@@ -168,8 +181,9 @@ static void hook(lua_State *l, lua_Debug *at)
         calm(w);
         return;
     }
-    if (!lua_getinfo(l, "S", at) || (is_ours(at) && w->deferred++ < DEFERRED_MAX))
+    if (!lua_getinfo(l, "S", at) || (is_ours(at) && defers(w)))
         return;
+    lua_sethook(w->lua, hook, LUA_MASKCOUNT, 1);
     if (stops) {
         stop(w, l);
     } else {
