@@ -77,8 +77,8 @@ describe("An app", function()
     it("is told it in one line, whatever its names hold, and once what it is about", function()
         for line, wanted in pairs {
             ['mw.static("/", "no\\nfolder")'] = 'no\\x0afolder": no such directory',
-            ['mw.static("/", "nothing")'] = '2: static folder "',
-            ['mw.static("/x/:y", "/")'] = '2: static prefix "/x/:y": a prefix',
+            ['mw.static("/", "nothing")'] = '2: static "/": folder "',
+            ['mw.static("/x/:y", "/")'] = '2: static "/x/:y": a prefix',
             ['mw.get("/a\\0b", print)'] = '2: route "/a": a pattern holds no NUL',
             ['mw.get("/a\\\\b", print)'] = '2: route "/a\\b": a path is no',
             ['mw.get("/a\\nb", print)'] = '2: route "/a\\x0ab": a path has a control character',

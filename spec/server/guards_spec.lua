@@ -265,6 +265,29 @@ describe("A script", function()
         assert.equal("own", (server:get "/own"))
     end)
 
+    it("that takes Lua's modules away takes them from itself only", function()
+        server = start [[
+            local mw = require "moonwire"
+            local package, ffi = getmetatable(package).__index, require "ffi"
+            mw.ws("/", { on_message = function(ws, data) mw.sleep(0.001) ws:send(data) end })
+            mw.get("/:name", function(req) return { name = req.params.name } end)
+            mw.get("/error/:name", function(req) error(req.params.name) end)
+            for _, name in ipairs { "loaders", "preload", "loaded" } do
+                for key in pairs(package[name]) do package[name][key] = nil end
+            end
+            package.path, package.cpath = nil, nil
+        ]]
+        assert.equal("x", server:websocket("/"):ask "x")
+        assert.equal('{"name":"you"}', (server:get "/you"))
+        assert.equal(500, select(2, server:get "/error/mine"))
+        server:logged "GET /error/:name failed: .*app%.lua:5: mine"
+        server:reload [[
+            local ffi = require "ffi"
+            require "moonwire".get("/", function() return "new" end)
+        ]]
+        assert.equal("new", (server:get "/"))
+    end)
+
     -- The functions that the engine itself uses for a message, a request, a timer, a reload.
     it("that takes Lua's library away takes it from itself only", function()
         server = start [[

@@ -109,16 +109,31 @@ mw.get("/table", function() error { code = 4 } end)
 mw.get("/bare", function() error("redis://host:6379: down", 0) end)
 mw.get("/deep", function() deep() end)
 mw.get("/coroutine", function() coroutine.wrap(function() error() end)() end)
+local function odd(text) return setmetatable({}, { __tostring = function() return text end }) end
+mw.get("/odd", function() error(odd {}) end)
+mw.get("/number", function() error(odd(5)) end)
+local locked = setmetatable({}, { __index = function() error "no" end })
+mw.get("/locked", function() error(setmetatable({ a = 1 }, { __metatable = locked })) end)
+local raises = { __tostring = function() error "no" end }
+local cdata = require("ffi").metatype("struct { int a; }", raises)
+mw.get("/cdata", function() error(cdata()) end)
+mw.get("/log", function() mw.log.info(odd {}) end)
 ]]
         local texts = {
             ["nil"] = "3: an error that is not a text: nil", table = '4: .*{"code":4}',
             bare = "5: redis://host:6379: down", deep = "[26]: stack overflow",
             coroutine = "7: an error that is not a text: nil",
+            odd = "9: a value whose __tostring fails",
+            number = "10: a value whose __tostring fails",
+            locked = '12: an error that is a table: {"a":1}',
+            cdata = "15: an error that is not a text: a value whose __tostring fails",
         }
         for path, text in pairs(texts) do
             server:get("/" .. path)
             server:logged(("handler of GET /%s failed: %%S-/app%%.lua:%s"):format(path, text))
         end
+        server:get "/log"
+        server:logged "info  a value whose __tostring fails$"
         server:stop()
     end)
 

@@ -8,6 +8,7 @@
 local c_text = require "moonwire.app.c_text"
 local finalisers = require "moonwire.app.finalisers"
 local lazy = require "moonwire.base.lazy"
+local library = require "moonwire.base.library"
 
 local ffi = require "ffi"
 
@@ -204,7 +205,7 @@ end
 function M.new(generation)
     local metatables = {} -- the app's, by the number of the type
     local own = {}
-    for name, value in pairs(package.loaded.ffi) do -- which finalisers.lua has changed
+    for name, value in pairs(library.ffi) do
         own[name] = value
     end
     own.cdef, own.typeof, own.metatype = cdef_of(generation), typeof, metatype_of(metatables)

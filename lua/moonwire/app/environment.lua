@@ -1,6 +1,6 @@
 -- The globals of one generation of an app, with a require of its own. What the app sets stays in
--- its generation, and its modules are read again by the next one; moonwire's and the C modules,
--- which package.loaded has, are shared by all.
+-- its generation, and its modules are read again by the next one; moonwire's, and the C modules
+-- that package.loaded has, are shared by all.
 
 local failure = require "moonwire.base.failure"
 local library = require "moonwire.base.library"

@@ -7,8 +7,9 @@
 -- reads and writes. Of ffi.metatype LuaJIT keeps what it was given first.
 
 local failure = require "moonwire.base.failure"
+local lazy = require "moonwire.base.lazy"
 
-local M = {}
+local M = lazy.module(...)
 
 -- ---- calling them ---------------------------------------------------------------------------
 
@@ -55,9 +56,9 @@ local protected = M.protected
 -- ---- metatables of userdata -----------------------------------------------------------------
 
 local views = setmetatable({}, { __mode = "kv" }) -- metatable → view
-local reals = setmetatable({}, { __mode = "k" })  -- view → metatable
 
--- level: of the caller.
+--- Sets a field of a metatable.
+-- @param level the caller's, for error
 local function set(real, key, value, level)
     if key == "__gc" then
         value = protected(value, "__gc", level + 1)
@@ -65,7 +66,11 @@ local function set(real, key, value, level)
     rawset(real, key, value)
 end
 
-local function view_of(real)
+M.set = set
+
+--- The view of a metatable.
+-- @param reals view → metatable: is told of it
+function M.view_of(real, reals)
     local view = views[real]
     if not view then
         view = setmetatable({}, { __index = real, __newindex = function(_, key, value)
@@ -76,8 +81,8 @@ local function view_of(real)
     return view
 end
 
--- A metatable with what an app's table has. What that table gets later, this one gets too.
-local function copy_of(meta)
+--- A metatable with what an app's table has. What that table gets later, this one gets too.
+function M.copy_of(meta)
     local real = {}
     for key, value in next, meta do
         set(real, key, value, 3)
@@ -89,65 +94,6 @@ local function copy_of(meta)
         end })
     end
     return real
-end
-
-local function guard_metatables(globals)
-    local get, get_any = globals.getmetatable, globals.debug.getmetatable
-    local set_any, set_raw = globals.debug.setmetatable, globals.rawset
-
-    function globals.getmetatable(value)
-        local meta = get(value)
-        if type(value) == "userdata" and meta and rawequal(meta, get_any(value)) then
-            return view_of(meta)
-        end
-        return meta
-    end
-
-    function globals.debug.getmetatable(value)
-        local meta = get_any(value)
-        return type(value) == "userdata" and meta and view_of(meta) or meta
-    end
-
-    function globals.debug.setmetatable(value, meta)
-        if type(value) == "userdata" and type(meta) == "table" then
-            meta = reals[meta] or copy_of(meta)
-        end
-        return set_any(value, meta)
-    end
-
-    function globals.rawset(t, key, value)
-        local real = reals[t]
-        if real then
-            set(real, key, value, 2)
-            return t
-        end
-        return set_raw(t, key, value)
-    end
-end
-
--- ---- all ------------------------------------------------------------------------------------
-
-local function guard_ffi()
-    local ffi = package.loaded.ffi
-    local gc, metatype = ffi.gc, ffi.metatype
-
-    function ffi.gc(value, finaliser)
-        return gc(value, protected(finaliser, "ffi.gc", 2))
-    end
-
-    function ffi.metatype(ctype, meta)
-        if type(meta) == "table" then
-            meta.__gc = protected(meta.__gc, "ffi.metatype", 2)
-        end
-        return metatype(ctype, meta)
-    end
-end
-
---- To be called once, before any app runs.
--- @param globals from which apps get theirs
-function M.guard(globals)
-    guard_ffi()
-    guard_metatables(globals)
 end
 
 return M

@@ -3,8 +3,11 @@
 --
 -- Each calls Lua's own at its end, as a tail call, so that errors name the app's line and function.
 
-local finalisers = require "moonwire.app.finalisers"
+local lazy = require "moonwire.base.lazy"
+local library = require "moonwire.base.library"
 local wait = require "moonwire.waiting.wait"
+
+local finalisers = lazy.use "moonwire.app.finalisers" -- with the first finaliser
 
 local M = {}
 
@@ -58,6 +61,60 @@ local function guard_yield(globals)
     end
 end
 
+-- ---- finalisers (finalisers.lua) ------------------------------------------------------------
+
+local function guard_ffi()
+    local ffi = library.ffi
+    local gc, metatype = ffi.gc, ffi.metatype
+
+    function ffi.gc(value, finaliser)
+        return gc(value, finalisers.protected(finaliser, "ffi.gc", 2))
+    end
+
+    function ffi.metatype(ctype, meta)
+        if type(meta) == "table" then
+            meta.__gc = finalisers.protected(meta.__gc, "ffi.metatype", 2)
+        end
+        return metatype(ctype, meta)
+    end
+end
+
+local reals = setmetatable({}, { __mode = "k" }) -- view → metatable of userdata
+
+local function guard_metatables(globals)
+    local get, get_any = globals.getmetatable, globals.debug.getmetatable
+    local set_any, set_raw = globals.debug.setmetatable, globals.rawset
+
+    function globals.getmetatable(value)
+        local meta = get(value)
+        if type(value) == "userdata" and meta and rawequal(meta, get_any(value)) then
+            return finalisers.view_of(meta, reals)
+        end
+        return meta
+    end
+
+    function globals.debug.getmetatable(value)
+        local meta = get_any(value)
+        return type(value) == "userdata" and meta and finalisers.view_of(meta, reals) or meta
+    end
+
+    function globals.debug.setmetatable(value, meta)
+        if type(value) == "userdata" and type(meta) == "table" then
+            meta = reals[meta] or finalisers.copy_of(meta)
+        end
+        return set_any(value, meta)
+    end
+
+    function globals.rawset(t, key, value)
+        local real = reals[t]
+        if real then
+            finalisers.set(real, key, value, 2)
+            return t
+        end
+        return set_raw(t, key, value)
+    end
+end
+
 -- ---- all ------------------------------------------------------------------------------------
 
 --- To be called once, before any app runs.
@@ -66,7 +123,8 @@ end
 function M.set(globals, is_low, is_nested)
     guard_stack(globals, is_low, is_nested)
     guard_yield(globals)
-    finalisers.guard(globals)
+    guard_ffi()
+    guard_metatables(globals)
 end
 
 return M

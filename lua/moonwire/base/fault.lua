@@ -39,14 +39,13 @@ local function text_of(value)
     if type(value) == "string" then
         return log_fields.cut(places_once(value), TEXT_BYTES)
     end
-    local meta = type(value) == "table" and getmetatable(value)
-    if type(meta) == "table" and meta.__tostring then
-        local ok, text = pcall(tostring, value)
-        return log_fields.cut(ok and text or "an error whose __tostring fails", TEXT_BYTES)
+    local meta = type(value) == "table" and debug.getmetatable(value)
+    if meta and rawget(meta, "__tostring") then
+        return log_fields.cut(log_fields.text_of(value), TEXT_BYTES)
     elseif type(value) == "table" then
         return "an error that is a table: " .. log_fields.value(value, TEXT_BYTES)
     end
-    return string.format("an error that is not a text: %s", tostring(value))
+    return string.format("an error that is not a text: %s", log_fields.text_of(value))
 end
 
 -- ---- where it happened ----------------------------------------------------------------------

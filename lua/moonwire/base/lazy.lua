@@ -8,6 +8,8 @@
 -- if it had been required, so that a hot path pays nothing. While such a module is loaded it must
 -- not ask its own table for what is not there yet.
 
+local loaded = require("moonwire.base.library").loaded
+
 local M = {}
 
 local tables = {}  -- by name
@@ -18,8 +20,8 @@ local empty = {}
 
 function empty.__index(module, key)
     local name = name_of[module]
-    if package.loaded[name] ~= module then
-        package.loaded[name] = nil -- the mark of an attempt that failed
+    if loaded[name] ~= module then
+        loaded[name] = nil -- the mark of an attempt that failed
         require(name)
     end
     if getmetatable(module) == empty then
@@ -31,7 +33,7 @@ end
 
 -- The table of the module of that name, for others.
 function M.use(name)
-    local module = tables[name] or package.loaded[name]
+    local module = tables[name] or loaded[name]
     if not module then
         module = setmetatable({}, empty)
         tables[name], name_of[module] = module, name

@@ -9,8 +9,9 @@
 
 local own, shared = getfenv(1), _G
 
--- globals: those of the state, from which an app gets its own (app/environment.lua).
-local M = { globals = shared }
+-- globals: those of the state, from which an app gets its own (app/environment.lua). loaded: our
+-- modules by name, those that are texts left out. ffi: what all apps share.
+local M = { globals = shared, loaded = {}, ffi = require "ffi" }
 
 local function copy(t)
     local out = {}
@@ -21,6 +22,7 @@ local function copy(t)
 end
 
 if own == shared then
+    M.loaded = package.loaded
     return M -- a spec has loaded the module: it is alone
 end
 
@@ -35,9 +37,26 @@ own._G = own
 setmetatable(own, nil)
 own.jit, own.bit = required.jit, required.bit
 
---- As Lua's, but for the modules that are made in C: ours have copies.
+-- An app can take out of package.loaders, package.loaded and package.preload what it likes.
+local loaded = M.loaded
+loaded["moonwire.base.library"] = M
+local load_ours = package.preload["moonwire.start"] -- one function for all
+local sub = string.sub
+
+--- As Lua's, but for the modules that are made in C: ours have copies. No circle is noticed: make
+-- layers does that.
 function own.require(name)
-    return required[name] or require(name)
+    local module = required[name] or loaded[name]
+    if module ~= nil then
+        return module
+    elseif sub(name, 1, 9) ~= "moonwire." then
+        return require(name)
+    end
+    module = load_ours(name)
+    if type(module) ~= "string" then
+        loaded[name] = module
+    end
+    return module
 end
 
 return M

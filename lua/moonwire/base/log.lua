@@ -28,7 +28,7 @@ for name, level in pairs(levels) do
                 type(fields)), 2)
         end
         arguments.no_more(string.format("mw.log.%s(text, fields)", name), nil, ...)
-        text = tostring(text)
+        text = type(text) == "string" and text or log_fields.text_of(text)
         local extra = fields and log_fields.members(fields) or ""
         C.mw_log(worker, level, text, #text, extra, #extra)
     end

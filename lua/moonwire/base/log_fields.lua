@@ -63,7 +63,7 @@ local function text_of(value)
     return ok and type(text) == "string" and text or "a value whose __tostring fails"
 end
 
-M.cut = cut
+M.cut, M.text_of = cut, text_of
 
 -- ---- values ---------------------------------------------------------------------------------
 

@@ -127,6 +127,7 @@ local function placed(item, problem)
     local title = string.gsub(item.title, "s$", "") -- of limits: limit "x" is …
     if item.kind == "static" then
         problem = string.gsub(problem, '^route ".-/%*rest": ', "") -- by which C serves the folder
+        problem = string.gsub(string.gsub(problem, '^static prefix ".-": ', ""), "^static ", "")
     end
     local named = string.sub(problem, 1, #title) == title
         or string.find(problem, string.format('^%s [%%a ]*"', item.kind))
