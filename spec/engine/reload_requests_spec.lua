@@ -4,8 +4,6 @@ local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
-ffi.cdef(("typedef union { char size[%d]; long align; } pthread_mutex_t;"):format(
-    ffi.arch == "arm64" and 48 or 40))
 core.declare "src/engine/reload/reload_requests.h"
 
 local LOAD, BACK, NOTHING = C.RELOAD_LOAD, C.RELOAD_BACK, C.RELOAD_KINDS

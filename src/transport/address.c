@@ -34,6 +34,15 @@ void address_from(struct address *out, const struct sockaddr *from, socklen_t le
     }
 }
 
+void address_stranger(struct address *out, const struct address *a)
+{
+    enum { PREFIX_BYTES = 8 };
+    *out = *a;
+    out->port = 0;
+    if (a->family == AF_INET6)
+        memset(out->bytes + PREFIX_BYTES, 0, sizeof(out->bytes) - PREFIX_BYTES);
+}
+
 const char *address_format(const struct address *a, char out[ADDRESS_TEXT_BYTES])
 {
     if (a->family == AF_UNIX)
