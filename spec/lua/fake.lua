@@ -275,9 +275,10 @@ local function make_c(engine)
     function c.mw_counter(_, i)
         return i + 10
     end
-    function c.mw_hook_failed(_, _, place, place_len, text, len)
+    function c.mw_hook_failed(_, _, cause, place, place_len, text, len)
         engine.logged[#engine.logged + 1] = {
             level = 3,
+            cause = cause,
             place = text_of(place, place_len),
             text = text_of(text, len),
         }

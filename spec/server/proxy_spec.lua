@@ -196,7 +196,7 @@ describe("A listener with the option proxy", function()
         end
         local p = assert(server:connect())
         p:try_send(from "2001:db8::3:3:3:3" .. request)
-        server:logged "(2001:db8::3:3:3:3: connection refused: over limits%.connections_per_address)"
+        server:logged "(2001:db8::3:3:3:3: connection refused: over limits%.connections_per_)"
         assert.is_true(p:is_ended())
         assert.equal("2001:db8:0:1::1", get(from "2001:db8:0:1::1"))
     end)

@@ -4,7 +4,10 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
+
+_Static_assert(offsetof(struct address, bytes) == 1, "the key of a peer has no gap");
 
 void address_set(struct address *out, int family, const uint8_t *bytes, uint16_t port)
 {

@@ -266,7 +266,7 @@ end
 
 local function add_reload(mw, generation)
     --- Loads the app again, in all workers, soon: as SIGHUP does. Connections stay open.
-    -- @usage mw.post("/reload", function() mw.reload() return "soon\n" end)
+    -- @usage mw.every("1h", function() mw.reload() end)
     function mw.reload()
         if generation.collecting then
             error("mw.reload: the top level is being loaded; call it in a hook or a handler", 2)
@@ -276,9 +276,9 @@ local function add_reload(mw, generation)
 
     --- Goes back to the generation that served before, in all workers, soon: its hooks, routes,
     -- limits, listeners and timers serve again, under a new number. Connections stay open. The
-    -- server does so by itself when a new generation fails far more than that before it (limit
+    -- server does so by itself when a new generation fails as the one before it did not (limit
     -- probation_seconds).
-    -- @usage mw.post("/rollback", function() mw.rollback() return "soon\n" end)
+    -- @usage if req.headers.authorization == secret then mw.rollback() end
     function mw.rollback()
         if generation.collecting then
             error("mw.rollback: the top level is being loaded; call it in a hook or a handler", 2)

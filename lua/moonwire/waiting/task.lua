@@ -41,6 +41,7 @@ function M.new(title, fn, n, ...)
         problem = nil,    -- what it raised, as failure.catch has it
         watchers = false, -- functions to call when it is done
         top = false,      -- the top level that it belongs to (wait.top)
+        cause = wait.cause(),
         ...,
     }, meta)
 end
@@ -91,7 +92,7 @@ local function ended(task, ok, ...)
     -- A task that was cancelled ends with that error, unless it caught it.
     if not ok and not watchers and not (task.cancelled and task.problem.value == task.cancelled)
     then
-        failure.report(task.title, task.problem)
+        failure.report(task.title, task.problem, nil, nil, task.cause)
     end
 end
 
@@ -122,7 +123,7 @@ function M.begin(task)
         return nil
     end
     task.co = table.remove(idle) or new_runner()
-    wait.enter(task.co, task.top)
+    wait.enter(task.co, task.top, task.cause)
     return task.co
 end
 

@@ -97,6 +97,7 @@ function M.new(name, duration, fn, find)
         stopped = false,
         suspended = false, -- with its generation, which may come back
         top = false,       -- the top level whose task made it (wait.top)
+        cause = wait.cause(),
     }, meta)
 end
 
@@ -180,13 +181,16 @@ function M.fired(id, over)
         return
     end
     timer.running = true
+    wait.set_cause(timer.cause)
     local ok, problem = xpcall(timer.fn, failure.catch)
+    wait.set_cause(0)
     timer.running = false
     if timer.successor then
         timer.successor.running = false
     end
     if not ok then
-        failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
+        failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn,
+            timer.cause)
     end
 end
 

@@ -3,12 +3,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/socket.h>
-
-/* Family and bytes lie side by side and are all that makes a peer (transport/tcp.h). */
-enum { PEER_KEY_BYTES = 17 };
-_Static_assert(offsetof(struct address, bytes) == 1, "the key of a peer has no gap");
 
 void admission_init(struct admission *a)
 {
@@ -47,7 +42,8 @@ static bool has_address(const struct address *peer)
 /* stranger: of address_stranger. */
 static uintptr_t count_of(const struct admission *a, const struct address *stranger)
 {
-    return has_address(stranger) ? (uintptr_t)map_get(&a->by_address, stranger, PEER_KEY_BYTES) : 0;
+    return has_address(stranger) ? (uintptr_t)map_get(&a->by_address, stranger, ADDRESS_KEY_BYTES)
+                                 : 0;
 }
 
 /* Counts the peer among those of its address, if it has one. */
@@ -63,7 +59,8 @@ static const char *count_address(struct admission *a, const struct address *peer
     if (most && others >= most)
         return limit;
     /* Without memory to count it a connection would not get far either. */
-    return map_put(&a->by_address, &stranger, PEER_KEY_BYTES, (void *)(others + 1)) ? limit : NULL;
+    return map_put(&a->by_address, &stranger, ADDRESS_KEY_BYTES, (void *)(others + 1)) ? limit
+                                                                                       : NULL;
 }
 
 static const char *admit_locked(struct admission *a, const struct address *peer)
@@ -101,7 +98,7 @@ void admission_release(struct admission *a, const struct address *peer)
     a->connections--;
     uintptr_t others = count_of(a, &stranger);
     /* To overwrite a value takes no memory, so it cannot fail. */
-    if (others <= 1 || map_put(&a->by_address, &stranger, PEER_KEY_BYTES, (void *)(others - 1)))
-        (void)map_remove(&a->by_address, &stranger, PEER_KEY_BYTES);
+    if (others <= 1 || map_put(&a->by_address, &stranger, ADDRESS_KEY_BYTES, (void *)(others - 1)))
+        (void)map_remove(&a->by_address, &stranger, ADDRESS_KEY_BYTES);
     pthread_mutex_unlock(&a->lock);
 }

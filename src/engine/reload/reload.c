@@ -34,9 +34,9 @@ uint32_t reload_rollback(struct reload *r, const char *cause)
     return ticket;
 }
 
-void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len)
+void reload_failed(struct reload *r, const struct reload_failure *f)
 {
-    if (reload_requests_failed(&r->requests, generation, text, len))
+    if (reload_requests_failed(&r->requests, f, server_events(r->server)))
         wake(r);
 }
 
@@ -57,6 +57,18 @@ void reload_observe(struct reload *r, struct reload_observer *o)
 uint32_t reload_generation(const struct reload *r)
 {
     return r->requests.generation;
+}
+
+bool reload_on_probation(struct reload *r)
+{
+    const struct reload_attempt *a = &r->attempt;
+    bool goes_back = a->phase != RELOAD_IDLE && a->kind == RELOAD_BACK;
+    return goes_back || reload_requests_on_probation(&r->requests);
+}
+
+void reload_kept(struct reload *r, char *text, size_t size)
+{
+    reload_requests_kept(&r->requests, text, size);
 }
 
 static void ended(struct reload_attempt *a, bool ok, const char *text)

@@ -189,6 +189,12 @@ uint64_t server_counter(const struct server *s, unsigned i)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+uint64_t server_events(const struct server *s)
+{
+    return server_counter(s, COUNT_REQUESTS) + server_counter(s, COUNT_OPENED) +
+           server_counter(s, COUNT_MESSAGES_IN);
+}
+
 const char *server_loop_version(char out[16])
 {
     snprintf(out, 16, "%d.%d", ev_version_major(), ev_version_minor());
