@@ -424,6 +424,9 @@ local function make_c(engine)
     function c.mw_site_origin(_, route, origin, len)
         return site_note("origin", route, text_of(origin, len))
     end
+    function c.mw_site_host(_, rule, len)
+        return site_note("host", text_of(rule, len))
+    end
     function c.mw_site_compress(_, route, name, value)
         return site_note("compress", route, name, value)
     end

@@ -260,7 +260,8 @@ static int try_again(struct process *p)
 static int serve(struct process *p)
 {
     const struct options *o = &p->options;
-    if (wants_watch(o) && overlay_init(&p->overlay, &p->server))
+    const struct overlay_options overlay = {o->overlay_for_all, o->listeners, o->listener_count};
+    if (wants_watch(o) && overlay_init(&p->overlay, &p->server, &overlay))
         return complain(o, error_text(ERR_MEMORY), EXIT_FAILURE);
     int err = load(p);
     if (server_exiting(&p->server))

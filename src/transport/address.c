@@ -46,6 +46,16 @@ void address_stranger(struct address *out, const struct address *a)
         memset(out->bytes + PREFIX_BYTES, 0, sizeof(out->bytes) - PREFIX_BYTES);
 }
 
+bool address_is_local(const struct address *a)
+{
+    static const uint8_t loopback6[16] = {[15] = 1};
+    if (a->family == AF_INET)
+        return a->bytes[0] == 127; /* RFC 1122 §3.2.1.3 */
+    if (a->family == AF_INET6)
+        return memcmp(a->bytes, loopback6, sizeof(loopback6)) == 0;
+    return a->family == AF_UNIX;
+}
+
 const char *address_format(const struct address *a, char out[ADDRESS_TEXT_BYTES])
 {
     if (a->family == AF_UNIX)

@@ -1,6 +1,7 @@
 /* The addresses of peers. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -26,5 +27,7 @@ void address_from(struct address *out, const struct sockaddr *from, socklen_t le
  * 64 bits, since whoever has one has all that share these (RFC 6177, RFC 7421). Without the port.
  * Two that are of one stranger have equal bytes, family included. */
 void address_stranger(struct address *out, const struct address *a);
+/* Is it of this machine: of the loopback network, or of a Unix socket? */
+bool address_is_local(const struct address *a);
 /* Writes "127.0.0.1", "::1", "unix" or "unknown", without the port. Returns out. */
 const char *address_format(const struct address *a, char out[ADDRESS_TEXT_BYTES]);

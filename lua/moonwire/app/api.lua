@@ -200,6 +200,17 @@ local function add_listeners(mw, generation)
     end
 end
 
+local function add_hosts(mw, generation)
+    --- The hosts that the app answers for: requests that name another in Host get 421. Several
+    -- calls add up; without any, it answers for all.
+    -- @param hosts { "example.com", "*.example.com" } ("*" is one label), or one of them
+    -- @usage mw.hosts { "example.com", "www.example.com" }
+    function mw.hosts(hosts, ...)
+        arguments.no_more("mw.hosts { \"example.com\" }", "a list of hosts is one table", ...)
+        generation:add("hosts", { kind = "hosts", title = "hosts", rules = optional.hosts(hosts) })
+    end
+end
+
 -- ---- timers and the rest --------------------------------------------------------------------
 
 -- Before the app serves, a timer is only planned. One that mw.keep's function makes (without a top
@@ -382,6 +393,7 @@ function M.new(generation)
     add_http_routes(mw, generation)
     add_static(mw, generation)
     add_listeners(mw, generation)
+    add_hosts(mw, generation)
     add_timers(mw, generation)
     add_topics(mw, generation)
 

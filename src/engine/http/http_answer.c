@@ -113,7 +113,7 @@ int http_answer_head(struct worker *w, struct conn *c, struct http_response *r)
 }
 
 /* After such a status the input may not stand where the next request begins, or its sender cannot
- * be trusted to mean what it says (RFC 9112 §9.3, §11.2). */
+ * be trusted to mean what it says (RFC 9112 §9.3, §11.2), or it has come to the wrong server. */
 static bool ends_connection(unsigned status)
 {
     switch (status) {
@@ -123,6 +123,7 @@ static bool ends_connection(unsigned status)
     case 413:
     case 414:
     case 417:
+    case 421:
     case 431:
     case 501:
     case 503:

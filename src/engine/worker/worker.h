@@ -158,6 +158,10 @@ struct worker {
     struct log_budget log_budget; /* of lines about peers */
     struct origins_refused origins_refused;
     bool watched; /* watch mode: answers may tell what only the app's developer should know */
+    bool overlay_for_all; /* the dev overlay is for peers on other machines, too */
+    /* --listen, in place of the site's listeners; the process has them for all its life. */
+    const struct site_listener *fixed_listeners;
+    size_t fixed_listener_count;
     struct log_repeats failures; /* of the script, that were logged within a second */
     ev_timer failures_over;      /* active while there are any */
     pthread_t thread;
