@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log_sink.h"
 #include "engine/control/control.h"
+#include "engine/control/supervisor.h"
 #include "engine/reload/first_load.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
@@ -42,6 +43,7 @@ struct process {
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
+    struct supervisor supervisor;
     struct overlay overlay;     /* used in watch mode only */
     struct control *control;    /* may be NULL */
     bool tried;                 /* the app's file was there, and did not load */
@@ -111,14 +113,17 @@ static int init(struct process *p)
     if (err) {
         log_sink_free(log.sink);
         snprintf(p->why, sizeof(p->why), "out of memory or file descriptors; lower --workers");
+        return err;
     }
-    return err;
+    supervisor_init(&p->supervisor, &p->server);
+    return 0;
 }
 
 static void deinit(struct process *p)
 {
     app_stop(p->apps, p->options.workers);
     overlay_deinit(&p->overlay);
+    supervisor_deinit(&p->supervisor);
     reload_deinit(&p->reload);
     control_free(p->control);
     p->control = NULL;
@@ -209,7 +214,9 @@ static int prepare_reload(struct process *p)
 static int start(struct process *p)
 {
     int err = server_start(&p->server);
-    if (err)
+    if (!err)
+        supervisor_ready(&p->supervisor, p->server.reload);
+    else
         snprintf(p->why, sizeof(p->why),
                  "the system gives no more threads; lower --workers or raise ulimit -u");
     return err;
@@ -226,9 +233,11 @@ static int exit_status(const struct server *s)
 }
 
 /* Serves until the server is told to end. */
-static int run(struct server *s)
+static int run(struct process *p)
 {
+    struct server *s = &p->server;
     uint32_t stuck = server_run(s);
+    supervisor_stopping(&p->supervisor);
     if (stuck) {
         log_write(&s->log, LOG_ERROR, "%u of %u workers do not end: a hook never returns", stuck,
                   s->worker_count);
@@ -275,7 +284,7 @@ static int serve(struct process *p)
         return try_again(p);
     if (prepare_reload(p) || start(p))
         return complain(o, p->why, EXIT_FAILURE);
-    return run(&p->server);
+    return run(p);
 }
 
 static int check(struct process *p)

@@ -110,15 +110,24 @@ static void drop_older(struct reload *r)
                   underway ? a->wish.cause : cause);
 }
 
+static void tell_begin(struct reload *r)
+{
+    for (struct reload_observer *o = r->observers; o; o = o->next)
+        if (o->began)
+            o->began(o);
+}
+
 static void begin(struct reload *r, enum reload_kind kind)
 {
     const struct reload_wish wish = reload_requests_take(&r->requests, kind);
-    if (wish.by_itself && wish.from != reload_generation(r))
+    if (wish.by_itself && wish.from != reload_generation(r)) {
         log_write(&r->server->log, LOG_WARN,
                   "not rolled back, for generation %u serves already: %s", reload_generation(r),
                   r->attempt.rollback_why);
-    else
-        reload_attempt_begin(&r->attempt, kind, &wish);
+        return;
+    }
+    tell_begin(r);
+    reload_attempt_begin(&r->attempt, kind, &wish);
 }
 
 static void maybe_begin(struct reload *r)

@@ -44,9 +44,11 @@ struct reload_end {
     const char *text;    /* the log's line, which may go on with an excerpt of the source */
 };
 
-/* Hears of each attempt's end, in the main thread. The caller's storage. */
+/* Hears of each attempt's end, in the main thread, and of its beginning. An attempt that is given
+ * up in favour of another has no end of its own. The caller's storage. */
 struct reload_observer {
     struct reload_observer *next;
+    void (*began)(struct reload_observer *o); /* NULL: it does not want to know */
     void (*ended)(struct reload_observer *o, const struct reload_end *end);
 };
 

@@ -50,6 +50,8 @@ static void woken(struct ev_loop *loop, ev_async *wake, int revents)
     if (atomic_load(&s->running) == 0) {
         ev_break(loop, EVBREAK_ALL);
     } else if (atomic_load(&s->draining) && !ev_is_active(&s->deadline)) {
+        if (s->drain_begins)
+            s->drain_begins(s);
         ev_timer_set(&s->deadline, server_drain_seconds(s) + stuck_seconds, 0);
         ev_timer_start(loop, &s->deadline);
     }

@@ -27,6 +27,7 @@ enum {
 struct control;
 struct overlay;
 struct reload;
+struct supervisor;
 
 struct server_signal {
     ev_signal watcher;
@@ -49,7 +50,10 @@ struct server {
     struct reload *reload;   /* NULL: the app is not loaded again */
     struct overlay *overlay; /* NULL: pages do not get it; not changed once threads run */
     struct control *control; /* NULL: there is no control socket */
-    uint32_t next_worker;    /* among equals */
+    struct supervisor *supervisor; /* NULL: there is no service manager */
+    /* In the main thread, when a drain has begun; NULL: nobody wants to know. */
+    void (*drain_begins)(struct server *s);
+    uint32_t next_worker; /* among equals */
     _Atomic uint32_t running;
     _Atomic bool draining;
     _Atomic uint64_t drain_began_ms; /* by clock_monotonic_ms; 0: no drain has begun */
