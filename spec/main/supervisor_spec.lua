@@ -151,7 +151,7 @@ describe("a service manager", function()
         for name, why in pairs {
             [folder.path .. "/none"] = "the service manager cannot be told: No such file",
             ["relative"] = "NOTIFY_SOCKET is neither a path nor an abstract socket: relative",
-            ["/" .. ("x"):rep(200)] = "NOTIFY_SOCKET is neither a path nor an abstract socket: /xxx",
+            ["/" .. ("x"):rep(200)] = "is neither a path nor an abstract socket: /xxx",
         } do
             server = servers.start(app, { env = { NOTIFY_SOCKET = name } })
             assert.equal("first", (server:get "/"))

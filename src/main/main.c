@@ -23,6 +23,7 @@
 #include "script/compile.h"
 #include "script/loading.h"
 #include "script/version.h"
+#include "transport/inherited.h"
 #include "transport/tls.h"
 
 static const char moonwire_version[] = "0.1.0";
@@ -43,6 +44,7 @@ struct process {
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
+    struct inherited inherited;
     struct supervisor supervisor;
     struct overlay overlay;     /* used in watch mode only */
     struct control *control;    /* may be NULL */
@@ -115,6 +117,7 @@ static int init(struct process *p)
         snprintf(p->why, sizeof(p->why), "out of memory or file descriptors; lower --workers");
         return err;
     }
+    p->server.inherited = &p->inherited;
     supervisor_init(&p->supervisor, &p->server);
     return 0;
 }
@@ -326,8 +329,10 @@ static int act(struct process *p)
         return with_server(p, check);
     case OPTIONS_SERVE: {
         int status = AGAIN;
+        inherited_take(&p->inherited);
         while (status == AGAIN)
             status = with_server(p, serve);
+        inherited_close(&p->inherited);
         return status;
     }
     }

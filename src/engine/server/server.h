@@ -25,6 +25,7 @@ enum {
 };
 
 struct control;
+struct inherited;
 struct overlay;
 struct reload;
 struct supervisor;
@@ -43,9 +44,10 @@ struct server {
     size_t listener_count;
     pthread_mutex_t listeners_lock;
     uint32_t listener_groups;
-    struct ev_loop *loop;    /* the main thread's: signals, and accepting for many workers */
-    ev_async wake;           /* a drain has begun, or a worker has ended */
-    ev_timer deadline;       /* of the drain */
+    struct inherited *inherited; /* sockets of the service manager; NULL: there are none */
+    struct ev_loop *loop;        /* the main thread's: signals, and accepting for many workers */
+    ev_async wake;               /* a drain has begun, or a worker has ended */
+    ev_timer deadline;           /* of the drain */
     _Atomic uint32_t *dealt; /* by worker: connections in its mailbox, not yet in its conn_count */
     struct reload *reload;   /* NULL: the app is not loaded again */
     struct overlay *overlay; /* NULL: pages do not get it; not changed once threads run */
