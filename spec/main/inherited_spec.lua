@@ -62,7 +62,8 @@ describe("a socket of the service manager", function()
 
     it("goes with others that the process opens itself", function()
         local first, second = free_port(), free_port()
-        start({ first }, ("mw.listen { port = %d } mw.listen { port = %d }"):format(first, second))
+        start({ first },
+            ("mw.listen { port = %d } mw.listen { port = %d }"):format(first, second))
         assert.equal("127.0.0.1", get(first))
         assert.equal("127.0.0.1", get(second))
     end)
@@ -101,8 +102,8 @@ describe("a socket of the service manager", function()
         local first, second = free_port(), free_port()
         start({ first, second, folder.path .. "/none", "udp" },
             ("mw.listen { port = %d, host = '127.0.0.1' }"):format(second))
-        server:wait_for(("warn  the service manager has opened 127.0.0.1:%d, where the app does not "
-            .. "listen"):format(first), "err")
+        server:wait_for(("warn  the service manager has opened 127.0.0.1:%d, where the app "
+            .. "does not listen"):format(first), "err")
         server:wait_for("warn  the service manager has opened unix:", "err")
         assert.equal("127.0.0.1", get(second))
     end)

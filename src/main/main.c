@@ -19,6 +19,7 @@
 #include "main/files.h"
 #include "main/options.h"
 #include "main/signals.h"
+#include "main/user.h"
 #include "script/app.h"
 #include "script/compile.h"
 #include "script/loading.h"
@@ -44,6 +45,7 @@ struct process {
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
+    struct user user;
     struct inherited inherited;
     struct supervisor supervisor;
     struct overlay overlay;     /* used in watch mode only */
@@ -150,11 +152,12 @@ static int load(struct process *p)
 }
 
 /* To be called before the log says that the server listens, since whoever reads that may use the
- * control socket at once. A server that cannot have one in the usual place works without it. */
+ * control socket at once; only with --user the socket is that user's. A server that cannot have one in the usual place works without it. */
 static int open_control(struct process *p)
 {
     const struct options *o = &p->options;
-    if (o->control && strcmp(o->control, "none") == 0)
+    bool serves = o->listener_count || p->server.workers[0].site->listener_count;
+    if (!serves || (o->control && strcmp(o->control, "none") == 0))
         return 0;
     const struct control_options options = {o->control, o->app, o->code ? NULL : o->app,
                                             moonwire_version};
@@ -275,16 +278,20 @@ static int serve(struct process *p)
     const struct overlay_options overlay = {o->overlay_for_all, o->listeners, o->listener_count};
     if (wants_watch(o) && overlay_init(&p->overlay, &p->server, &overlay))
         return complain(o, error_text(ERR_MEMORY), EXIT_FAILURE);
+    if (user_find(&p->user, o->user, p->why))
+        return complain(o, p->why, EXIT_FAILURE);
     int err = load(p);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
     signals_start(&p->server); /* before there are socket files that must be removed */
     if (err)
         return try_again(p);
-    if ((o->listener_count || p->server.workers[0].site->listener_count) && open_control(p))
+    if (!o->user && open_control(p))
         return complain(o, p->why, EXIT_FAILURE);
     if (listen_all(p))
         return try_again(p);
+    if (user_become(&p->user, p->why) || (o->user && open_control(p)))
+        return complain(o, p->why, EXIT_FAILURE);
     if (prepare_reload(p) || start(p))
         return complain(o, p->why, EXIT_FAILURE);
     return run(p);
@@ -313,6 +320,7 @@ static int with_server(struct process *p, int (*task)(struct process *p))
         return complain(&p->options, p->why, EXIT_FAILURE);
     int status = task(p);
     deinit(p);
+    user_deinit(&p->user);
     return status;
 }
 
