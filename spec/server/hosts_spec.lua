@@ -82,7 +82,7 @@ describe("mw.hosts", function()
         assert.equal(101, (upgrade("/plain", "evil.test")))
     end)
 
-    it("follow a reload, and a rollback", function()
+    it("follow a reload", function()
         start [[mw.hosts "example.com"]]
         server:reload(app .. [[mw.hosts "other.test"]])
         assert.equal(421, ask("example.com").status)

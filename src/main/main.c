@@ -152,7 +152,8 @@ static int load(struct process *p)
 }
 
 /* To be called before the log says that the server listens, since whoever reads that may use the
- * control socket at once; only with --user the socket is that user's. A server that cannot have one in the usual place works without it. */
+ * control socket at once; only with --user that comes later, since the socket is that user's. A
+ * server that cannot have one in the usual place works without it. */
 static int open_control(struct process *p)
 {
     const struct options *o = &p->options;

@@ -30,7 +30,8 @@ void inherited_close(struct inherited *i);
 
 /* Returns a descriptor of its own, non-blocking and close-on-exec, for the socket that listens at
  * this address, or -1. i may be NULL. */
-int inherited_find(struct inherited *i, const struct sockaddr *at, socklen_t len);
+int inherited_find(struct inherited *i, const struct sockaddr *at, socklen_t len)
+    __attribute__((warn_unused_result));
 /* Does a socket of the IPv6 address "::" with this port take connections over IPv4, too? Then no
  * other can be opened for these. i may be NULL. */
 bool inherited_has_both(const struct inherited *i, unsigned port);
