@@ -102,7 +102,7 @@ describe("moonwire reload --wait", function()
     it("waits no longer than the server lives", function()
         start(600)
         local p = ask()
-        server.process:signal "TERM"
+        server:stop()
         answers(p, '^{?.*$')
     end)
 end)
