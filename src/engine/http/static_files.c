@@ -371,6 +371,7 @@ static void serve_open(struct worker *w, struct conn *c, int fd, const struct st
                        const char *type)
 {
     struct file f = {.fd = fd, .size = (uint64_t)st->st_size, .type = type};
+    atomic_fetch_add_explicit(&w->files_served, 1, memory_order_relaxed);
     f.tagged =
         strncasecmp(f.type, "text/html", strlen("text/html")) == 0 && http_host_wants_overlay(w, c);
     time_t now = (time_t)ev_now(w->loop);

@@ -100,8 +100,8 @@ uint32_t probation_counted(const struct probation *p)
 
 static bool is_failed(const struct probation *p, uint64_t events)
 {
-    bool good_share =
-        (uint64_t)p->of_strangers * PROBATION_EVENTS_EACH >= events - p->events_before;
+    uint64_t passed = events > p->events_before ? events - p->events_before : 0;
+    bool good_share = (uint64_t)p->of_strangers * PROBATION_EVENTS_EACH >= passed;
     return probation_counted(p) >= p->least && (p->own >= p->least || good_share);
 }
 

@@ -108,7 +108,8 @@ bool server_exiting(const struct server *s);
 
 /* Of all workers. From any thread. */
 uint64_t server_counter(const struct server *s, unsigned i);
-/* What could call a hook so far: requests, WebSockets that opened, messages. From any thread. */
+/* What could call a hook so far: requests but those for files, WebSockets that opened, messages.
+ * From any thread. */
 uint64_t server_events(const struct server *s);
 /* libev's version, as it was linked at run time: "4.33". */
 const char *server_loop_version(char out[16]);

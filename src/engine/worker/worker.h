@@ -138,6 +138,7 @@ struct worker {
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
     struct pulse pulse;                                     /* also */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
+    _Atomic uint64_t files_served; /* of the requests, those that no handler has seen */
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
     struct mask_keys mask_keys; /* of connections in the client's role */
