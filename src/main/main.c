@@ -220,6 +220,7 @@ static int prepare_reload(struct process *p)
 
 static int start(struct process *p)
 {
+    supervisor_hide();
     int err = server_start(&p->server);
     if (!err)
         supervisor_ready(&p->supervisor, p->server.reload);

@@ -140,11 +140,15 @@ void supervisor_init(struct supervisor *v, struct server *s)
     s->drain_begins = on_drain;
 }
 
-void supervisor_ready(struct supervisor *v, struct reload *r)
+void supervisor_hide(void)
 {
     unsetenv("NOTIFY_SOCKET");
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
+}
+
+void supervisor_ready(struct supervisor *v, struct reload *r)
+{
     if (!v->server)
         return;
     if (r)

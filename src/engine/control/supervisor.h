@@ -27,8 +27,10 @@ struct supervisor {
 
 /* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. */
 void supervisor_init(struct supervisor *v, struct server *s);
-/* The workers run. r: what is told of reloads; NULL: there are none. The variables leave the
- * environment, since they are not meant for programs that hooks start. */
+/* Takes the variables out of the environment, since they are not meant for programs that hooks
+ * start. Before the workers run, for the environment is everybody's. */
+void supervisor_hide(void);
+/* The workers run. r: what is told of reloads; NULL: there are none. */
 void supervisor_ready(struct supervisor *v, struct reload *r);
 /* The server ends. Idempotent; a drain tells it by itself. */
 void supervisor_stopping(struct supervisor *v);
