@@ -516,6 +516,10 @@ function mw.static(prefix, folder, options) end
 ---@param options moonwire.ListenOptions
 function mw.listen(options) end
 
+---The hosts that the app answers for; others get 421.
+---@param hosts string|string[] { "example.com", "*.example.com" }
+function mw.hosts(hosts) end
+
 ---Sets limits of the app.
 ---@param values moonwire.Limits
 function mw.limits(values) end

@@ -8,7 +8,8 @@ local shell = require "spec.support.shell"
 
 local folder
 
--- A certificate that the authority signs. from, to: dates as YYYYMMDDHHMMSSZ.
+-- A certificate that the authority signs. alternatives: its subjectAltName; "": it has none. from,
+-- to: dates as YYYYMMDDHHMMSSZ.
 local function signed(name, alternatives, from, to)
     local base = folder.path .. "/" .. name
     local script = folder:write("sign.sh", ([[
@@ -16,11 +17,12 @@ local function signed(name, alternatives, from, to)
         cd %s
         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=%s \
             -keyout %s.key -out %s.csr
-        printf 'subjectAltName=%s\n' > %s.ext
+        printf '%s\n' > %s.ext
         mkdir -p db && : > db/index && echo %s > db/serial
         openssl ca -batch -notext -config ca.cnf -in %s.csr -out %s.pem -extfile %s.ext \
             -startdate %s -enddate %s
-    ]]):format(folder.path, name, name, name, alternatives, name,
+    ]]):format(folder.path, name, name, name,
+        alternatives == "" and "" or "subjectAltName=" .. alternatives, name,
         ("%04x"):format(#name * 997 + name:byte()), name, name, name,
         from or "20200101000000Z", to or "20991231000000Z"))
     shell("sh " .. script .. " >" .. base .. ".log 2>&1")
@@ -123,6 +125,14 @@ describe("A client over TLS", function()
         refused(other, "wss://127.0.0.1:PORT", trusting(), "TLS: the certificate of 127.0.0.1 does "
             .. "not match the address: it is for other.test, *.b.test")
     end)
+
+    it("does not believe a certificate without subjectAltName, whatever its common name (RFC 9525)",
+        function()
+            local named = signed("localhost", "")
+            refused(named, "wss://localhost:PORT", trusting(), "TLS: the certificate of localhost "
+                .. "does not match the host name: it has no subjectAltName, and its common name "
+                .. "does not count (RFC 9525)")
+        end)
 
     it("does not believe a certificate whose time is over, or has not come", function()
         refused(signed("old", "DNS:localhost", "20200101000000Z", "20210203000000Z"),

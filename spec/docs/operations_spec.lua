@@ -80,6 +80,26 @@ describe("the unit of docs/operations.md", function()
         assert.same({ 0, "", "" }, { done.status, done.out, done.err })
     end)
 
+    it("passes it with the sockets of its socket unit, which hold its ports", function()
+        folder:write("chat.service", with_binary(unit))
+        local path = folder:write("chat.socket", block("ini", "[Socket]"))
+        local done = process.run { [0] = "systemd-analyze", "verify", "--man=no", path }
+        assert.same({ 0, "", "" }, { done.status, done.out, done.err })
+    end)
+
+    -- What a service that is taken over could do, as systemd sees it: 10 is everything.
+    it("exposes less than 2 of 10 to whoever takes the service over", function()
+        local path = folder:write("chat.service", with_binary(unit))
+        local function exposure()
+            local done = process.run { [0] = "systemd-analyze", "security", "--offline=yes",
+                "--no-pager", path }
+            return tonumber(done.out:match "exposure level for chat.service: ([%d.]+)")
+        end
+        assert.is_true(exposure() < 2)
+        folder:write("chat.service", with_binary(unit:gsub("\nSystemCallFilter=[^\n]*", "")))
+        assert.is_true(exposure() >= 2)
+    end)
+
     it("would not, with a mistake", function()
         local done = verify(replaced(with_binary(unit), "UMask=", "UMsk="))
         assert.matches("UMsk", done.err)

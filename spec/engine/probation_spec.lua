@@ -1,4 +1,4 @@
--- src/engine/reload/probation.c: when is new code far worse than the code before it?
+-- src/engine/reload/probation.c: when is new code worse than the code before it?
 
 local ffi = require "ffi"
 local core = require "spec.support.cdef"
@@ -7,10 +7,11 @@ local C = core.C
 core.declare "src/engine/reload/probation.h"
 
 describe("probation", function()
-    local p
+    local p, events
 
     before_each(function()
         p = ffi.new "struct probation"
+        events = 0
         C.probation_init(p, 1, 1000000)
     end)
 
@@ -20,16 +21,28 @@ describe("probation", function()
     end
 
     local function begin(generation, at, seconds, least)
-        C.probation_begin(p, generation, seconds or 10, least or 5, ms(at))
+        C.probation_begin(p, generation, seconds or 10, least or 5, events, ms(at))
     end
 
-    -- How many failures, one each 10 ms, until it has failed; nil: it has not after so many.
-    local function until_failed(generation, at, most)
+    -- One failure in an event of a stranger, in some way.
+    local function fail(generation, at, stranger, way)
+        events = events + 1
+        local what = ffi.new("struct probation_failure", { way = way or 1, stranger = stranger })
+        return C.probation_note(p, generation, what, events, ms(at))
+    end
+
+    -- How many failures of as many strangers until it has failed; nil: it has not after so many.
+    local function until_failed(generation, at, most, way)
         for i = 1, most do
-            if C.probation_note(p, generation, ms(at + (i - 1) / 100)) then
+            if fail(generation, at, 1000 + i, way) then
                 return i
             end
         end
+    end
+
+    local function fail_by_itself(generation, at, way)
+        local what = ffi.new("struct probation_failure", { way = way or 1, own = true })
+        return C.probation_note(p, generation, what, events, ms(at))
     end
 
     it("ends with the failure that is the first too many, and only with that", function()
@@ -38,6 +51,7 @@ describe("probation", function()
         assert.is_true(p.failed)
         assert.is_nil(until_failed(2, 101, 100))
         assert.equal(5, p.failures)
+        assert.equal(5, C.probation_counted(p))
     end)
 
     it("is none for the first generation", function()
@@ -47,7 +61,7 @@ describe("probation", function()
     it("is none of 0 seconds", function()
         begin(2, 100, 0, 1)
         assert.is_nil(until_failed(2, 100, 1000))
-        assert.equal(0, p.failures)
+        assert.is_false(C.probation_is_open(p, ms(100)))
     end)
 
     it("counts no failures of other generations", function()
@@ -59,90 +73,141 @@ describe("probation", function()
 
     it("lasts to its last millisecond and not longer", function()
         begin(2, 100, 10, 1)
-        assert.is_true(C.probation_note(p, 2, ms(110)))
+        assert.is_true(C.probation_is_open(p, ms(110)))
+        assert.is_true(fail(2, 110, 1))
         begin(3, 200, 10, 1)
-        assert.is_false(C.probation_note(p, 3, ms(210.001)))
+        assert.is_false(C.probation_is_open(p, ms(210.001)))
+        assert.is_false(fail(3, 210.001, 1))
         assert.is_nil(until_failed(3, 210.1, 1000))
     end)
 
-    it("wants three times what failed in as long a time before", function()
-        for second = 90, 99 do
-            C.probation_note(p, 1, ms(second))
+    describe("counts a stranger once", function()
+        it("however often it makes something fail", function()
+            begin(2, 100)
+            for i = 1, 1000 do
+                assert.is_false(fail(2, 100, i % 4 + 1))
+            end
+            assert.equal(4, C.probation_counted(p))
+            assert.is_true(fail(2, 100, 5))
+        end)
+
+        it("and all whose address is not known as one", function()
+            begin(2, 100)
+            for _ = 1, 1000 do
+                assert.is_false(fail(2, 100, 0))
+            end
+            assert.equal(1, C.probation_counted(p))
+        end)
+
+        it("up to the most that the limit can be", function()
+            begin(2, 100, 10, C.LIMITS_PROBATION_FAILURES_MAX)
+            assert.equal(C.LIMITS_PROBATION_FAILURES_MAX, until_failed(2, 100, 5000))
+        end)
+    end)
+
+    it("counts each failure of the app's own doing", function()
+        begin(2, 100)
+        for _ = 1, 4 do
+            assert.is_false(fail_by_itself(2, 100))
         end
+        assert.is_true(fail_by_itself(2, 100))
+    end)
+
+    it("wants strangers' failures to be a good share of what happened", function()
         begin(2, 100)
-        assert.equal(10, p.before)
-        assert.equal(30, until_failed(2, 100, 1000))
+        events = events + 10 * C.PROBATION_EVENTS_EACH
+        assert.is_nil(until_failed(2, 100, 9))
+        assert.is_true(p.open)
+        -- 11 of 110, with the one that is the event itself.
+        events = events - 1
+        assert.is_false(fail(2, 100, 1))
+        assert.is_true(fail(2, 100, 2))
     end)
 
-    it("looks no further back, and into the whole of the second where it begins", function()
-        until_failed(1, 89.9, 10)
-        until_failed(1, 90.0, 10)
-        begin(2, 100.9)
-        assert.equal(10, p.before)
-        assert.equal(30, until_failed(2, 101, 1000))
-    end)
-
-    it("wants the least number however little failed before", function()
-        C.probation_note(p, 1, ms(99))
+    it("wants no share of what the app fails at by itself", function()
         begin(2, 100)
-        assert.equal(5, until_failed(2, 100, 1000))
+        events = 1000000
+        for _ = 1, 4 do
+            assert.is_false(fail_by_itself(2, 100))
+        end
+        assert.is_true(fail_by_itself(2, 100))
     end)
 
-    it("measures new code by all that served before, however short", function()
-        until_failed(1, 95, 4)
-        begin(2, 98)
-        until_failed(2, 98, 4)
-        begin(3, 100)
-        assert.equal(8, p.before)
-        assert.equal(24, until_failed(3, 100, 1000))
+    describe("does not count a way of failing", function()
+        it("that the code before it had", function()
+            until_failed(1, 50, 1, 7)
+            begin(2, 100)
+            assert.is_nil(until_failed(2, 100, 20, 7))
+            assert.equal(20, p.known)
+            assert.equal(5, until_failed(2, 100, 20, 8))
+        end)
+
+        it("that code had which served shortly before", function()
+            until_failed(1, 50, 1, 7)
+            begin(2, 100)
+            until_failed(2, 101, 1, 8)
+            begin(3, 102)
+            assert.is_nil(until_failed(3, 102, 20, 7))
+            assert.is_nil(until_failed(3, 102, 20, 8))
+        end)
+
+        it("but counts what was cured for as long as a probation", function()
+            until_failed(1, 50, 1, 7)
+            begin(2, 100)
+            begin(3, 110)
+            assert.equal(5, until_failed(3, 110, 20, 7))
+        end)
+
+        it("but counts that of code that has failed its probation", function()
+            begin(2, 100)
+            assert.equal(5, until_failed(2, 100, 20, 7))
+            C.probation_take_back(p, 3, ms(101))
+            assert.is_nil(until_failed(3, 101, 20, 9)) -- not on probation; it has this way too
+            begin(4, 102)
+            assert.is_nil(until_failed(4, 102, 20, 9))
+            assert.equal(5, until_failed(4, 102, 20, 7))
+            begin(5, 103) -- instead of a rollback
+            assert.equal(5, until_failed(5, 103, 20, 7))
+        end)
+
+        it("of which it remembers the latest", function()
+            for way = 1, C.PROBATION_WAYS + 1 do
+                until_failed(1, 50, 1, way)
+            end
+            begin(2, 100)
+            assert.is_nil(until_failed(2, 100, 20, 2))
+            assert.is_nil(until_failed(2, 100, 20, C.PROBATION_WAYS + 1))
+            assert.equal(5, until_failed(2, 100, 20, 1))
+        end)
     end)
 
-    it("measures what follows code that has failed by what was before that", function()
+    it("takes a time that is a little too early as one within it", function()
         begin(2, 100)
-        assert.equal(5, until_failed(2, 100, 1000))
-        begin(3, 103)
-        assert.equal(0, p.before)
-        assert.equal(5, until_failed(3, 103, 1000))
-        begin(4, 105)
-        assert.is_nil(until_failed(4, 105, 4))
-        assert.is_false(p.failed)
-        -- It has not failed, so it is the measure; what the others did before is forgotten.
-        begin(5, 107)
-        assert.equal(4, p.before)
-    end)
-
-    it("is over when the generation is taken back, and what that did is no measure", function()
-        until_failed(1, 99, 2)
-        begin(2, 100)
-        until_failed(2, 101, 1000)
-        C.probation_take_back(p, 3, ms(102))
-        assert.is_nil(until_failed(3, 102, 3))
-        begin(4, 103)
-        assert.equal(5, p.before)
-        assert.equal(15, until_failed(4, 103, 1000))
-    end)
-
-    it("remembers as long as its longest time, and no longer", function()
-        local longest = C.LIMITS_PROBATION_SECONDS_MAX
-        until_failed(1, 1, 7)
-        begin(2, 1 + longest, longest)
-        assert.equal(7, p.before)
-        begin(3, 3 + longest, longest)
-        assert.equal(0, p.before)
-        -- Taken back after days.
-        C.probation_take_back(p, 4, ms(5000000))
-        begin(5, 5000000, longest)
-        assert.equal(0, p.before)
-        assert.is_true(C.probation_note(p, 5, ms(5000000)) == false and p.failures == 1)
-    end)
-
-    it("takes a time that is a little too early as the newest it knows", function()
-        until_failed(1, 99, 3)
-        begin(2, 100)
-        assert.is_false(C.probation_note(p, 2, ms(99.5)))
-        assert.equal(3, p.before)
+        assert.is_false(fail(2, 99.5, 1))
         assert.equal(1, p.failures)
-        begin(3, 101)
-        assert.equal(4, p.before)
+    end)
+end)
+
+describe("a way of failing", function()
+    local function same(a, b)
+        return C.probation_way(7, a, #a) == C.probation_way(7, b, #b)
+    end
+
+    it("is the same wherever an edit has moved it, and whatever numbers it tells", function()
+        assert.is_true(same("on_message of /x failed: app.lua:12: bad byte 4\nstack traceback:\n a",
+            "on_message of /x failed: app.lua:140: bad byte 17\nstack traceback:\n b"))
+    end)
+
+    it("is another in another hook, or with another error", function()
+        assert.is_false(same("on_message of /x failed: app.lua:1: a",
+            "on_open of /x failed: app.lua:1: a"))
+        assert.is_false(same("on_message of /x failed: app.lua:1: a",
+            "on_message of /x failed: app.lua:1: b"))
+    end)
+
+    it("is looked at as far as a line is long, and no further than it must", function()
+        local long = ("x"):rep(300)
+        assert.is_true(same(long .. "a", long .. "b"))
+        assert.is_true(same("", "\nx"))
     end)
 end)

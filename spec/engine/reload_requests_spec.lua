@@ -4,8 +4,6 @@ local ffi = require "ffi"
 local core = require "spec.support.cdef"
 local C = core.C
 
-ffi.cdef(("typedef union { char size[%d]; long align; } pthread_mutex_t;"):format(
-    ffi.arch == "arm64" and 48 or 40))
 core.declare "src/engine/reload/reload_requests.h"
 
 local LOAD, BACK, NOTHING = C.RELOAD_LOAD, C.RELOAD_BACK, C.RELOAD_KINDS
@@ -35,7 +33,14 @@ describe("The requests of a reload", function()
     local function take_over(seconds)
         local limits = ffi.new("struct limits", C.limits_default)
         limits.probation_seconds = seconds or 600
-        C.reload_requests_take_over(q, false, limits)
+        C.reload_requests_take_over(q, false, limits, 0)
+    end
+
+    -- Something of the generation that serves fails by itself.
+    local function fail(text, generation)
+        local f = ffi.new("struct reload_failure", { generation = generation or q.generation,
+            own = true, text = text, len = #text })
+        return C.reload_requests_failed(q, f, 0)
     end
 
     -- The generation that serves fails as often as its probation allows, and once more.
@@ -43,7 +48,7 @@ describe("The requests of a reload", function()
         local failed
         for _ = 1, C.limits_default.probation_failures do
             assert.is_falsy(failed)
-            failed = C.reload_requests_failed(q, q.generation, text or "boom", #(text or "boom"))
+            failed = fail(text or "boom")
         end
         assert.is_true(failed)
     end
@@ -136,8 +141,9 @@ describe("The requests of a reload", function()
         it("come once, with the first failure as the reason", function()
             assert.equal("unchanged", check_probation())
             fail_probation "app.lua:1: boom"
-            assert.matches("^generation 2 failed 5 times in the %d+%.%d s since it served, and "
-                .. "what served before 0 times in the 600 s before that: app%.lua:1: boom$",
+            assert.matches("^generation 2 failed 5 times in the %d+%.%d s since it served, as the "
+                .. "code before it had not: 5 times of its own doing, and 0 times for 0 peers, in "
+                .. "0 events: app%.lua:1: boom$",
                 check_probation())
             local wish = C.reload_requests_take(q, BACK)
             assert.same({ true, 2, "probation" }, { wish.by_itself, wish.from,

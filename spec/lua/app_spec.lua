@@ -30,6 +30,8 @@ describe("an app's top level", function()
             mw.listen { port = 0, proxy = "10.0.0.5" }
             mw.listen { port = 0, proxy = true }
             mw.listen { port = 0, proxy = false }
+            mw.hosts { "example.com", "*.example.com" }
+            mw.hosts "other.test"
         ]])
         local folder = engine.folder
         assert.same({
@@ -61,6 +63,7 @@ describe("an app's top level", function()
             { "listen", false, 0 }, { "proxy", 0, "127.0.0.0/8" }, { "proxy", 0, "::1" },
             { "proxy", 0, "unix:" },
             { "listen", false, 0 },
+            { "host", "example.com" }, { "host", "*.example.com" }, { "host", "other.test" },
         }, { unpack(engine.site, 8) })
     end)
 
@@ -146,6 +149,11 @@ describe("an app's top level", function()
                 .. '"unix:" }, got number',
             ["mw.listen { port = 1, proxy = {} }"] = "got a table without addresses",
             ["mw.listen { port = 1, proxy = { '::1', 5 } }"] = "got number",
+            ["mw.hosts()"] = 'mw.hosts: expected host names, as in mw.hosts { "example.com", '
+                .. '"*.example.com" }, got nil',
+            ["mw.hosts {}"] = "got a table without any",
+            ["mw.hosts { 'a.test', 5 }"] = "mw.hosts: item 2 of the list is a number",
+            ["mw.hosts('a.test', 'b.test')"] = "a list of hosts is one table",
             ["mw.limits(5)"] = "mw.limits: limits is a table",
             ["mw.pubish()"] = "mw.pubish does not exist; did you mean publish?",
             ["mw.publish('a', {})"] = "publish: expected a string or an FFI buffer, got table",

@@ -275,9 +275,10 @@ local function make_c(engine)
     function c.mw_counter(_, i)
         return i + 10
     end
-    function c.mw_hook_failed(_, _, place, place_len, text, len)
+    function c.mw_hook_failed(_, _, cause, place, place_len, text, len)
         engine.logged[#engine.logged + 1] = {
             level = 3,
+            cause = cause,
             place = text_of(place, place_len),
             text = text_of(text, len),
         }
@@ -422,6 +423,9 @@ local function make_c(engine)
     end
     function c.mw_site_origin(_, route, origin, len)
         return site_note("origin", route, text_of(origin, len))
+    end
+    function c.mw_site_host(_, rule, len)
+        return site_note("host", text_of(rule, len))
     end
     function c.mw_site_compress(_, route, name, value)
         return site_note("compress", route, name, value)

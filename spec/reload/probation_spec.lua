@@ -35,11 +35,12 @@ describe("new code on probation", function()
         return server:counter "hook_failures"
     end
 
-    -- So many hooks that fail, each on a connection of its own.
-    local function fail(count)
+    -- So many hooks that fail, each on a connection of its own, and those from addresses of their
+    -- own, or all from one.
+    local function fail(count, from)
         local before = failures()
-        for _ = 1, count do
-            local client = assert(server:websocket "/talk")
+        for i = 1, count do
+            local client = assert(server:websocket("/talk", { from = from or "127.0.1." .. i }))
             client:text "x"
             assert.equal(1011, (client:read_close()))
         end
@@ -63,8 +64,9 @@ describe("new code on probation", function()
         local how, text = server:logged "(rolled back.*); (generation 2 failed.*)"
         assert.matches("^rolled back %(probation%): generation 3 serves, the code of generation 1",
             how)
-        assert.matches("^generation 2 failed 5 times in the [%d.]+ s since it served, and what "
-            .. "served before 0 times in the 10 s before that: on_message of /talk failed: "
+        assert.matches("^generation 2 failed 5 times in the [%d.]+ s since it served, as the code "
+            .. "before it had not: 0 times of its own doing, and 5 times for 5 peers, in %d+ "
+            .. "events: on_message of /talk failed: "
             .. ".*app.lua:%d+: attempt to index local 'nothing'", text)
         -- Those that had no event meanwhile have noticed nothing.
         for i, client in ipairs(clients) do
@@ -84,15 +86,71 @@ describe("new code on probation", function()
         end
     end)
 
-    it("stays when the old code failed as often before", function()
+    it("stays when the code before it failed in the same way", function()
         start(app("", bad))
-        fail(5)
-        server:reload(app("", bad .. "-- the same"))
-        fail(14)
-        assert.equal(2, server:versions()[1].number)
         fail(1)
-        assert.truthy(server:logged "generation 2 failed 15 times .* before 5 times in the (10) s")
-        assert.equal(3, server:versions()[1].number)
+        server:reload(app("", "-- a line more\n" .. bad))
+        fail(20)
+        assert.equal(2, server:versions()[1].number)
+        server:reload(app("", "function talk.on_message() error 'in another way' end"))
+        fail(5)
+        assert.same({ 4, 2, "probation" }, { server:rolled_back() })
+    end)
+
+    it("stays whatever one address does", function()
+        start(app "")
+        server:reload(app("", bad))
+        fail(30, "127.0.0.1")
+        assert.equal(2, server:versions()[1].number)
+        assert.is_nil(server:stop():find("rolled back", 1, true))
+    end)
+
+    it("stays when a few of many fail, from however many addresses", function()
+        start(app "")
+        server:reload(app("", [[
+            function talk.on_message(ws, data)
+                if data == "x" then error "bad message" end
+                ws:send(data)
+            end
+        ]]))
+        local client = assert(server:websocket "/talk")
+        for _ = 1, 100 do
+            client:text "fine"
+            assert.equal("fine", client:read_text())
+        end
+        fail(5)
+        assert.equal(2, server:versions()[1].number)
+        local i = 5
+        repeat -- until it is more than one in ten
+            i = i + 1
+            client = assert(server:websocket("/talk", { from = "127.0.1." .. i }))
+            client:text "x"
+        until client:read_frame() == frame.TEXT or i > 100
+        assert.same({ 3, 1, "probation" }, { server:rolled_back() })
+    end)
+
+    it("blames for tasks and timers those whose events made them", function()
+        start(app "")
+        server:reload(app("probation_failures = 2", [[
+            mw.get("/fail", function()
+                mw.spawn(function()
+                    mw.spawn(function() mw.sleep(0) error "within" end)
+                    error "a task"
+                end)
+                mw.after(0, function() mw.sleep(0) error "a timer" end)
+                mw.after(0, function() mw.spawn(error, "in a timer") end)
+                return ""
+            end)
+        ]]))
+        local p = assert(server:connect())
+        for _ = 1, 3 do
+            p:send "GET /fail HTTP/1.1\r\nHost: a\r\n\r\n"
+            assert.equal(200, assert(p:response()).status)
+        end
+        process.eventually(function()
+            return failures() >= 12
+        end)
+        assert.equal(2, server:versions()[1].number)
     end)
 
     it("stays when probation is off, or its limit is not reached", function()
@@ -152,7 +210,7 @@ describe("new code on probation", function()
             if kind[3] then
                 kind[3]()
             end
-            local text = server:logged "rolled back %(probation%).* before that: (.*)"
+            local text = server:logged "rolled back %(probation%).* events: (.*)"
             assert.equal(kind[1], text:sub(1, #kind[1]))
             server:close_peers()
         end
@@ -176,12 +234,9 @@ describe("new code on probation", function()
             mw.get("/start", function() error "new" end)
         ]]))
         assert.equal(500, assert(p:response()).status)
-        local before = failures()
-        process.eventually(function()
-            return failures() > before + 20
-        end)
-        assert.equal(2, server:versions()[1].number)
         assert.truthy(server:logged "GET /start failed: .*(old too)")
+        server:logged "more like it within a second: mw.every"
+        assert.equal(2, server:versions()[1].number)
         server:get "/start"
         assert.matches("GET /start failed: .*new", server:logged "rolled back %(probation%)(.*)")
     end)
@@ -225,9 +280,9 @@ describe("new code on probation", function()
             assert.matches("^generation 2 failed 5 times in the .*app.lua:%d+: attempt to index",
                 why)
             fail(5) -- it goes on
-            server:edit(app("", bad .. "--"))
+            server:edit(app("", "function talk.on_message() error 'in another way' end"))
             assert.equal(3, server:reloaded())
-            fail(30) -- three times as many as before
+            fail(5)
             server:logged "not rolled back, .*: generation 3 failed"
             server:get "/rollback" -- somebody may still ask for it
             assert.same({ 4, 2, "mw.rollback" }, { server:rolled_back() })

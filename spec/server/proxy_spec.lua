@@ -183,6 +183,24 @@ describe("A listener with the option proxy", function()
         end)
     end)
 
+    it("counts a /64 of IPv6 as one client", function()
+        start [[
+            mw.limits { connections_per_address = 2 }
+            mw.listen { port = 0, host = "127.0.0.1", proxy = true }
+        ]]
+        local function from(address)
+            return proxy.v1("TCP6 " .. address .. " ::1 56324 443")
+        end
+        for i = 1, 2 do
+            assert(server:websocket("/ws", { first = from("2001:db8::" .. i) }))
+        end
+        local p = assert(server:connect())
+        p:try_send(from "2001:db8::3:3:3:3" .. request)
+        server:logged "(2001:db8::3:3:3:3: connection refused: over limits%.connections_per_)"
+        assert.is_true(p:is_ended())
+        assert.equal("2001:db8:0:1::1", get(from "2001:db8:0:1::1"))
+    end)
+
     it("follows a reload", function()
         start [[mw.listen { port = 0, host = "127.0.0.1" }]]
         assert.equal("127.0.0.1", get())

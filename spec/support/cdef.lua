@@ -56,6 +56,8 @@ local function headers(folder)
     return paths
 end
 
+ffi.cdef(("typedef union { char size[%d]; long align; } pthread_mutex_t;"):format(
+    ffi.arch == "arm64" and 48 or 40))
 ffi.cdef [[
 typedef long time_t;
 typedef unsigned socklen_t;

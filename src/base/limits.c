@@ -68,7 +68,7 @@ static const struct limit table[] = {
     LIMIT(reload_seconds, 0, LIMITS_SECONDS_MAX, APP),
     LIMIT(probation_seconds, 0, LIMITS_PROBATION_SECONDS_MAX, APP),
     LIMIT(stuck_seconds, 0, LIMITS_SECONDS_MAX, APP),
-    LIMIT(probation_failures, 1, UINT32_MAX, APP),
+    LIMIT(probation_failures, 1, LIMITS_PROBATION_FAILURES_MAX, APP),
     LIMIT(connections, 1, UINT32_MAX, APP),
     LIMIT(connections_per_address, 0, UINT32_MAX, APP),
     LIMIT(waiting_connects, 0, UINT32_MAX, ROUTE),

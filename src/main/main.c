@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log_sink.h"
 #include "engine/control/control.h"
+#include "engine/control/supervisor.h"
 #include "engine/reload/first_load.h"
 #include "engine/reload/overlay.h"
 #include "engine/reload/reload.h"
@@ -19,10 +20,12 @@
 #include "main/files.h"
 #include "main/options.h"
 #include "main/signals.h"
+#include "main/user.h"
 #include "script/app.h"
 #include "script/compile.h"
 #include "script/loading.h"
 #include "script/version.h"
+#include "transport/inherited.h"
 #include "transport/tls.h"
 
 static const char moonwire_version[] = "0.1.0";
@@ -43,6 +46,9 @@ struct process {
     struct server server;
     struct app apps[SERVER_WORKERS_MAX];
     struct reload reload;
+    struct user user;
+    struct inherited inherited;
+    struct supervisor supervisor;
     struct overlay overlay;     /* used in watch mode only */
     struct control *control;    /* may be NULL */
     bool tried;                 /* the app's file was there, and did not load */
@@ -112,14 +118,18 @@ static int init(struct process *p)
     if (err) {
         log_sink_free(log.sink);
         snprintf(p->why, sizeof(p->why), "out of memory or file descriptors; lower --workers");
+        return err;
     }
-    return err;
+    p->server.inherited = &p->inherited;
+    supervisor_init(&p->supervisor, &p->server);
+    return 0;
 }
 
 static void deinit(struct process *p)
 {
     app_stop(p->apps, p->options.workers);
     overlay_deinit(&p->overlay);
+    supervisor_deinit(&p->supervisor);
     reload_deinit(&p->reload);
     control_free(p->control);
     p->control = NULL;
@@ -144,11 +154,13 @@ static int load(struct process *p)
 }
 
 /* To be called before the log says that the server listens, since whoever reads that may use the
- * control socket at once. A server that cannot have one in the usual place works without it. */
+ * control socket at once; only with --user that comes later, since the socket is that user's. A
+ * server that cannot have one in the usual place works without it. */
 static int open_control(struct process *p)
 {
     const struct options *o = &p->options;
-    if (o->control && strcmp(o->control, "none") == 0)
+    bool serves = o->listener_count || p->server.workers[0].site->listener_count;
+    if (!serves || (o->control && strcmp(o->control, "none") == 0))
         return 0;
     const struct control_options options = {o->control, o->app, o->code ? NULL : o->app,
                                             moonwire_version};
@@ -211,8 +223,11 @@ static int prepare_reload(struct process *p)
 
 static int start(struct process *p)
 {
+    supervisor_hide();
     int err = server_start(&p->server);
-    if (err)
+    if (!err)
+        supervisor_ready(&p->supervisor, p->server.reload);
+    else
         snprintf(p->why, sizeof(p->why),
                  "the system gives no more threads; lower --workers or raise ulimit -u");
     return err;
@@ -229,12 +244,14 @@ static int exit_status(const struct server *s)
 }
 
 /* Serves until the server is told to end. */
-static int run(struct server *s)
+static int run(struct process *p)
 {
+    struct server *s = &p->server;
     struct stuck stuck;
     if (s->listener_count)
         stuck_begin(&stuck, s);
     uint32_t running = server_run(s);
+    supervisor_stopping(&p->supervisor);
     if (s->listener_count)
         stuck_end(&stuck);
     if (running) {
@@ -268,21 +285,26 @@ static int try_again(struct process *p)
 static int serve(struct process *p)
 {
     const struct options *o = &p->options;
-    if (wants_watch(o) && overlay_init(&p->overlay, &p->server))
+    const struct overlay_options overlay = {o->overlay_for_all, o->listeners, o->listener_count};
+    if (wants_watch(o) && overlay_init(&p->overlay, &p->server, &overlay))
         return complain(o, error_text(ERR_MEMORY), EXIT_FAILURE);
+    if (user_find(&p->user, o->user, p->why))
+        return complain(o, p->why, EXIT_FAILURE);
     int err = load(p);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
     signals_start(&p->server); /* before there are socket files that must be removed */
     if (err)
         return try_again(p);
-    if ((o->listener_count || p->server.workers[0].site->listener_count) && open_control(p))
+    if (!o->user && open_control(p))
         return complain(o, p->why, EXIT_FAILURE);
     if (listen_all(p))
         return try_again(p);
+    if (user_become(&p->user, p->why) || (o->user && open_control(p)))
+        return complain(o, p->why, EXIT_FAILURE);
     if (prepare_reload(p) || start(p))
         return complain(o, p->why, EXIT_FAILURE);
-    return run(&p->server);
+    return run(p);
 }
 
 static int check(struct process *p)
@@ -308,6 +330,7 @@ static int with_server(struct process *p, int (*task)(struct process *p))
         return complain(&p->options, p->why, EXIT_FAILURE);
     int status = task(p);
     deinit(p);
+    user_deinit(&p->user);
     return status;
 }
 
@@ -324,8 +347,10 @@ static int act(struct process *p)
         return with_server(p, check);
     case OPTIONS_SERVE: {
         int status = AGAIN;
+        inherited_take(&p->inherited);
         while (status == AGAIN)
             status = with_server(p, serve);
+        inherited_close(&p->inherited);
         return status;
     }
     }

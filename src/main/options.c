@@ -22,17 +22,17 @@ const char options_help[] =
     "  moonwire connect URL    sends lines, prints messages (connect --help)\n"
     "  moonwire repl           Lua at a prompt, with WebSockets\n"
     "\n"
-    "  -e CODE             run this Lua, not a file; APP.lua may also be -, standard\n"
-    "                      input. Without listeners a script runs until nothing is\n"
-    "                      pending, and ends\n"
+    "  -e CODE             run this Lua, not a file; APP.lua may be - (stdin).\n"
+    "                      Without listeners it ends when nothing is pending\n"
     "  --listen ADDRESS    listen here, not where the app says; may be repeated:\n"
     "                      8080 or localhost:8080 (this machine only), *:8080 (every\n"
     "                      address), HOST:PORT, [IPV6]:PORT, unix:/path\n"
-    "  --workers N|auto    threads, each with its own Lua state (default 1; auto: one\n"
-    "                      per processor)\n"
+    "  --workers N|auto    threads, each with a Lua state (auto: one per processor)\n"
     "  --watch, --no-watch\n"
     "                      load the app again when its files change, and keep every\n"
     "                      connection (default: when standard output is a terminal)\n"
+    "  --overlay all       show failures in watched pages on other machines, too\n"
+    "  --user NAME         as root: become NAME when the listeners are open\n"
     "  --control PATH      the socket for reload and status, not in the runtime\n"
     "                      directory; none: without\n"
     "  --log-level LEVEL   debug, info (default), warn, error or off\n"
@@ -188,6 +188,22 @@ static int set_no_watch(struct options *o, const char *value, char *why)
     return 0;
 }
 
+static int set_overlay(struct options *o, const char *value, char *why)
+{
+    if (strcmp(value, "all") != 0 && strcmp(value, "local") != 0)
+        return fail(why, "--overlay is local (pages on this machine) or all, not \"%.64s\"", value);
+    o->overlay_for_all = value[0] == 'a';
+    return 0;
+}
+
+static int set_user(struct options *o, const char *value, char *why)
+{
+    if (value[0] == '\0')
+        return fail(why, "--user needs the name of a user");
+    o->user = value;
+    return 0;
+}
+
 static int set_control(struct options *o, const char *value, char *why)
 {
     if (value[0] == '\0')
@@ -226,6 +242,8 @@ static const struct option {
     {"--log-format", NULL, "text or json", set_log_format},
     {"--watch", NULL, NULL, set_watch},
     {"--no-watch", NULL, NULL, set_no_watch},
+    {"--overlay", NULL, "local or all", set_overlay},
+    {"--user", NULL, "the name of a user", set_user},
     {"--control", NULL, "the path of a socket, or none", set_control},
     {"--check", NULL, NULL, set_check},
     {"--version", "-V", NULL, set_version},

@@ -27,6 +27,8 @@ struct options {
     enum log_level log_level;
     bool log_json;
     enum options_choice watch; /* OPTIONS_AUTO: when standard output is a terminal */
+    bool overlay_for_all;      /* not for this machine only */
+    const char *user;          /* to become when the listeners are open; NULL: nobody else */
     const char *control;       /* the control socket's path, or "none"; NULL: the usual place */
 };
 

@@ -335,13 +335,21 @@ double mw_counter(struct worker *w, uint32_t i)
     return (double)server_counter(w->server, i);
 }
 
-void mw_hook_failed(struct worker *w, uint32_t generation, const char *place, size_t place_len,
-                    const char *text, size_t len)
+void mw_hook_failed(struct worker *w, uint32_t generation, double cause, const char *place,
+                    size_t place_len, const char *text, size_t len)
 {
+    const struct conn *c = cause > 0 ? conn_get(w, cause) : NULL;
+    const struct reload_failure failure = {
+        .generation = generation,
+        .own = cause == 0,
+        .peer = c ? &c->peer : NULL,
+        .text = text,
+        .len = len,
+    };
     worker_log_failure(w, place, place_len, text, len);
     count(&w->counters, COUNT_HOOK_FAILURES, 1);
     if (w->server->reload)
-        reload_failed(w->server->reload, generation, text, len);
+        reload_failed(w->server->reload, &failure);
 }
 
 int mw_worker_index(struct worker *w)

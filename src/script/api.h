@@ -159,11 +159,13 @@ const char *mw_counter_name(uint32_t i);
 /* Its value, summed over all workers. */
 double mw_counter(struct worker *w, uint32_t i);
 /* Logs a failure of a hook, handler, timer, task or listener of this generation, and counts it,
- * which may take the generation back. text: the error, with its traceback. place: what tells it
- * from other failures; of several at one place within a second the log has the first, and then
- * their number. */
-void mw_hook_failed(struct worker *w, uint32_t generation, const char *place, size_t place_len,
-                    const char *text, size_t len);
+ * which may take the generation back. cause: the connection whose event it was, or has led to it;
+ * 0: nobody's, the app has done it by itself; MW_CAUSE_UNKNOWN, or a stale one: somebody's. text:
+ * the error, with its traceback. place: what tells it from other failures; of several at one place
+ * within a second the log has the first, and then their number. */
+enum { MW_CAUSE_UNKNOWN = -1 };
+void mw_hook_failed(struct worker *w, uint32_t generation, double cause, const char *place,
+                    size_t place_len, const char *text, size_t len);
 /* This worker's number, from 0, and the number of workers. */
 int mw_worker_index(struct worker *w);
 int mw_worker_count(struct worker *w);

@@ -67,6 +67,11 @@ int mw_site_eager(struct site *s, int route, bool eager)
     return 0;
 }
 
+int mw_site_host(struct site *s, const char *rule, size_t len)
+{
+    return site_add_host(s, rule, len);
+}
+
 int mw_site_listen(struct site *s, const char *host, int port, const char *where)
 {
     int listener = site_add_listener(s, host, port);

@@ -41,6 +41,9 @@ int mw_site_upgrade(struct site *s, int route, bool has_hook);
 /* Says whether open connections of the route get EVENT_RELOAD when another site takes over. */
 int mw_site_eager(struct site *s, int route, bool eager);
 
+/* Adds a rule for the hosts that the app answers for; without any it answers for all. */
+int mw_site_host(struct site *s, const char *rule, size_t len);
+
 /* Adds a listener and returns its index. host: NULL for loopback, "*" for every address,
  * "unix:/path" for a local socket, else a name or an address. where: the app's line that declares
  * it, "app.lua:12". */

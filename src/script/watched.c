@@ -165,9 +165,9 @@ static bool defers(struct watched *w)
     return true;
 }
 
-/* For every instruction of the app. It comes again until the error has left the app's code, whatever that
- * catches: our own modules, which have called it, take the error as any other. They are not
- * disturbed themselves, for what they keep would be left half done. */
+/* For every instruction of the app. It comes again until the error has left the app's code,
+ * whatever that catches: our own modules, which have called it, take the error as any other. They
+ * are not disturbed themselves, for what they keep would be left half done. */
 static void hook(lua_State *l, lua_Debug *at)
 {
     struct watched *w = mine;

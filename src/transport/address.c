@@ -4,7 +4,10 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
+
+_Static_assert(offsetof(struct address, bytes) == 1, "the key of a peer has no gap");
 
 void address_set(struct address *out, int family, const uint8_t *bytes, uint16_t port)
 {
@@ -32,6 +35,25 @@ void address_from(struct address *out, const struct sockaddr *from, socklen_t le
     } else if (from->sa_family == AF_UNIX) {
         out->family = AF_UNIX;
     }
+}
+
+void address_stranger(struct address *out, const struct address *a)
+{
+    enum { PREFIX_BYTES = 8 };
+    *out = *a;
+    out->port = 0;
+    if (a->family == AF_INET6)
+        memset(out->bytes + PREFIX_BYTES, 0, sizeof(out->bytes) - PREFIX_BYTES);
+}
+
+bool address_is_local(const struct address *a)
+{
+    static const uint8_t loopback6[16] = {[15] = 1};
+    if (a->family == AF_INET)
+        return a->bytes[0] == 127; /* RFC 1122 §3.2.1.3 */
+    if (a->family == AF_INET6)
+        return memcmp(a->bytes, loopback6, sizeof(loopback6)) == 0;
+    return a->family == AF_UNIX;
 }
 
 const char *address_format(const struct address *a, char out[ADDRESS_TEXT_BYTES])

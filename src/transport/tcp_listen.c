@@ -101,11 +101,26 @@ static int open_stream(int family)
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
+/* One that the service manager has opened, or -1. */
+static int take_over(const union any_address *at, socklen_t len,
+                     const struct tcp_listen_options *options)
+{
+    int fd = inherited_find(options->inherited, &at->any, len);
+    if (fd >= 0 && options->peer_first)
+        defer_accept(fd);
+    if (fd >= 0)
+        (void)set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+    return fd;
+}
+
 /* A bound and listening TCP socket, or -1 with errno. */
 static int listen_at(const union any_address *at, socklen_t len,
                      const struct tcp_listen_options *options)
 {
-    int fd = open_stream(at->any.sa_family);
+    int fd = take_over(at, len, options);
+    if (fd >= 0)
+        return fd;
+    fd = open_stream(at->any.sa_family);
     if (fd < 0)
         return -1;
     if (options->peer_first)
@@ -261,6 +276,13 @@ static bool family_is_missing(int number)
 
 /* ---- listening ---- */
 
+/* A socket of the service manager's for "::" takes what comes over IPv4, too. */
+static bool is_covered(const struct place *p, const struct tcp_listen_options *options)
+{
+    return p->at.any.sa_family == AF_INET && p->at.v4.sin_addr.s_addr == htonl(INADDR_ANY) &&
+           inherited_has_both(options->inherited, options->port);
+}
+
 /* Listens at every place with one port. On failure it closes all and returns -1 with errno; *at is
  * the place that failed. */
 static int listen_places(struct place *places, int count, const struct tcp_listen_options *options,
@@ -270,6 +292,8 @@ static int listen_places(struct place *places, int count, const struct tcp_liste
     uint16_t chosen = options->port;
     for (int i = 0; i < count; i++) {
         set_port(&places[i].at, chosen);
+        if (is_covered(&places[i], options))
+            continue;
         int fd = listen_at(&places[i].at, places[i].len, options);
         if (fd >= 0) {
             fds[open++] = fd;
@@ -319,7 +343,7 @@ int tcp_listen(const struct tcp_listen_options *options, struct listening out[TC
     size_t prefix = sizeof(unix_prefix) - 1;
     if (options->host && strncmp(options->host, unix_prefix, prefix) == 0) {
         const struct unix_listen_options file = {options->host + prefix, backlog, options->private,
-                                                 options->leaves};
+                                                 options->leaves, options->inherited};
         int err = unix_listen(&file, &out[0], why);
         return err ? err : 1;
     }

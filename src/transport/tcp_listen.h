@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "transport/inherited.h"
 #include "transport/listening.h"
 
 enum { TCP_LISTENERS_MAX = 8 }; /* sockets of one tcp_listen call */
@@ -22,6 +23,8 @@ struct tcp_listen_options {
     /* Somebody listens at the path of a unix socket: will they leave it, so that we may have it
      * now? NULL: they will not. It may wait. */
     bool (*leaves)(const char *path);
+    /* Sockets that listen already, to be taken where they are at the address; or NULL. */
+    struct inherited *inherited;
 };
 
 /* Binds and listens. Returns the number of sockets put in out (>= 1), with their port in *port, or

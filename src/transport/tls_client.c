@@ -61,6 +61,8 @@ static void say_names(struct buffer *out, X509 *certificate)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     int said = 0;
+    if (!names)
+        say(out, ": it has no subjectAltName, and its common name does not count (RFC 9525)");
     for (int i = 0; i < sk_GENERAL_NAME_num(names) && said <= NAMES_SAID; i++) {
         int kind;
         const ASN1_STRING *name = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &kind);
@@ -181,7 +183,9 @@ static bool configure(SSL_CTX *ctx, bool insecure)
     SSL_CTX_set_info_callback(ctx, on_state);
     SSL_CTX_set_verify(ctx, insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
     X509_VERIFY_PARAM *verify = SSL_CTX_get0_param(ctx);
-    X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* RFC 9525 §2: only subjectAltName names a server, never the common name. */
+    X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     /* Whatever is in ca_file is trusted, be it a root or not. */
     X509_VERIFY_PARAM_set_flags(verify, X509_V_FLAG_PARTIAL_CHAIN);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) &&

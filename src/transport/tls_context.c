@@ -14,9 +14,11 @@
 #include <string.h>
 
 #include "transport/tls_bio.h"
+#include "transport/tls_session.h"
 #include "transport/tls_takeover.h"
+#include "transport/tls_ticket_keys.h"
 
-enum { TICKET_SECONDS = 2 * 60 * 60, NAME_MAX_BYTES = 253 };
+enum { NAME_MAX_BYTES = 253 };
 
 /* TLS 1.2 suites with forward secrecy and authenticated encryption only (RFC 9325 §4.2). */
 static const char tls_1_2_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
@@ -255,7 +257,7 @@ static bool configure(SSL_CTX *ctx, enum tls_version min_version)
      * holds memory for those who never return. One ticket instead of two: each costs a signature
      * and a record, and a browser takes a new one with every connection. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_timeout(ctx, TICKET_SECONDS);
+    SSL_CTX_set_timeout(ctx, TLS_TICKET_KEY_OLD_SECONDS);
     int lowest = min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
     return SSL_CTX_set_num_tickets(ctx, 1) && SSL_CTX_set_min_proto_version(ctx, lowest) &&
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
@@ -304,14 +306,23 @@ static bool add_certificate(struct tls_context *c, const struct tls_certificate 
     return load(c, ctx, paths, why);
 }
 
-/* The ticket keys of the default SSL_CTX count: it is the one that a connection begins with. */
-static bool inherit_ticket_keys(struct tls_context *c, const struct tls_context *previous)
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *mac, int sealing)
 {
-    unsigned char keys[80];
-    bool done = SSL_CTX_get_tlsext_ticket_keys(previous->by_certificate[0], keys, sizeof(keys)) &&
-                SSL_CTX_set_tlsext_ticket_keys(c->by_certificate[0], keys, sizeof(keys));
-    OPENSSL_cleanse(keys, sizeof(keys));
-    return done;
+    int result = tls_ticket_keys_apply(tls_bio_session(ssl)->context->ticket_keys, name, iv, cipher,
+                                       mac, sealing != 0);
+    /* A ticket of TLS 1.3 is used once (RFC 8446 §C.4), so that each connection gets a new one. */
+    bool renews = result == TLS_TICKET_GOOD && !sealing && SSL_version(ssl) >= TLS1_3_VERSION;
+    return renews ? TLS_TICKET_RENEW : result;
+}
+
+/* The default SSL_CTX counts: it is the one that a connection begins with. */
+static bool use_ticket_keys(struct tls_context *c, const struct tls_context *previous)
+{
+    c->ticket_keys = previous ? tls_ticket_keys_ref(previous->ticket_keys) : tls_ticket_keys_new();
+    if (c->ticket_keys)
+        SSL_CTX_set_tlsext_ticket_key_evp_cb(c->by_certificate[0], on_ticket);
+    return c->ticket_keys;
 }
 
 struct tls_context *tls_context_alloc(size_t certificates)
@@ -344,7 +355,7 @@ struct tls_context *tls_context_new(const struct tls_options *options, char why[
     for (size_t i = 0; i < options->certificate_count; i++)
         if (!add_certificate(c, &options->certificates[i], options->min_version, why))
             goto fail;
-    if (options->previous && !inherit_ticket_keys(c, options->previous))
+    if (!use_ticket_keys(c, options->previous))
         goto memory;
     SSL_CTX_set_tlsext_servername_callback(c->by_certificate[0], choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(c->by_certificate[0], c);
@@ -374,6 +385,7 @@ void tls_context_unref(struct tls_context *c)
     BIO_meth_free(c->bio_method);
     map_deinit(&c->by_name);
     tls_tickets_deinit(&c->tickets);
+    tls_ticket_keys_unref(c->ticket_keys);
     free(c);
 }
 

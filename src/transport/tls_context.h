@@ -14,6 +14,7 @@
 
 struct bio_method_st; /* OpenSSL's BIO_METHOD */
 struct ssl_ctx_st;    /* OpenSSL's SSL_CTX */
+struct tls_ticket_keys;
 
 /* Room for one line that says what is wrong. */
 enum { TLS_WHY_BYTES = 256 };
@@ -43,8 +44,9 @@ struct tls_context {
     struct bio_method_st *bio_method;   /* how sessions reach their socket */
     struct ssl_ctx_st **by_certificate; /* [0] is the default */
     size_t count;
-    struct map by_name;         /* lower-case DNS names, "*.example.com" too, to SSL_CTX */
-    struct tls_tickets tickets; /* a client's */
+    struct map by_name;                  /* lower-case DNS names, "*.example.com" too, to SSL_CTX */
+    struct tls_tickets tickets;          /* a client's */
+    struct tls_ticket_keys *ticket_keys; /* a server's; shared with the contexts before and after */
 };
 
 /* Returns a server's context with one reference, or NULL with one line in why. On success why is ""

@@ -108,11 +108,17 @@ int unix_listen(const struct unix_listen_options *options, struct listening *out
     struct place place;
     struct stat made;
     int err = place_of(options->path, &place, why);
-    if (!err)
-        err = clear_path(options, &place, why);
     if (err)
         return err;
-    int fd = open_stream();
+    int fd = inherited_find(options->inherited, (const struct sockaddr *)&place.at, place.len);
+    if (fd >= 0) { /* its file is the service manager's */
+        *out = (struct listening){.fd = fd};
+        return 0;
+    }
+    err = clear_path(options, &place, why);
+    if (err)
+        return err;
+    fd = open_stream();
     if (fd < 0)
         return listening_fail(why, ERR_IO, "cannot open a socket: %s", listening_errno_text(errno));
     /* The mode of a socket before bind() is that of its file, less the umask (unix(7)). */

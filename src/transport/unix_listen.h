@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "transport/inherited.h"
 #include "transport/listening.h"
 
 struct unix_listen_options {
@@ -10,6 +11,7 @@ struct unix_listen_options {
     int backlog;
     bool private;                     /* as in struct tcp_listen_options */
     bool (*leaves)(const char *path); /* as there */
+    struct inherited *inherited;      /* as there */
 };
 
 /* Listens at the path. A file there that nobody listens on is replaced, and so is one whose owner

@@ -203,6 +203,17 @@ local function add_listeners(mw, generation)
     end
 end
 
+local function add_hosts(mw, generation)
+    --- The hosts that the app answers for: requests that name another in Host get 421. Several
+    -- calls add up; without any, it answers for all.
+    -- @param hosts { "example.com", "*.example.com" } ("*" is one label), or one of them
+    -- @usage mw.hosts { "example.com", "www.example.com" }
+    function mw.hosts(hosts, ...)
+        arguments.no_more("mw.hosts { \"example.com\" }", "a list of hosts is one table", ...)
+        generation:add("hosts", { kind = "hosts", title = "hosts", rules = optional.hosts(hosts) })
+    end
+end
+
 -- ---- timers and the rest --------------------------------------------------------------------
 
 -- Raises at this level when no more timers can run.
@@ -277,7 +288,7 @@ end
 
 local function add_reload(mw, generation)
     --- Loads the app again, in all workers, soon: as SIGHUP does. Connections stay open.
-    -- @usage mw.post("/reload", function() mw.reload() return "soon\n" end)
+    -- @usage mw.every("1h", function() mw.reload() end)
     function mw.reload()
         if generation.collecting then
             error("mw.reload: the top level is being loaded; call it in a hook or a handler", 2)
@@ -287,9 +298,9 @@ local function add_reload(mw, generation)
 
     --- Goes back to the generation that served before, in all workers, soon: its hooks, routes,
     -- limits, listeners and timers serve again, under a new number. Connections stay open. The
-    -- server does so by itself when a new generation fails far more than that before it (limit
+    -- server does so by itself when a new generation fails as the one before it did not (limit
     -- probation_seconds).
-    -- @usage mw.post("/rollback", function() mw.rollback() return "soon\n" end)
+    -- @usage if req.headers.authorization == secret then mw.rollback() end
     function mw.rollback()
         if generation.collecting then
             error("mw.rollback: the top level is being loaded; call it in a hook or a handler", 2)
@@ -394,6 +405,7 @@ function M.new(generation)
     add_http_routes(mw, generation)
     add_static(mw, generation)
     add_listeners(mw, generation)
+    add_hosts(mw, generation)
     add_timers(mw, generation)
     add_topics(mw, generation)
 

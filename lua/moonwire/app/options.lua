@@ -1,5 +1,5 @@
--- Options of mw.static and mw.listen that few apps have. Mistakes raise at the app's own line: the
--- functions are called by mw.static and mw.listen directly.
+-- Options of mw.static and mw.listen, and mw.hosts: what few apps have. Mistakes raise at the app's
+-- own line: the functions are called by mw's directly.
 
 local lazy = require "moonwire.base.lazy"
 
@@ -71,6 +71,25 @@ function M.proxies(proxy)
                     type(range) == "table" and "a table without addresses" or type(range)), APP)
         end
         out[i] = range
+    end
+    return out
+end
+
+-- mw.hosts' argument: a host or a list of hosts, to a list. C reads them when the site is declared.
+function M.hosts(hosts)
+    local list = type(hosts) == "string" and { hosts } or hosts
+    if type(list) ~= "table" or #list == 0 then
+        error(string.format('mw.hosts: expected host names, as in mw.hosts { "example.com", '
+            .. '"*.example.com" }, got %s', type(list) == "table" and "a table without any"
+            or type(list)), APP)
+    end
+    local out = {}
+    for i, host in ipairs(list) do
+        if type(host) ~= "string" then
+            error(string.format("mw.hosts: item %d of the list is a %s, not a host name", i,
+                type(host)), APP)
+        end
+        out[i] = host
     end
     return out
 end

@@ -131,7 +131,7 @@
     // What the log says of code that was taken back by itself: what serves, how often the other code
     // has failed, and its first failure.
     const taken = new RegExp("^rolled back \\(.*?\\): (generation \\d+ serves, the code of generation "
-        + "\\d+).*?; (generation \\d+ failed .*? before that): ([^]*)$");
+        + "\\d+).*?; (generation \\d+ failed .*? in \\d+ events): ([^]*)$");
 
     function takenBack([, state, , why]) {
         const hook = /^(.*? failed): ([^]*)$/.exec(why);

@@ -66,6 +66,8 @@ function M.place_in(co)
     return fault.place_in(co)
 end
 
+M.CAUSE_UNKNOWN = C.MW_CAUSE_UNKNOWN
+
 -- What is the same for failures that come again: whose they are, and where they were raised. The
 -- text tells that only where nothing else does: with error(data, 0) it is what a peer has sent, and
 -- could name another place each time.
@@ -75,14 +77,15 @@ end
 
 -- Logs and counts. what: "on_message of /chat/:room". number: of the generation whose hook it is,
 -- where that is known; else that of the code that raised, or of the one that serves. where: as for
--- opened. Of many failures at one place within a second the log has the first and a number. Returns
--- the error as it was raised.
-function M.report(what, problem, number, where)
+-- opened. cause: the handle of the connection whose event it was, or led to it; 0 or nothing when
+-- the app did it by itself; M.CAUSE_UNKNOWN. Of many failures at one place within a second the log
+-- has the first and a number. Returns the error as it was raised.
+function M.report(what, problem, number, where, cause)
     problem = M.opened(problem, where)
     local text = string.format("%s failed: %s%s", what, problem.text, problem.trace)
     local place = place_of(what, problem)
-    C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), place, #place,
-        text, #text)
+    C.mw_hook_failed(worker, number or problem.number or C.mw_generation(worker), cause or 0, place,
+        #place, text, #text)
     C.mw_overlay_fault(worker, text, #text)
     return problem.value
 end

@@ -18,6 +18,7 @@ local M = {}
 local ABOUT_SECONDS = 0.5 -- one that is stopped must not hold up the others
 local STATUS_SECONDS = 5
 local RELOAD_SECONDS = 600 -- the server itself knows better, and answers earlier
+local PROBATION_SECONDS = 1200 -- the longest, and a rollback
 local WHY_BYTES = 256
 local SHOWN_OTHERS = 3
 
@@ -29,6 +30,9 @@ moonwire reload - loads the app of a server again, with all connections open
 
 Without a name: the one server of this user that runs. Prints what became of it. Ends
 with 0 when the new generation serves, with 1 when the old one serves on.
+
+  --wait          wait until the probation of the new code is over: 0 when it is kept,
+                  1 when it did not load, was taken back or gave way to other code
 ]],
     rollback = [[
 moonwire rollback - brings back the code that a server had before its last reload
@@ -74,6 +78,8 @@ local function parse(command, arguments)
             out.help = true
         elseif text == "--json" and command == "status" then
             out.json = true
+        elseif text == "--wait" and command == "reload" then
+            out.wait = true
         elseif text == "--control" then
             at = at + 1
             out.control = arguments[at] or usage "--control needs the path of a socket"
@@ -250,13 +256,15 @@ end
 
 -- ---- commands -------------------------------------------------------------------------------
 
--- Both wait for the end of the attempt that they have asked for.
+-- Both wait for the end of the attempt that they have asked for, or of its probation.
 local function attempt(command, ...)
     local options, path = begin(command, ...)
     if not options then
         return
     end
-    local _, answer, problem = ask(path, options.command, false, RELOAD_SECONDS)
+    local request = options.wait and "reload wait" or options.command
+    local _, answer, problem = ask(path, request, false,
+        RELOAD_SECONDS + (options.wait and PROBATION_SECONDS or 0))
     if type(answer) ~= "table" then
         fail(1, problem)
     end

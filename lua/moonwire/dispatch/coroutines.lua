@@ -109,6 +109,17 @@ function M.of_request(handle)
     return by_request[handle]
 end
 
+-- The connection whose event a dispatcher handles.
+wait.set_event_of(function(co)
+    local dispatcher = parked[co] or active and active.co == co and active
+    if not dispatcher then
+        return 0
+    elseif dispatcher.ws then
+        return dispatcher.ws[HANDLE]
+    end
+    return dispatcher.request and request.handle(dispatcher.request) or 0
+end)
+
 -- Returns how many hooks of each generation wait, by its number.
 function M.waiting()
     local out = {}

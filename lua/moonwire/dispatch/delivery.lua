@@ -47,7 +47,8 @@ local function call_listener(fn, event, kind)
     begin_time()
     local ok, problem = xpcall(fn, catch, event)
     if not ok then
-        failure.report(string.format("a listener for %q", kind), problem, nil, fn)
+        failure.report(string.format("a listener for %q", kind), problem, nil, fn,
+            event.target[HANDLE])
     end
 end
 
@@ -68,13 +69,13 @@ function M.hook_failed(ws, route, name, problem)
         return -- it did not catch it: that ends it, and nobody is to blame
     end
     local value = failure.report(string.format("%s of %s", name, route.pattern), problem,
-        route.number, route[name])
+        route.number, route[name], ws[HANDLE])
     if name ~= "on_error" and route.on_error then
         begin_time()
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
             failure.report(string.format("on_error of %s", route.pattern), other, route.number,
-                route.on_error)
+                route.on_error, ws[HANDLE])
         end
     end
     if ws[STATE] == OPEN then

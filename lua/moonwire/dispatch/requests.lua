@@ -22,7 +22,7 @@ end
 
 local function request_failed(req, title, problem, number, fn)
     if failure.opened(problem).value ~= wait.CONNECTION_CLOSED then
-        failure.report(title, problem, number, fn)
+        failure.report(title, problem, number, fn, request.handle(req))
     end
     request.fail(req)
 end

@@ -113,6 +113,14 @@ function declare.listen(_, site, item)
     end
 end
 
+function declare.hosts(_, site, item)
+    for _, rule in ipairs(item.rules) do
+        if C.mw_site_host(site, rule, #rule) < 0 then
+            return site_error(site)
+        end
+    end
+end
+
 -- What can be checked when all is declared.
 local check = {}
 
@@ -140,7 +148,7 @@ function M.plan(self, site)
     self.routes, self.limits = {}, {}
     for _, item in ipairs(self.plan) do
         -- If it serves nothing it is a script, which ends by itself.
-        self.serves = self.serves or item.kind ~= "limits"
+        self.serves = self.serves or item.kind ~= "limits" and item.kind ~= "hosts"
         local problem = declare[item.kind](self, site, item)
         if problem then
             return placed(item, problem)

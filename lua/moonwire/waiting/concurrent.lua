@@ -234,7 +234,7 @@ function M.await(fn, ...)
     if type(fn) ~= "function" then
         error(string.format("mw.await: expected a function(resume), got %s", type(fn)), 2)
     end
-    local w = wait.begin "mw.await"
+    local w, cause = wait.begin "mw.await", wait.cause()
     local undo = fn(function(...)
         return wait.wake(w, ...)
     end)
@@ -245,7 +245,7 @@ function M.await(fn, ...)
                 ok, caught = xpcall(undo, failure.catch)
             end
             if not ok then
-                failure.report("what mw.await's function returned", caught, nil, undo)
+                failure.report("what mw.await's function returned", caught, nil, undo, cause)
             end
         end
     end

@@ -41,6 +41,7 @@ function M.new(title, fn, n, ...)
         problem = nil,    -- what it raised, as failure.catch has it
         watchers = false, -- functions to call when it is done
         top = false,      -- the top level that it belongs to (wait.top)
+        cause = wait.cause(),
         ...,
     }, meta)
 end
@@ -94,7 +95,7 @@ local function ended(task, ok, ...)
         watchers[i](task)
     end
     if not ok and not watchers and not M.was_cancelled(task) then
-        failure.report(task.title, task.problem)
+        failure.report(task.title, task.problem, nil, nil, task.cause)
     end
 end
 
@@ -125,7 +126,7 @@ function M.begin(task)
         return nil
     end
     task.co = table.remove(idle) or new_runner()
-    wait.enter(task.co, task.top)
+    wait.enter(task.co, task.top, task.cause)
     return task.co
 end
 

@@ -100,6 +100,7 @@ function M.new(name, duration, fn, find)
         suspended = false, -- with its generation, which may come back
         top = false,       -- the top level whose task made it (wait.top)
         generation = false, -- whose top level made it
+        cause = wait.cause(),
     }, meta)
 end
 
@@ -174,14 +175,15 @@ local function done(timer)
 end
 
 local function report(timer, problem)
-    failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn)
+    failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn,
+        timer.cause)
 end
 
 -- What the function of a top level's timer begins or waits for ends with that top level: it runs as
 -- a task of it.
 local function run_for(top, timer)
     local run = task.new(timer.title, timer.fn, 0)
-    run.top = top
+    run.top, run.cause = top, timer.cause
     top:add(run, {})
     task.watch(run, function()
         done(timer)
@@ -223,7 +225,9 @@ function M.fired(id, over)
         run_for(top, timer)
         return
     end
+    wait.set_cause(timer.cause)
     local ok, problem = xpcall(timer.fn, failure.catch)
+    wait.set_cause(0)
     done(timer)
     if not ok then
         report(timer, problem)

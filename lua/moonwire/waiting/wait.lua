@@ -137,9 +137,35 @@ function M.at_top(top)
     return M.loading_again or top.main and top.main.co == current
 end
 
+-- The connection whose event has led to what runs in a task or a timer, by coroutine; none where
+-- the app began by itself.
+local cause_of = setmetatable({}, { __mode = "k" })
+local event_of -- of the hook or handler that runs in a coroutine
+
+-- fn(co): the handle of the connection whose event co handles; 0 for none. dispatch/coroutines.lua.
+function M.set_event_of(fn)
+    event_of = fn
+end
+
+-- The handle of the connection whose event has led to what runs now; 0 for none.
+function M.cause()
+    if not current or M.loading_again then
+        return 0
+    end
+    return cause_of[current] or event_of and event_of(current) or 0
+end
+
+-- What runs now was begun for this connection; 0 ends that.
+function M.set_cause(cause)
+    if current then
+        cause_of[current] = cause ~= 0 and cause or nil
+    end
+end
+
 -- The task begins in co.
-function M.enter(co, top)
+function M.enter(co, top, cause)
     top_of[co] = top or nil
+    cause_of[co] = cause ~= 0 and cause or nil
 end
 
 -- While an app is loaded that may take the place of the one that runs: nothing waits, and tasks

@@ -3,20 +3,12 @@
  * ends.
  *
  * The main thread's loop serves it and never waits for a peer. Everything that a peer can hold is
- * limited: sessions at once, the bytes of a request, the time until it is whole, until its answer
- * is made and until that is read. Only the server's own user and the superuser are answered. */
+ * limited (control_session.h): sessions at once, the bytes of a request, the time until it is
+ * whole, until its answer is made and until that is read. Only the server's own user and the
+ * superuser are answered. */
 #pragma once
 
 #include "engine/server/server.h"
-
-enum {
-    /* At once. A further one replaces the oldest whose peer keeps us waiting, or else waits. */
-    CONTROL_SESSIONS = 16,
-    CONTROL_REQUEST_BYTES = 64,
-    CONTROL_REQUEST_SECONDS = 2,
-    CONTROL_RELOAD_SECONDS = 10, /* beyond what two attempts may last */
-    CONTROL_ANSWER_SECONDS = 10  /* for the peer to read all of it */
-};
 
 struct control;
 

@@ -3,12 +3,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/socket.h>
-
-/* Family and bytes lie side by side and are all that makes a peer (transport/tcp.h). */
-enum { PEER_KEY_BYTES = 17 };
-_Static_assert(offsetof(struct address, bytes) == 1, "the key of a peer has no gap");
 
 void admission_init(struct admission *a)
 {
@@ -44,9 +39,11 @@ static bool has_address(const struct address *peer)
     return peer->family == AF_INET || peer->family == AF_INET6;
 }
 
-static uintptr_t count_of(const struct admission *a, const struct address *peer)
+/* stranger: of address_stranger. */
+static uintptr_t count_of(const struct admission *a, const struct address *stranger)
 {
-    return has_address(peer) ? (uintptr_t)map_get(&a->by_address, peer, PEER_KEY_BYTES) : 0;
+    return has_address(stranger) ? (uintptr_t)map_get(&a->by_address, stranger, ADDRESS_KEY_BYTES)
+                                 : 0;
 }
 
 /* Counts the peer among those of its address, if it has one. */
@@ -56,11 +53,14 @@ static const char *count_address(struct admission *a, const struct address *peer
     uint32_t most = a->limits.connections_per_address;
     if (!has_address(peer))
         return NULL;
-    uintptr_t others = count_of(a, peer);
+    struct address stranger;
+    address_stranger(&stranger, peer);
+    uintptr_t others = count_of(a, &stranger);
     if (most && others >= most)
         return limit;
     /* Without memory to count it a connection would not get far either. */
-    return map_put(&a->by_address, peer, PEER_KEY_BYTES, (void *)(others + 1)) ? limit : NULL;
+    return map_put(&a->by_address, &stranger, ADDRESS_KEY_BYTES, (void *)(others + 1)) ? limit
+                                                                                       : NULL;
 }
 
 static const char *admit_locked(struct admission *a, const struct address *peer)
@@ -91,12 +91,14 @@ const char *admission_know(struct admission *a, const struct address *peer)
 
 void admission_release(struct admission *a, const struct address *peer)
 {
+    struct address stranger;
+    address_stranger(&stranger, peer);
     pthread_mutex_lock(&a->lock);
     assert(a->connections > 0);
     a->connections--;
-    uintptr_t others = count_of(a, peer);
+    uintptr_t others = count_of(a, &stranger);
     /* To overwrite a value takes no memory, so it cannot fail. */
-    if (others <= 1 || map_put(&a->by_address, peer, PEER_KEY_BYTES, (void *)(others - 1)))
-        (void)map_remove(&a->by_address, peer, PEER_KEY_BYTES);
+    if (others <= 1 || map_put(&a->by_address, &stranger, ADDRESS_KEY_BYTES, (void *)(others - 1)))
+        (void)map_remove(&a->by_address, &stranger, ADDRESS_KEY_BYTES);
     pthread_mutex_unlock(&a->lock);
 }

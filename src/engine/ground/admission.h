@@ -14,7 +14,7 @@ struct admission {
     pthread_mutex_t lock;
     struct limits limits; /* of the app that serves */
     uint32_t connections;
-    struct map by_address; /* how many a peer has */
+    struct map by_address; /* how many a stranger has (address_stranger) */
 };
 
 void admission_init(struct admission *a);
@@ -26,7 +26,8 @@ void admission_set_limits(struct admission *a, const struct limits *limits);
 struct limits admission_limits(struct admission *a);
 
 /* Returns NULL and counts the peer, which admission_release undoes; or the name of the limit that
- * forbids it. A peer whose address is unknown counts among all connections only. */
+ * forbids it. A peer whose address is unknown counts among all connections only; of IPv6 all
+ * addresses of a /64 count as one. */
 const char *admission_admit(struct admission *a, const struct address *peer)
     __attribute__((warn_unused_result));
 /* A peer that was admitted while its address was unknown has this one. Returns NULL: it is released

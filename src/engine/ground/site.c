@@ -105,6 +105,7 @@ void site_free(struct site *s)
         listener_deinit(&s->listeners[i]);
     for (size_t i = 0; i < s->file_count; i++)
         free(s->files[i].path);
+    list_free(s->hosts);
     free(s->files);
     free(s->privates);
     free(s->routes);

@@ -88,6 +88,7 @@ struct site {
     struct site_listener *listeners;
     size_t listener_count;
     struct limits limits;
+    char **hosts;    /* rules for those that it answers for (protocol/host_rule.h); NULL: all */
     bool overlay;    /* HTML files are answered with the tag of the dev overlay */
     char error[512]; /* the last failure, for people */
 };

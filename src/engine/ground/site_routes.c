@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "protocol/host_rule.h"
 #include "protocol/http_mime.h"
 #include "protocol/http_syntax.h"
 #include "protocol/origin.h"
@@ -209,4 +210,16 @@ int site_add_origin(struct site *s, int route, const char *origin, size_t len)
         return site_fail(s, ERR_INVALID, "origin \"%.*s\" of \"%s\": %s", (int)len, origin,
                          r->pattern, why);
     return list_add(s, &r->origins, origin, len);
+}
+
+int site_add_host(struct site *s, const char *rule, size_t len)
+{
+    const char *why = host_rule_problem(rule, len);
+    if (why)
+        return site_fail(s, ERR_INVALID, "host \"%.*s\": %s", (int)len, rule, why);
+    for (size_t i = 0; s->hosts && s->hosts[i]; i++) {
+        if (strlen(s->hosts[i]) == len && memcmp(s->hosts[i], rule, len) == 0)
+            return site_fail(s, ERR_INVALID, "host \"%s\" is named twice", s->hosts[i]);
+    }
+    return list_add(s, &s->hosts, rule, len);
 }

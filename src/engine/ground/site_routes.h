@@ -22,6 +22,8 @@ int site_add_type(struct site *s, int route, const char *ending, size_t ending_l
 /* One more subprotocol that the WebSocket route speaks, the preferred one first. */
 int site_add_protocol(struct site *s, int route, const char *name, size_t len)
     __attribute__((warn_unused_result));
+/* One more rule (protocol/host_rule.h) for the hosts that the app answers for. */
+int site_add_host(struct site *s, const char *rule, size_t len) __attribute__((warn_unused_result));
 /* One more rule (protocol/origin.h) for the origins whose pages may open the WebSocket route. */
 int site_add_origin(struct site *s, int route, const char *origin, size_t len)
     __attribute__((warn_unused_result));

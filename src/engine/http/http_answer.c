@@ -113,8 +113,8 @@ int http_answer_head(struct worker *w, struct conn *c, struct http_response *r)
 }
 
 /* After such a status the input may not stand where the next request begins, or its sender cannot
- * be trusted to mean what it says (RFC 9112 §9.3, §11.2). 426: it may be a handshake, behind which
- * a proxy lets everything pass (http_conn.c, head_whole). */
+ * be trusted to mean what it says (RFC 9112 §9.3, §11.2), or it has come to the wrong server. 426:
+ * it may be a handshake, behind which a proxy lets everything pass (http_conn.c, head_whole). */
 static bool ends_connection(unsigned status)
 {
     switch (status) {
@@ -124,6 +124,7 @@ static bool ends_connection(unsigned status)
     case 413:
     case 414:
     case 417:
+    case 421:
     case 426:
     case 431:
     case 501:

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "engine/http/http_answer.h"
+#include "engine/http/http_host.h"
 #include "engine/http/http_route.h"
 #include "engine/http/http_upgrade.h"
 #include "engine/http/static_files.h"
@@ -103,7 +104,7 @@ static void head_whole(struct worker *w, struct conn *c, struct http_cursor *cur
      * unseen behind it. When there is none, nothing that follows is a request. */
     s->close = !s->head.keep_alive || s->head.names_websocket;
     s->body_unread = s->head.chunked || s->head.content_length > 0;
-    if (!http_route_find(w, c))
+    if (!http_host_check(w, c) || !http_route_find(w, c) || !http_host_check_route(w, c))
         return;
     if (w->site->routes[s->match.target].kind != SITE_WEBSOCKET)
         begin_body(w, c, cur);

@@ -16,6 +16,7 @@
 #include "engine/ground/site.h"
 #include "engine/ground/site_folders.h"
 #include "engine/http/http_answer.h"
+#include "engine/http/http_host.h"
 #include "engine/http/http_route.h"
 #include "engine/worker/worker.h"
 #include "protocol/http_date.h"
@@ -389,7 +390,9 @@ static void serve_open(struct worker *w, struct conn *c, int fd, const struct st
                        const char *type)
 {
     struct file f = {.fd = fd, .size = (uint64_t)st->st_size, .type = type};
-    f.tagged = w->site->overlay && strncasecmp(f.type, "text/html", strlen("text/html")) == 0;
+    atomic_fetch_add_explicit(&w->files_served, 1, memory_order_relaxed);
+    f.tagged =
+        strncasecmp(f.type, "text/html", strlen("text/html")) == 0 && http_host_wants_overlay(w, c);
     time_t now = (time_t)ev_now(w->loop);
     f.modified = st->st_mtim.tv_sec < now ? st->st_mtim.tv_sec : now;
     if (f.modified < 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -112,12 +113,43 @@ static void keep_failure(struct overlay *o, const struct reload_end *end)
         o->failure.len = 0;
 }
 
+static bool is_far(const struct listener *l)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+    struct address address;
+    if (getsockname(l->socket.fd, (struct sockaddr *)&at, &len))
+        return false;
+    address_from(&address, (const struct sockaddr *)&at, len);
+    return !address_is_local(&address);
+}
+
+/* Once: what strangers may see of a server whose developer is at work. */
+static void warn_of_listeners(struct overlay *o)
+{
+    const struct server *s = o->server;
+    for (size_t i = 0; i < s->listener_count && !o->warned; i++) {
+        if (!is_far(s->listeners[i]))
+            continue;
+        log_write(&s->log, LOG_WARN,
+                  "files are watched, and %s can be reached from other machines: %s, and "
+                  "WebSockets without origins open only for localhost, addresses, and the names in "
+                  "mw.listen and mw.hosts; in production say --no-watch",
+                  s->listeners[i]->address,
+                  o->for_all ? "their pages show failures and lines of source (--overlay all)"
+                             : "the dev overlay is for this one only (--overlay all)");
+        o->warned = true;
+    }
+}
+
 static void ended(struct reload_observer *observer, const struct reload_end *end)
 {
     struct overlay *o =
         (struct overlay *)(void *)((char *)observer - offsetof(struct overlay, observer));
-    if (end->ok)
+    if (end->ok) {
         watch_site(o);
+        warn_of_listeners(o);
+    }
     pthread_mutex_lock(&o->lock);
     o->attempt++;
     if (end->ok && o->returned) {
@@ -183,9 +215,9 @@ void overlay_fault(struct worker *w, const char *text, size_t len)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-int overlay_init(struct overlay *o, struct server *s)
+int overlay_init(struct overlay *o, struct server *s, const struct overlay_options *options)
 {
-    *o = (struct overlay){.server = s, .observer = {.ended = ended}};
+    *o = (struct overlay){.server = s, .for_all = options->for_all, .observer = {.ended = ended}};
     snprintf(o->process, sizeof(o->process), "%d-%llx", (int)getpid(),
              (unsigned long long)clock_wall_ms());
     describe(o);
@@ -196,14 +228,20 @@ int overlay_init(struct overlay *o, struct server *s)
     o->tree.owner = o;
     o->tree.returned = returned;
     s->overlay = o;
-    for (uint32_t i = 0; i < s->worker_count; i++)
-        s->workers[i].watched = true;
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        struct worker *w = &s->workers[i];
+        w->watched = true;
+        w->overlay_for_all = options->for_all;
+        w->fixed_listeners = options->listeners;
+        w->fixed_listener_count = options->listener_count;
+    }
     return 0;
 }
 
 void overlay_start(struct overlay *o, struct reload *r)
 {
     reload_observe(r, &o->observer);
+    warn_of_listeners(o);
     watch_site(o);
 }
 

@@ -8,7 +8,10 @@
  *   {"process":"…","serial":7,"attempt":2,"changes":4,"styles":true,"failure":"…" or null}
  * serial counts the states, attempt the reloads, changes those of the folders; styles: the last
  * change was of style sheets only. When a hook has failed they get {"fault":"…","more":3}: "more"
- * counts the faults that were left out since the last one that was told. */
+ * counts the faults that were left out since the last one that was told.
+ *
+ * It tells what only the developer should know, so only peers on this machine have it, unless
+ * --overlay says otherwise (http/http_host.h). */
 #pragma once
 
 #include <pthread.h>
@@ -30,8 +33,18 @@ struct conn;
 struct server;
 struct worker;
 
+struct overlay_options {
+    bool for_all; /* it is for peers on other machines, too */
+    /* Where the command line says to listen, in place of the app: requests may name these hosts.
+     * They must outlive the workers. */
+    const struct site_listener *listeners;
+    size_t listener_count;
+};
+
 struct overlay {
     struct server *server;
+    bool for_all;
+    bool warned;                         /* that a listener can be reached from elsewhere */
     char process[OVERLAY_PROCESS_BYTES]; /* identifies this process among all that served */
     struct reload_observer observer;
     struct watch_tree tree;
@@ -52,7 +65,8 @@ struct overlay {
 
 /* Before the app is loaded, since its generations ask for s->overlay. Sets watched in the workers.
  * 0 or ERR_MEMORY. */
-int overlay_init(struct overlay *o, struct server *s) __attribute__((warn_unused_result));
+int overlay_init(struct overlay *o, struct server *s, const struct overlay_options *options)
+    __attribute__((warn_unused_result));
 /* Begins to watch. To be called when the app is loaded and r can load it again. */
 void overlay_start(struct overlay *o, struct reload *r);
 /* After the workers' threads have ended and before reload_deinit. Does nothing when overlay_init

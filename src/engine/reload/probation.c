@@ -1,89 +1,136 @@
-/* Is new code far worse than the code before it? */
+/* Is new code worse than the code before it? */
 #include "engine/reload/probation.h"
 
 #include <string.h>
 
-enum { SECOND_MS = 1000 };
+#include "base/hash.h"
 
-/* Makes this second the ring's newest. An earlier time, which another thread has read, counts as
- * the newest. */
-static void advance(struct probation *p, uint64_t now_ms)
+enum { SECOND_MS = 1000, WAY_BYTES = 256 };
+
+/* ---- ways ------------------------------------------------------------------------------------ */
+
+uint32_t probation_way(uint64_t seed, const char *text, size_t len)
 {
-    uint64_t now = now_ms / SECOND_MS;
-    if (now > p->newest && now - p->newest >= PROBATION_RING) {
-        memset(p->ring, 0, sizeof(p->ring));
-        p->newest = now;
+    char way[WAY_BYTES];
+    size_t n = 0;
+    for (size_t i = 0; i < len && n < sizeof(way) && text[i] != '\n'; i++)
+        if (text[i] < '0' || text[i] > '9')
+            way[n++] = text[i];
+    return hash_bytes(seed, way, n);
+}
+
+static bool has_way(const struct probation_ways *w, uint32_t way)
+{
+    for (uint32_t i = 0; i < w->count && i < PROBATION_WAYS; i++)
+        if (w->ways[i] == way)
+            return true;
+    return false;
+}
+
+static void add_way(struct probation_ways *w, uint32_t way)
+{
+    if (has_way(w, way))
+        return;
+    w->ways[w->count % PROBATION_WAYS] = way;
+    w->count++;
+}
+
+/* What serves ends, and is what the next one is compared with: alone, when it has served for as
+ * long as the next is watched. */
+static void learn(struct probation *p, uint32_t seconds, uint64_t now_ms)
+{
+    if (now_ms - p->began_ms >= (uint64_t)seconds * SECOND_MS) {
+        p->before = p->shown;
+        return;
     }
-    while (p->newest < now)
-        p->ring[++p->newest % PROBATION_RING] = 0;
+    for (uint32_t i = 0; i < p->shown.count && i < PROBATION_WAYS; i++)
+        add_way(&p->before, p->shown.ways[i]);
 }
 
-/* The failures of the last seconds. The second in which they begin counts as a whole: rather too
- * many failures than too few. */
-static uint32_t sum(const struct probation *p, uint32_t seconds)
-{
-    uint32_t total = 0;
-    for (uint64_t i = 0; i <= seconds && i <= p->newest; i++)
-        total += p->ring[(p->newest - i) % PROBATION_RING];
-    return total;
-}
+/* ---- generations ----------------------------------------------------------------------------- */
 
 void probation_init(struct probation *p, uint32_t generation, uint64_t now_ms)
 {
-    *p = (struct probation){.generation = generation, .newest = now_ms / SECOND_MS};
+    memset(p, 0, sizeof(*p));
+    p->generation = generation;
+    p->began_ms = now_ms;
 }
 
-/* Forgets what failed since the generation that serves took over. */
-static void forget_its_own(struct probation *p)
+static void serve(struct probation *p, uint32_t generation, uint64_t now_ms)
 {
-    uint64_t s = p->began_ms / SECOND_MS;
-    if (p->newest - s >= PROBATION_RING)
-        s = p->newest - PROBATION_RING + 1;
-    for (; s <= p->newest; s++)
-        p->ring[s % PROBATION_RING] = 0;
+    p->generation = generation;
+    p->began_ms = now_ms;
+    p->open = p->failed = false;
+    p->failures = p->known = p->own = p->of_strangers = p->stranger_count = 0;
+    p->shown.count = 0;
 }
 
 void probation_begin(struct probation *p, uint32_t generation, uint32_t seconds, uint32_t least,
-                     uint64_t now_ms)
+                     uint64_t events, uint64_t now_ms)
 {
-    advance(p, now_ms);
-    if (p->failed)
-        forget_its_own(p);
-    else
-        p->before = sum(p, seconds);
-    p->generation = generation;
+    if (!p->failed)
+        learn(p, seconds, now_ms);
+    serve(p, generation, now_ms);
     p->seconds = seconds;
     p->least = least;
-    p->began_ms = now_ms;
-    p->failures = 0;
-    p->failed = false;
+    p->events_before = events;
     p->open = seconds > 0;
 }
 
 void probation_take_back(struct probation *p, uint32_t generation, uint64_t now_ms)
 {
-    advance(p, now_ms);
-    forget_its_own(p);
-    p->generation = generation;
-    p->open = p->failed = false;
+    serve(p, generation, now_ms);
 }
 
-bool probation_note(struct probation *p, uint32_t generation, uint64_t now_ms)
+/* ---- failures -------------------------------------------------------------------------------- */
+
+static void count_stranger(struct probation *p, uint32_t stranger)
+{
+    for (uint32_t i = 0; i < p->stranger_count; i++)
+        if (p->strangers[i] == stranger)
+            return;
+    if (p->stranger_count < PROBATION_STRANGERS)
+        p->strangers[p->stranger_count++] = stranger;
+}
+
+uint32_t probation_counted(const struct probation *p)
+{
+    return p->own + p->stranger_count;
+}
+
+static bool is_failed(const struct probation *p, uint64_t events)
+{
+    uint64_t passed = events > p->events_before ? events - p->events_before : 0;
+    bool good_share = (uint64_t)p->of_strangers * PROBATION_EVENTS_EACH >= passed;
+    return probation_counted(p) >= p->least && (p->own >= p->least || good_share);
+}
+
+bool probation_is_open(const struct probation *p, uint64_t now_ms)
+{
+    return p->open && now_ms <= p->began_ms + (uint64_t)p->seconds * SECOND_MS;
+}
+
+bool probation_note(struct probation *p, uint32_t generation, const struct probation_failure *f,
+                    uint64_t events, uint64_t now_ms)
 {
     if (generation != p->generation)
         return false;
-    advance(p, now_ms);
-    p->ring[p->newest % PROBATION_RING]++;
+    add_way(&p->shown, f->way);
+    p->open = probation_is_open(p, now_ms);
     if (!p->open)
         return false;
-    if (now_ms > p->began_ms + (uint64_t)p->seconds * SECOND_MS) {
-        p->open = false;
+    p->failures++;
+    if (has_way(&p->before, f->way)) {
+        p->known++;
         return false;
     }
-    p->failures++;
-    if (p->failures < p->least || p->failures / PROBATION_TIMES < p->before)
-        return false;
-    p->open = false;
-    p->failed = true;
-    return true;
+    if (f->own) {
+        p->own++;
+    } else {
+        p->of_strangers++;
+        count_stranger(p, f->stranger);
+    }
+    p->failed = is_failed(p, events);
+    p->open = !p->failed;
+    return p->failed;
 }

@@ -34,9 +34,9 @@ uint32_t reload_rollback(struct reload *r, const char *cause)
     return ticket;
 }
 
-void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len)
+void reload_failed(struct reload *r, const struct reload_failure *f)
 {
-    if (reload_requests_failed(&r->requests, generation, text, len))
+    if (reload_requests_failed(&r->requests, f, server_events(r->server)))
         wake(r);
 }
 
@@ -57,6 +57,18 @@ void reload_observe(struct reload *r, struct reload_observer *o)
 uint32_t reload_generation(const struct reload *r)
 {
     return r->requests.generation;
+}
+
+bool reload_on_probation(struct reload *r)
+{
+    const struct reload_attempt *a = &r->attempt;
+    bool goes_back = a->phase != RELOAD_IDLE && a->kind == RELOAD_BACK;
+    return goes_back || reload_requests_on_probation(&r->requests);
+}
+
+void reload_kept(struct reload *r, char *text, size_t size)
+{
+    reload_requests_kept(&r->requests, text, size);
 }
 
 static void ended(struct reload_attempt *a, bool ok, const char *text)
@@ -98,15 +110,24 @@ static void drop_older(struct reload *r)
                   underway ? a->wish.cause : cause);
 }
 
+static void tell_begin(struct reload *r)
+{
+    for (struct reload_observer *o = r->observers; o; o = o->next)
+        if (o->began)
+            o->began(o);
+}
+
 static void begin(struct reload *r, enum reload_kind kind)
 {
     const struct reload_wish wish = reload_requests_take(&r->requests, kind);
-    if (wish.by_itself && wish.from != reload_generation(r))
+    if (wish.by_itself && wish.from != reload_generation(r)) {
         log_write(&r->server->log, LOG_WARN,
                   "not rolled back, for generation %u serves already: %s", reload_generation(r),
                   r->attempt.rollback_why);
-    else
-        reload_attempt_begin(&r->attempt, kind, &wish);
+        return;
+    }
+    tell_begin(r);
+    reload_attempt_begin(&r->attempt, kind, &wish);
 }
 
 static void maybe_begin(struct reload *r)

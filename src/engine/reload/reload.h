@@ -44,9 +44,11 @@ struct reload_end {
     const char *text;    /* the log's line, which may go on with an excerpt of the source */
 };
 
-/* Hears of each attempt's end, in the main thread. The caller's storage. */
+/* Hears of each attempt's end, in the main thread, and of its beginning. An attempt that is given
+ * up in favour of another has no end of its own. The caller's storage. */
 struct reload_observer {
     struct reload_observer *next;
+    void (*began)(struct reload_observer *o); /* NULL: it does not want to know */
     void (*ended)(struct reload_observer *o, const struct reload_end *end);
 };
 
@@ -75,6 +77,11 @@ void reload_observe(struct reload *r, struct reload_observer *o);
 /* The one that serves, from 1. The main thread's. */
 uint32_t reload_generation(const struct reload *r);
 
+/* Is what serves on probation, or is it about to be taken back? The main thread's. */
+bool reload_on_probation(struct reload *r);
+/* Writes what is told of a generation that has got through its probation: one line. */
+void reload_kept(struct reload *r, char *text, size_t size);
+
 /* ---- from any thread ---- */
 
 /* Asks for a reload. cause: "SIGHUP". Returns the request's ticket. */
@@ -82,7 +89,7 @@ uint32_t reload_request(struct reload *r, const char *cause);
 /* Asks for a rollback. cause: "moonwire rollback". Returns the request's ticket. If there is
  * nothing to go back to, its end says so. */
 uint32_t reload_rollback(struct reload *r, const char *cause);
-/* Something of this generation failed. text: what and why, with the traceback. */
-void reload_failed(struct reload *r, uint32_t generation, const char *text, size_t len);
+/* Something failed: its generation may fail its probation by that. */
+void reload_failed(struct reload *r, const struct reload_failure *f);
 /* The app that serves is made of this file too. */
 void reload_late_file(struct reload *r, const char *path, const char *digest);

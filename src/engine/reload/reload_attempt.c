@@ -260,7 +260,7 @@ static bool post_commit(struct reload_attempt *a)
     };
     bool posted = post_all(a, reload_commit_letter, q->generation + 1);
     if (posted)
-        reload_requests_take_over(q, a->kind == RELOAD_BACK, &limits);
+        reload_requests_take_over(q, a->kind == RELOAD_BACK, &limits, server_events(a->server));
     pthread_mutex_unlock(&q->lock);
     return posted;
 }

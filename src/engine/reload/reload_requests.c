@@ -4,12 +4,14 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 void reload_requests_init(struct reload_requests *q)
 {
-    *q = (struct reload_requests){.generation = 1};
+    *q = (struct reload_requests){.generation = 1, .seed = hash_seed()};
     probation_init(&q->locked.probation, q->generation, clock_monotonic_ms());
     pthread_mutex_init(&q->lock, NULL);
 }
@@ -71,17 +73,37 @@ static void keep_first_failure(struct reload_requests *q, const char *text, size
     into[n] = '\0';
 }
 
-bool reload_requests_failed(struct reload_requests *q, uint32_t generation, const char *text,
-                            size_t len)
+/* From whom it came, hashed. */
+static struct probation_failure hashed(const struct reload_requests *q,
+                                       const struct reload_failure *f)
+{
+    struct probation_failure out = {
+        .way = probation_way(q->seed, f->text, f->len),
+        .own = f->own,
+    };
+    bool known = f->peer && (f->peer->family == AF_INET || f->peer->family == AF_INET6);
+    if (known) {
+        struct address stranger;
+        address_stranger(&stranger, f->peer);
+        out.stranger = hash_bytes(q->seed, &stranger, ADDRESS_KEY_BYTES) | 1; /* never 0 */
+    }
+    return out;
+}
+
+bool reload_requests_failed(struct reload_requests *q, const struct reload_failure *f,
+                            uint64_t events)
 {
     struct probation *p = &q->locked.probation;
+    const struct probation_failure what = hashed(q, f);
     pthread_mutex_lock(&q->lock);
-    uint32_t before = p->failures;
-    bool failed = probation_note(p, generation, clock_monotonic_ms());
-    if (before == 0 && p->failures == 1)
-        keep_first_failure(q, text, len);
-    if (failed)
+    uint32_t before = probation_counted(p);
+    bool failed = probation_note(p, f->generation, &what, events, clock_monotonic_ms());
+    if (before == 0 && probation_counted(p) == 1)
+        keep_first_failure(q, f->text, f->len);
+    if (failed) {
         q->locked.failed_probation = true;
+        q->locked.events = events - p->events_before;
+    }
     pthread_mutex_unlock(&q->lock);
     return failed;
 }
@@ -93,10 +115,11 @@ static void describe_failures(const struct reload_requests *q, char *why, size_t
 {
     const struct probation *p = &q->locked.probation;
     snprintf(why, size,
-             "generation %u failed %u times in the %.1f s since it served, and what served "
-             "before %u times in the %u s before that: %s",
-             p->generation, p->failures, (double)(clock_monotonic_ms() - p->began_ms) / 1000,
-             p->before, p->seconds, q->locked.first_failure);
+             "generation %u failed %u times in the %.1f s since it served, as the code before it "
+             "had not: %u times of its own doing, and %u times for %u peers, in %llu events: %s",
+             p->generation, p->own + p->of_strangers,
+             (double)(clock_monotonic_ms() - p->began_ms) / 1000, p->own, p->of_strangers,
+             p->stranger_count, (unsigned long long)q->locked.events, q->locked.first_failure);
 }
 
 bool reload_requests_excuse(struct reload_requests *q, char *why, size_t size)
@@ -185,7 +208,35 @@ void reload_requests_rolling_back(struct reload_requests *q, uint32_t ticket)
     pthread_mutex_unlock(&q->lock);
 }
 
-void reload_requests_take_over(struct reload_requests *q, bool back, const struct limits *limits)
+bool reload_requests_on_probation(struct reload_requests *q)
+{
+    pthread_mutex_lock(&q->lock);
+    const struct reload_wish *back = &q->locked.wishes[RELOAD_BACK];
+    bool on = q->locked.failed_probation || (back->wanted && back->by_itself) ||
+              probation_is_open(&q->locked.probation, clock_monotonic_ms());
+    pthread_mutex_unlock(&q->lock);
+    return on;
+}
+
+void reload_requests_kept(struct reload_requests *q, char *text, size_t size)
+{
+    pthread_mutex_lock(&q->lock);
+    const struct probation *p = &q->locked.probation;
+    if (p->seconds == 0)
+        snprintf(text, size,
+                 "generation %u is kept: it has no probation "
+                 "(limits.probation_seconds = 0)",
+                 p->generation);
+    else
+        snprintf(text, size,
+                 "generation %u is kept: in its probation of %u s it failed %u times, "
+                 "and %u of these as the code before it had",
+                 p->generation, p->seconds, p->failures, p->known);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void reload_requests_take_over(struct reload_requests *q, bool back, const struct limits *limits,
+                               uint64_t events)
 {
     struct probation *p = &q->locked.probation;
     uint64_t now = clock_monotonic_ms();
@@ -195,5 +246,5 @@ void reload_requests_take_over(struct reload_requests *q, bool back, const struc
         probation_take_back(p, q->generation, now);
     else
         probation_begin(p, q->generation, limits->probation_seconds, limits->probation_failures,
-                        now);
+                        events, now);
 }

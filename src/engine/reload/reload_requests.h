@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "engine/reload/probation.h"
+#include "transport/address.h"
 
 /* Texts, with the NUL. */
 enum {
@@ -30,7 +31,17 @@ struct reload_wish {
     char cause[RELOAD_CAUSE_BYTES];
 };
 
+/* Something that failed. */
+struct reload_failure {
+    uint32_t generation;
+    bool own;                   /* of nobody's event: a timer of the top level, say */
+    const struct address *peer; /* whose event it was; NULL: not known */
+    const char *text;           /* what and why, with the traceback */
+    size_t len;
+};
+
 struct reload_requests {
+    uint64_t seed; /* of hashes */
     /* Which serves. The main thread changes it, under the lock, and reads it without. */
     uint32_t generation;
     pthread_mutex_t lock;
@@ -39,8 +50,9 @@ struct reload_requests {
         uint32_t last_ticket;
         uint32_t rollback_ticket; /* of the rollback that is under way; 0: none is */
         struct probation probation;
+        uint64_t events;       /* in the probation that has failed */
         bool failed_probation; /* what serves has, and its rollback is not asked for yet */
-        char first_failure[RELOAD_TRACE_BYTES]; /* in the probation */
+        char first_failure[RELOAD_TRACE_BYTES]; /* in the probation, of those that count */
     } locked;
 };
 
@@ -54,9 +66,10 @@ uint32_t reload_requests_load(struct reload_requests *q, const char *cause, uint
 /* Asks for a rollback instead of probation, or joins the one that is under way. Returns the
  * ticket. */
 uint32_t reload_requests_rollback(struct reload_requests *q, const char *cause);
-/* Something of this generation failed. Returns true when with that it has failed its probation. */
-bool reload_requests_failed(struct reload_requests *q, uint32_t generation, const char *text,
-                            size_t len);
+/* Something failed. events: what the process has handled so far. Returns true when with that the
+ * generation that serves has failed its probation. */
+bool reload_requests_failed(struct reload_requests *q, const struct reload_failure *f,
+                            uint64_t events);
 
 /* ---- the main thread's ---- */
 
@@ -79,5 +92,11 @@ bool reload_requests_wants_back(struct reload_requests *q);
 bool reload_requests_drop_older(struct reload_requests *q, char cause[RELOAD_CAUSE_BYTES]);
 /* The rollback with this ticket is under way; 0: none is. */
 void reload_requests_rolling_back(struct reload_requests *q, uint32_t ticket);
-/* Under the lock: the next generation serves, new code or what a rollback brings back. */
-void reload_requests_take_over(struct reload_requests *q, bool back, const struct limits *limits);
+/* Under the lock: the next generation serves, new code or what a rollback brings back. events: what
+ * the process has handled so far. */
+void reload_requests_take_over(struct reload_requests *q, bool back, const struct limits *limits,
+                               uint64_t events);
+/* Is what serves on probation, or failed it so that its rollback comes? */
+bool reload_requests_on_probation(struct reload_requests *q);
+/* What is told when what serves has got through its probation: one line. */
+void reload_requests_kept(struct reload_requests *q, char *text, size_t size);

@@ -50,6 +50,8 @@ static void woken(struct ev_loop *loop, ev_async *wake, int revents)
     if (atomic_load(&s->running) == 0) {
         ev_break(loop, EVBREAK_ALL);
     } else if (atomic_load(&s->draining) && !ev_is_active(&s->deadline)) {
+        if (s->drain_begins)
+            s->drain_begins(s);
         ev_timer_set(&s->deadline, server_drain_seconds(s) + stuck_seconds, 0);
         ev_timer_start(loop, &s->deadline);
     }
@@ -188,6 +190,16 @@ uint64_t server_counter(const struct server *s, unsigned i)
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
+
+uint64_t server_events(const struct server *s)
+{
+    uint64_t files = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        files += atomic_load_explicit(&s->workers[i].files_served, memory_order_relaxed);
+    uint64_t all = server_counter(s, COUNT_REQUESTS) + server_counter(s, COUNT_OPENED) +
+                   server_counter(s, COUNT_MESSAGES_IN);
+    return all > files ? all - files : 0; /* a file is counted before its request is */
+}
 
 const char *server_loop_version(char out[16])
 {

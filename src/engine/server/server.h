@@ -26,8 +26,10 @@ enum {
 };
 
 struct control;
+struct inherited;
 struct overlay;
 struct reload;
+struct supervisor;
 
 struct server_signal {
     ev_signal watcher;
@@ -43,14 +45,18 @@ struct server {
     size_t listener_count;
     pthread_mutex_t listeners_lock;
     uint32_t listener_groups;
-    struct ev_loop *loop;    /* the main thread's: signals, and accepting for many workers */
-    ev_async wake;           /* a drain has begun, or a worker has ended */
-    ev_timer deadline;       /* of the drain */
+    struct inherited *inherited; /* sockets of the service manager; NULL: there are none */
+    struct ev_loop *loop;        /* the main thread's: signals, and accepting for many workers */
+    ev_async wake;               /* a drain has begun, or a worker has ended */
+    ev_timer deadline;           /* of the drain */
     _Atomic uint32_t *dealt; /* by worker: connections in its mailbox, not yet in its conn_count */
     struct reload *reload;   /* NULL: the app is not loaded again */
     struct overlay *overlay; /* NULL: pages do not get it; not changed once threads run */
     struct control *control; /* NULL: there is no control socket */
-    uint32_t next_worker;    /* among equals */
+    struct supervisor *supervisor; /* NULL: there is no service manager */
+    /* In the main thread, when a drain has begun; NULL: nobody wants to know. */
+    void (*drain_begins)(struct server *s);
+    uint32_t next_worker; /* among equals */
     _Atomic uint32_t running;
     _Atomic bool draining;
     _Atomic uint64_t drain_began_ms; /* by clock_monotonic_ms; 0: no drain has begun */
@@ -104,5 +110,8 @@ bool server_exiting(const struct server *s);
 
 /* Of all workers. From any thread. */
 uint64_t server_counter(const struct server *s, unsigned i);
+/* What could call a hook so far: requests but those for files, WebSockets that opened, messages.
+ * From any thread. */
+uint64_t server_events(const struct server *s);
 /* libev's version, as it was linked at run time: "4.33". */
 const char *server_loop_version(char out[16]);

@@ -195,7 +195,11 @@ static int open_fresh(struct server *s, struct listen_plan *p, const struct site
     if (err)
         return err;
     struct tcp_listen_options options = {
-        .host = from->host, .port = (uint16_t)from->port, .peer_first = true};
+        .host = from->host,
+        .port = (uint16_t)from->port,
+        .peer_first = true,
+        .inherited = s->inherited,
+    };
     struct listening sockets[TCP_LISTENERS_MAX];
     uint16_t port = 0;
     int opened = tcp_listen(&options, sockets, &port, why);
@@ -435,6 +439,18 @@ void server_commit_listeners(struct server *s, struct listen_plan *p)
     *p = (struct listen_plan){0};
 }
 
+/* Sockets of the service manager that the app has no listener for. */
+static void warn_of_unused(const struct server *s)
+{
+    char address[SERVER_ADDRESS_BYTES];
+    size_t at = 0;
+    while (inherited_unused(s->inherited, &at, address, sizeof(address)))
+        log_write(&s->log, LOG_WARN,
+                  "the service manager has opened %s, where the app does not listen: nobody "
+                  "answers there",
+                  address);
+}
+
 int server_listen(struct server *s, const struct site_listener *listeners, size_t listeners_len,
                   char why[SERVER_WHY_BYTES])
 {
@@ -442,5 +458,7 @@ int server_listen(struct server *s, const struct site_listener *listeners, size_
     int err = server_plan_listeners(s, &plan, listeners, listeners_len, why);
     if (err == 0)
         server_commit_listeners(s, &plan);
+    if (err == 0)
+        warn_of_unused(s);
     return err;
 }

@@ -134,6 +134,7 @@ struct worker {
     _Alignas(WORKER_ALIGNMENT) _Atomic uint32_t conn_count; /* read to deal out connections */
     struct pulse pulse;                                     /* also */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
+    _Atomic uint64_t files_served; /* of the requests, those that no handler has seen */
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
     struct mask_keys mask_keys; /* of connections in the client's role */
@@ -153,6 +154,10 @@ struct worker {
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
     bool watched; /* watch mode: answers may tell what only the app's developer should know */
+    bool overlay_for_all; /* the dev overlay is for peers on other machines, too */
+    /* --listen, in place of the site's listeners; the process has them for all its life. */
+    const struct site_listener *fixed_listeners;
+    size_t fixed_listener_count;
     struct log_repeats failures;          /* of the script, that were logged within a second */
     struct log_budget failures_elsewhere; /* of those for which it has no room */
     ev_timer failures_over;               /* active while there are any */
