@@ -375,6 +375,9 @@ local function make_c(engine)
     function c.mw_exit(_, status)
         note("exit", status)
     end
+    function c.mw_complain(_, why)
+        note("complain", why)
+    end
 
     -- Sites: what the plan declares, in order.
     local function site_note(...)

@@ -68,7 +68,7 @@ describe("On a terminal", function()
         local folder = process.folder()
         local cases = {
             ["error 'no luck'"] = "app%.lua:3: no luck", ["x x"] = "app%.lua:3: '=' expected",
-            ["mw.get(1, print)"] = "app%.lua:3: a route's path is a string",
+            ["mw.get(1, print)"] = "app%.lua:3: mw.get: a route's path is a string",
             ["mw.get('/', print) mw.get('/', print)"] =
                 'app%.lua:3: route "/": this path and method have a route already',
         }

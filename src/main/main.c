@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/complain.h"
 #include "base/error.h"
 #include "base/log_sink.h"
 #include "engine/control/control.h"
@@ -48,21 +49,10 @@ struct process {
     char why[SERVER_WHY_BYTES]; /* one line: why the process cannot start */
 };
 
-/* Prints one line, also when a file's name or a Lua error holds control characters; as a line of
- * the log where that is JSON. On a terminal an excerpt of the source may follow on lines of its
- * own. */
-static int complain(const struct options *o, const char *why, int status)
+static int complain_of(const struct options *o, const char *why, int status)
 {
-    if (o->log_json) {
-        const struct log log = {.fd = STDERR_FILENO, .json = true};
-        log_write(&log, LOG_ERROR, "%s", why);
-        return status;
-    }
-    bool lines = isatty(STDERR_FILENO);
-    fputs("moonwire: ", stderr);
-    for (; *why; why++)
-        fputc((unsigned char)*why < ' ' && !(lines && *why == '\n') ? ' ' : *why, stderr);
-    fputc('\n', stderr);
+    const struct log log = {.fd = STDERR_FILENO, .json = o->log_json};
+    complain(&log, why);
     return status;
 }
 
@@ -248,7 +238,7 @@ static int run(struct server *s)
 static int try_again(struct process *p)
 {
     const struct options *o = &p->options;
-    (void)complain(o, p->why, EXIT_FAILURE);
+    (void)complain_of(o, p->why, EXIT_FAILURE);
     if (!wants_watch(o) || o->code || strcmp(o->app, "-") == 0)
         return EXIT_FAILURE;
     if (!p->tried && access(o->app, R_OK))
@@ -261,7 +251,7 @@ static int serve(struct process *p)
 {
     const struct options *o = &p->options;
     if (wants_watch(o) && overlay_init(&p->overlay, &p->server))
-        return complain(o, error_text(ERR_MEMORY), EXIT_FAILURE);
+        return complain_of(o, error_text(ERR_MEMORY), EXIT_FAILURE);
     int err = load(p);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
@@ -269,23 +259,23 @@ static int serve(struct process *p)
     if (err)
         return try_again(p);
     if ((o->listener_count || p->server.workers[0].site->listener_count) && open_control(p))
-        return complain(o, p->why, EXIT_FAILURE);
+        return complain_of(o, p->why, EXIT_FAILURE);
     if (listen_all(p))
         return try_again(p);
     if (prepare_reload(p) || start(p))
-        return complain(o, p->why, EXIT_FAILURE);
+        return complain_of(o, p->why, EXIT_FAILURE);
     return run(&p->server);
 }
 
 static int check(struct process *p)
 {
     if (load(p))
-        return complain(&p->options, p->why, EXIT_FAILURE);
+        return complain_of(&p->options, p->why, EXIT_FAILURE);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
     const struct site *site = p->server.workers[0].site;
     if (server_check(&p->server, site->listeners, site->listener_count, p->why))
-        return complain(&p->options, p->why, EXIT_FAILURE);
+        return complain_of(&p->options, p->why, EXIT_FAILURE);
     const struct options *o = &p->options;
     if (o->listener_count)
         check_print(site, o->listeners, o->listener_count);
@@ -297,7 +287,7 @@ static int check(struct process *p)
 static int with_server(struct process *p, int (*task)(struct process *p))
 {
     if (init(p))
-        return complain(&p->options, p->why, EXIT_FAILURE);
+        return complain_of(&p->options, p->why, EXIT_FAILURE);
     int status = task(p);
     deinit(p);
     return status;
@@ -328,7 +318,7 @@ int main(int argc, char **argv)
 {
     struct process p = {0};
     if (options_parse(&p.options, argc, argv, p.why))
-        return complain(&p.options, p.why, EXIT_USAGE);
+        return complain_of(&p.options, p.why, EXIT_USAGE);
     int status = act(&p);
     options_deinit(&p.options);
     return status;

@@ -388,6 +388,20 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
     return check_app(o, why);
 }
 
+/* What is wrong may stand before --log-format. A value of another option that looks like this one is
+ * no harm: it only says how the complaint is written. */
+static bool wants_json(int argc, char **argv)
+{
+    bool json = false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *value = strncmp(argv[i], "--log-format=", 13) == 0 ? argv[i] + 13 : NULL;
+        if (strcmp(argv[i], "--log-format") == 0 && i + 1 < argc)
+            value = argv[i + 1];
+        json = value ? strcmp(value, "json") == 0 : json;
+    }
+    return json;
+}
+
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
 {
     *o = (struct options){.workers = 1, .log_level = LOG_INFO};
@@ -395,8 +409,10 @@ int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY
     int err = o->arguments ? parse_all(o, argc, argv, why) : ERR_MEMORY;
     if (err == ERR_MEMORY)
         fail(why, "%s", error_text(err));
-    if (err)
+    if (err) {
         options_deinit(o);
+        o->log_json = wants_json(argc, argv);
+    }
     return err;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/complain.h"
 #include "engine/client/client_answer.h"
 #include "engine/client/client_opening.h"
 #include "engine/ground/outbound_flush.h"
@@ -363,4 +364,9 @@ void mw_exit(struct worker *w, int status)
 {
     w->ending = true;
     server_exit(w->server, status & 255);
+}
+
+void mw_complain(struct worker *w, const char *why)
+{
+    complain(&w->server->log, why);
 }

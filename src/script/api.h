@@ -171,3 +171,5 @@ void mw_stop(struct worker *w);
 /* Ends the process with this status (0 to 255) at the end of the turn, without closing handshakes.
  * What the script has sent is handed to the system first. */
 void mw_exit(struct worker *w, int status);
+/* Says in one line on standard error why a script ends, as of an app that cannot begin. */
+void mw_complain(struct worker *w, const char *why);

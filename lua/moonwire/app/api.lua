@@ -341,9 +341,7 @@ function by_name.__index(mw, name)
     elseif elsewhere[name] then
         value = elsewhere[name][name]
     else
-        error(string.format("mw.%s does not exist%s", tostring(name), suggest.text(name,
-            M.names(mw))),
-            2)
+        suggest.no_name(name, M.names(mw))
     end
     rawset(mw, name, value)
     return value
@@ -395,7 +393,7 @@ function M.new(generation)
     end
 
     add_reload(mw, generation)
-    failure.know_api(mw)
+    failure.know_api(mw, "mw")
     return setmetatable(mw, by_name)
 end
 

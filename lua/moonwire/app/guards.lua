@@ -50,7 +50,11 @@ local function guard_yield(globals)
 
     function globals.coroutine.yield(...)
         local co = running()
-        if co and co == wait.current() then
+        if not co then
+            error("coroutine.yield: nobody would resume the top level of an app that is loaded "
+                .. "again; to wait for another part of the app use mw.await in mw.spawn(function() "
+                .. "… end)", 2)
+        elseif co == wait.current() then
             error("coroutine.yield: nobody would resume this hook; to wait for another part of "
                 .. "the app use mw.await, to let others go first mw.sleep(0)", 2)
         end

@@ -185,6 +185,12 @@ function M.members(fields)
     return table.concat(w)
 end
 
+-- The text of a line for any value but a string.
+function M.text(value)
+    return type(value) == "table" and not is_object(value) and M.value(value, BYTES)
+        or text_of(value)
+end
+
 -- Any value as JSON, in so many bytes or little more.
 function M.value(value, bytes)
     local w = { left = bytes, open = {} }

@@ -46,12 +46,12 @@ function M.hook_failed(ws, route, name, problem)
         return -- it did not catch it: that ends it, and nobody is to blame
     end
     local value = failure.report(string.format("%s of %s", name, route.pattern), problem,
-        route.number, route[name])
+        route.number, route[name], route.where)
     if name ~= "on_error" and route.on_error then
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
             failure.report(string.format("on_error of %s", route.pattern), other, route.number,
-                route.on_error)
+                route.on_error, route.where)
         end
     end
     if ws[STATE] == OPEN then

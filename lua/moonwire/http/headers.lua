@@ -1,11 +1,14 @@
 -- Header lines that a script adds to what it sends, checked by C.
 
 local ffi = require "ffi"
+local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
+
+local suggest = lazy.use "moonwire.base.suggest"
 
 local C = native.C
 
-local M = require("moonwire.base.lazy").module(...)
+local M = lazy.module(...)
 
 -- One header line, checked by C; nil and a text. Numbers are written as such.
 local line, line_size = ffi.new "char[1024]", 1024
@@ -25,8 +28,9 @@ function M.line(name, value)
     end
     local len = C.mw_header_append(line, line_size, name, #name, value, #value)
     if len < 0 then
-        return nil, string.format("the header %q: %q cannot be set: the name is no token, the "
-            .. "value holds control characters, or the server writes this one itself", name, value)
+        return nil, string.format("the header %s: %s cannot be set: the name is no token, the "
+            .. "value holds control characters, or the server writes this one itself",
+            suggest.quoted(name), suggest.quoted(value))
     end
     return ffi.string(line, len)
 end

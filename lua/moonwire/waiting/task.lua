@@ -41,6 +41,7 @@ function M.new(title, fn, n, ...)
         problem = nil,    -- what it raised, as failure.catch has it
         watchers = false, -- functions to call when it is done
         top = false,      -- the top level that it belongs to (wait.top)
+        where = false,    -- the line of the app that started it, if there is one
         ...,
     }, meta)
 end
@@ -78,7 +79,7 @@ local function ended(task, ok, ...)
             task[i] = (select(i, ...))
         end
     else
-        task.problem = failure.opened((...), fn)
+        task.problem = failure.opened((...), fn, task.where)
     end
     if task.top then
         task.top.running[task] = nil
