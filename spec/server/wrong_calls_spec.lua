@@ -107,8 +107,10 @@ mw.get("/", function() local depth = deep() return depth end)
         server:get "/"
         server:logged "GET / failed: %S-/app%.lua:[236]: stack overflow"
         server:stop()
-        local one = process.run { "-e", "local function f()\nreturn 1 + f()\nend\nf()\n\nprint(1)" }
-        assert.matches("^moonwire: %(command line%):2: stack overflow", one.err)
+        -- The first time the code is interpreted.
+        local one = process.run { "-e", "jit.off()\nlocal function f()\nreturn 1 + f()\nend\nf()\n"
+            .. "print(1)" }
+        assert.matches("^moonwire: %(command line%):[23]: stack overflow", one.err)
     end)
 end)
 
@@ -168,8 +170,8 @@ describe("With --log-format json a complaint is JSON:", function()
         assert.matches("unknown option --nosuch", entry_of("--log-format=json", "--nosuch"), 1,
             true)
         assert.matches("which app", entry_of("--log-format", "json"))
-        assert.matches("--workers 0", entry_of("x.lua", "--workers", "0", "--log-format", "json"), 1,
-            true)
+        assert.matches("--workers 0", entry_of("x.lua", "--workers", "0", "--log-format", "json"),
+            1, true)
     end)
 
     it("of a script's file after it has waited", function()
@@ -185,10 +187,14 @@ describe("A text of the log", function()
     it("that is a table is written as JSON", function()
         local server = servers.start [[
 local mw = require "moonwire"
-mw.get("/", function() mw.log.info { user = "Ada", roles = { "a" } } return "" end)
+mw.get("/", function()
+    mw.log.info { user = "Ada", roles = { "a" }, left = mw.json.null }
+    return ""
+end)
 ]]
         server:get "/"
-        assert.matches('{"roles":["a"],"user":"Ada"}', server:logged "info .*", 1, true)
+        assert.matches('{"left":null,"roles":["a"],"user":"Ada"}', server:logged "info  {.*", 1,
+            true)
         server:stop()
     end)
 end)

@@ -388,8 +388,8 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
     return check_app(o, why);
 }
 
-/* What is wrong may stand before --log-format. A value of another option that looks like this one is
- * no harm: it only says how the complaint is written. */
+/* What is wrong may stand before --log-format. A value of another option that looks like this one
+ * does no harm: this only says how the complaint is written. */
 static bool wants_json(int argc, char **argv)
 {
     bool json = false;

@@ -171,6 +171,8 @@ function put_value(w, value, depth)
         put_table(w, value, depth)
     elseif kind == "number" or kind == "boolean" then
         put(w, json_text.scalar(value))
+    elseif kind == "userdata" and tostring(value) == "userdata: NULL" then
+        put(w, "null") -- mw.json.null
     else
         put_text(w, kind == "string" and value or text_of(value))
     end
