@@ -31,13 +31,13 @@ function M.know_api(api, title)
     known.apis[api] = title
 end
 
-local find = string.find
+local raised -- the last text
 
--- The handler for xpcall: gives what opened and report take. After an overflow of the stack LuaJIT
--- has hardly any left for it, and the text has the place.
+-- The handler for xpcall: gives what opened and report take. After an overflow of the stack there
+-- is hardly any left for it: then LuaJIT ends it too, with a text that has no place.
 function M.catch(value)
-    if type(value) == "string" and find(value, "stack overflow$") then
-        return value
+    if type(value) == "string" then
+        raised = value
     end
     return fault.catch(value, known)
 end
@@ -59,6 +59,8 @@ local NO_MEMORY, NO_HANDLER = "not enough memory", "error in error handling"
 function M.opened(problem, fn, where)
     if problem == NO_MEMORY or problem == NO_HANDLER then
         pcall(collectgarbage) -- a finaliser may raise
+    elseif problem == "stack overflow" and raised and string.find(raised, "stack overflow$") then
+        problem = raised
     end
     return fault.opened(problem, fn, where)
 end
