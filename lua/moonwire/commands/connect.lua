@@ -199,6 +199,19 @@ local function tell_end(ending, interactive)
     task.exit(fine and 0 or 1)
 end
 
+-- What is known of the connection's end: event and problem come before ws:opened() is back if the
+-- server closes at once. asked: the input has ended, and the close is ours.
+local function watch_end(ws)
+    local ending = { event = nil, problem = nil, asked = false }
+    ws.onclose = function(event)
+        ending.event = event
+    end
+    ws.onerror = function(event)
+        ending.problem = event.message
+    end
+    return ending
+end
+
 function M.run(...)
     local options = parse { ... }
     if options.help then
@@ -217,13 +230,7 @@ function M.run(...)
     ws.onmessage = function(event)
         show_message(terminal, event.data, event.is_binary, interactive)
     end
-    local ending = { event = nil, problem = nil, asked = false }
-    ws.onclose = function(event) -- it may come before ws:opened() is back
-        ending.event = event
-    end
-    ws.onerror = function(event)
-        ending.problem = event.message
-    end
+    local ending = watch_end(ws)
     local ok, why = ws:opened()
     if not ok and not (ending.event and ending.event.wasClean) then
         if type(why) == "number" then
