@@ -223,7 +223,7 @@ describe("A site's folder", function()
     it("exists, and has a prefix without parameters", function()
         refused(s, "ERR_NOT_FOUND", "no such directory", add_static(s, "/", "no/such"))
         refused(s, "ERR_NOT_FOUND", "it is not a directory", add_static(s, "/", "Makefile"))
-        refused(s, "ERR_INVALID", "its name is empty", add_static(s, "/", ""))
+        refused(s, "ERR_INVALID", "the folder's name is empty", add_static(s, "/", ""))
         refused(s, "ERR_INVALID", "a path holds no NUL", add_static(s, "/", "src\0"))
         for _, prefix in ipairs { "/:a", "/*a", "/a\0b" } do
             refused(s, "ERR_INVALID", "holds no parameters", add_static(s, prefix, "src"))
@@ -252,7 +252,7 @@ describe("A site's limits", function()
 
     it("stay the app's where no route is known yet", function()
         refused(s, "ERR_INVALID",
-            'limit "head_bytes" is one of the whole app, not of the route "/ws": set it with',
+            'limit "head_bytes" is one of the whole app: set it with',
             C.site_set_limit(s, ws, "head_bytes", 1000))
         refused(s, "ERR_INVALID", "there is no route 1", C.site_set_limit(s, 1, "queued_bytes", 1))
     end)

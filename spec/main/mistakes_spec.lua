@@ -75,7 +75,7 @@ describe("An app", function()
     end)
 
     it("is told that an origin's * stands for one label", function()
-        assert.matches('origin "https://a.*.com" of "/": * stands for one whole label',
+        assert.matches('route "/": origin "https://a.*.com": * stands for one whole label',
             problem_of 'mw.ws("/", { origins = { "https://a.*.com" } })', 1, true)
     end)
 
