@@ -50,14 +50,17 @@ end
 
 M.compile = compile
 
--- Where the module may be once somebody writes it.
-local function look_out(env, generation, name)
+-- Where the module may be once somebody writes it. path: where it is now, and what comes behind
+-- that does not count; nil: nowhere.
+local function look_out(env, generation, name, path)
     local file = string.gsub(name, "%.", "/")
     local folder = generation.folder .. "/"
     for template in string.gmatch(env.package.path .. ";" .. env.package.cpath, "[^;]+") do
-        if string.sub(template, 1, #folder) == folder then
-            generation:found_file((string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%")))),
-                nil)
+        local place = string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%")))
+        if place == path then
+            return
+        elseif string.sub(template, 1, #folder) == folder then
+            generation:found_file(place, nil)
         end
     end
 end
@@ -129,6 +132,7 @@ local function make_require(env, generation)
             if not path then
                 return require_shared(env, generation, name)
             end
+            look_out(env, generation, name, path)
             local problem
             chunk, problem = compile(env, generation, path)
             if not chunk then
