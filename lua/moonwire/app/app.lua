@@ -30,6 +30,16 @@ local serves, loading = false, false
 local LINES_MAX = 2 ^ 31 -- of a file
 local standard_input -- what was read from it
 
+-- What require says of a module that it does not find has a line for each place.
+local function short_list(text)
+    local head, list = string.match(text, "^(.-not found:)\n\tno field [^\n]*(\n.*)$")
+    if not head then
+        return text
+    end
+    return head .. " looked for" .. string.sub(string.gsub(list, "\n\tno file '([^'\n]*)'", ", %1"),
+        2)
+end
+
 -- A text of several lines, as what require says of a module that it does not find, in one; a
 -- traceback is logged at debug level.
 local function one_line(text, rest)
@@ -37,7 +47,8 @@ local function one_line(text, rest)
     if trace or rest then
         log.debug(text .. (rest or ""))
     end
-    return (string.gsub(string.gsub(first or text, ":%s*\n%s*", ": "), "%s*\n%s*", ", "))
+    local line = short_list(first or text)
+    return (string.gsub(string.gsub(line, ":%s*\n%s*", ": "), "%s*\n%s*", ", "))
 end
 
 -- What to do about a file that cannot be opened, by errno.

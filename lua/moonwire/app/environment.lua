@@ -176,6 +176,17 @@ local function add_loaders(env, generation)
     end
 end
 
+-- The app's own places before the state's, each once: "./?.lua" is often one of these too.
+local function places(own, others)
+    local list = own
+    for template in string.gmatch(others, "[^;]+") do
+        if not string.find(";" .. own .. ";", ";" .. template .. ";", 1, true) then
+            list = list .. ";" .. template
+        end
+    end
+    return list
+end
+
 --- The globals for a generation. It must have found_file(path, text), found_ahead(path,
 -- digest), folder and api; settle_types is set when the app uses C types.
 function M.new(generation)
@@ -185,10 +196,9 @@ function M.new(generation)
     end
     env._G = env
     local folder = generation.folder
-    local templates = string.format("%s/?.lua;%s/?/init.lua;%s", folder, folder, package.path)
     env.package = setmetatable({
-        path = templates,
-        cpath = string.format("%s/?.so;%s", folder, package.cpath),
+        path = places(string.format("%s/?.lua;%s/?/init.lua", folder, folder), package.path),
+        cpath = places(string.format("%s/?.so", folder), package.cpath),
         loaded = setmetatable({}, { __index = package.loaded }),
         preload = {},
     }, { __index = package })
