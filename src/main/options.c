@@ -240,6 +240,10 @@ static const char *nearest(const char *name, size_t len)
 {
     const char *best = NULL;
     unsigned least = SUGGEST_FAR;
+    for (size_t i = 0; i < KNOWN && len > 4; i++) {
+        if (strncmp(known[i].name, name, len) == 0) /* --ver */
+            return known[i].name;
+    }
     for (size_t i = 0; i < KNOWN; i++) {
         unsigned edits = suggest_edits(name, len, known[i].name);
         if (edits < least && edits < len - 1) {
@@ -264,6 +268,9 @@ static const struct option *find(const char *text, size_t len)
 
 static int unknown_option(const char *text, size_t len, char *why)
 {
+    const char *here = meant_by_option(text, len);
+    if (here)
+        return fail(why, "unknown option %.*s; write %s", (int)len, text, here);
     const char *meant = nearest(text, len);
     if (meant)
         return fail(why,
