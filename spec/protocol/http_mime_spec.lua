@@ -39,7 +39,8 @@ describe("a file's content type", function()
             ["a.jsonl"] = "application/jsonl", ["a.opml"] = "text/x-opml",
             ["a.tsv"] = "text/tab-separated-values; charset=utf-8",
             ["a.mkv"] = "video/matroska", ["a.mpg"] = "video/mpeg", ["a.aiff"] = "audio/aiff",
-            ["a.mid"] = "audio/midi", ["a.tgz"] = "application/gzip", ["a.zst"] = "application/zstd",
+            ["a.mid"] = "audio/midi", ["a.tgz"] = "application/gzip",
+            ["a.zst"] = "application/zstd",
             ["a.eot"] = "application/vnd.ms-fontobject", ["a.heif"] = "image/heif",
         } do
             assert.equal(type, mime(name), name)
