@@ -5,7 +5,7 @@ local servers = require "spec.support.server"
 
 describe("A call that is wrong", function()
     local server = servers.fresh [[
-local mw = require "moonwire"
+local mw, WebSocket = require "moonwire", require "moonwire.websocket"
 mw.get("/all", function() return mw:all { print } end)
 mw.get("/sleep", function() return mw:sleep "1s" end)
 mw.get("/publish", function() return mw:publish("topic", "text") end)
@@ -21,6 +21,13 @@ mw.get("/header", function(req) return req:header "host" end)
 mw.get("/other", function() return mw.broadcast "x" end)
 mw.get("/path", function() return mw.post "x" end)
 mw.get("/newline", function(req) return req:set_header("a", "b\nc") end)
+mw.get("/client", function() return WebSocket:new "ws://localhost:1" end)
+mw.get("/third", function() return WebSocket.new("ws://localhost:1", { compress = true }) end)
+mw.get("/protocols", function() return WebSocket.new("ws://localhost:1", { chat = 1 }) end)
+mw.get("/once", function()
+    WebSocket.new("ws://localhost:1"):addEventListener("close", print, { onse = true })
+end)
+mw.get("/worker", function() return mw.worker.indx end)
 mw.get("/tostring", function()
     error(setmetatable({}, { __tostring = function() return 5 end }))
 end)
@@ -44,7 +51,13 @@ end)
         ["/other"] = "14: mw.broadcast does not exist; did you mean publish?",
         ["/path"] = '15: mw.post: a route\'s path is a string that begins with /, got "x"',
         ["/newline"] = [[16: set_header: the header "a": "b\nc" cannot be set]],
-        ["/tostring"] = "18: an error whose __tostring fails",
+        ["/client"] = "17: WebSocket:new: write WebSocket.new(…), with a dot, not a colon",
+        ["/third"] = "18: SyntaxError: WebSocket: compress is an option, and the options come "
+            .. "third: write WebSocket.new(url, nil, { compress = … })",
+        ["/protocols"] = "got the key chat",
+        ["/once"] = "21: addEventListener: there is no option onse; did you mean once?",
+        ["/worker"] = "23: mw.worker.indx does not exist; did you mean index?",
+        ["/tostring"] = "25: an error whose __tostring fails",
     }
     for path, text in pairs(cases) do
         it("says what to write: " .. path, function()

@@ -9,6 +9,7 @@
 
 #include "base/complain.h"
 #include "base/error.h"
+#include "base/excerpt.h"
 #include "base/log_sink.h"
 #include "engine/control/control.h"
 #include "engine/reload/first_load.h"
@@ -238,6 +239,8 @@ static int run(struct server *s)
 static int try_again(struct process *p)
 {
     const struct options *o = &p->options;
+    if (!o->log_json && isatty(STDERR_FILENO))
+        excerpt_append(p->why, sizeof(p->why));
     (void)complain_of(o, p->why, EXIT_FAILURE);
     if (!wants_watch(o) || o->code || strcmp(o->app, "-") == 0)
         return EXIT_FAILURE;

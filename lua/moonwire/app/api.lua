@@ -368,11 +368,22 @@ local function add_topics(mw, generation)
     end
 end
 
+-- Of mw.worker.
+local of_worker = {}
+
+function of_worker.__index(_, name)
+    error(string.format("mw.worker.%s does not exist%s", tostring(name), suggest.text(name,
+        { "index", "count" })), 2)
+end
+
 -- The API for one generation.
 function M.new(generation)
     local mw = {
         log = log,
-        worker = { index = C.mw_worker_index(worker) + 1, count = C.mw_worker_count(worker) },
+        worker = setmetatable({
+            index = C.mw_worker_index(worker) + 1,
+            count = C.mw_worker_count(worker),
+        }, of_worker),
         --- What the server counts, by name, summed over all workers (docs/api.md).
         counters = counters,
     }

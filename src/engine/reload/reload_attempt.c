@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/excerpt.h"
 #include "engine/ground/site_succession.h"
 #include "engine/reload/reload_worker.h"
 #include "engine/worker/worker.h"
@@ -220,8 +221,10 @@ static int plan_listeners(struct reload_attempt *a, char why[RELOAD_WHY_BYTES])
     char refused[SERVER_WHY_BYTES] = "";
     int err =
         server_plan_listeners(s, &a->listeners, site->listeners, site->listener_count, refused);
-    if (err)
+    if (err) {
         snprintf(why, RELOAD_WHY_BYTES, "%s", refused);
+        excerpt_append(why, RELOAD_WHY_BYTES);
+    }
     return err;
 }
 
