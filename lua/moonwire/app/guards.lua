@@ -4,6 +4,7 @@
 -- Each calls Lua's own at its end, as a tail call, so that errors name the app's line and function.
 
 local failure = require "moonwire.base.failure"
+local guard_handlers = require "moonwire.app.guard_handlers"
 local wait = require "moonwire.waiting.wait"
 
 local M = {}
@@ -144,6 +145,7 @@ function M.set(globals, is_low, is_nested)
     guard_yield(globals)
     guard_ffi()
     guard_userdata(globals)
+    guard_handlers.set(globals)
 end
 
 return M
