@@ -56,7 +56,7 @@ end)
 
     it("has all names again when the stack has not overflowed", function()
         server:get "/calling"
-        assert.matches("no overflow\nstack traceback:\n\t%[C%]: in function 'error'\n.*|%S*app%.lua$",
-            (server:get "/"))
+        assert.matches("no overflow\nstack traceback:\n\t%[C%]: in function 'error'\n.*"
+            .. "|%S*app%.lua$", (server:get "/"))
     end)
 end)
