@@ -190,7 +190,8 @@ describe("moonwire", function()
                 mw.get("/" .. tostring({}):gsub("%W", ""), function() end)
                 mw.listen { port = 0 }
             ]])
-            fails_to_start("must declare the same routes", bad, "--workers", "2")
+            fails_to_start("must declare the same routes .*, but route number %d+ is %S+ in worker "
+                .. "1 and %S+ in worker 2", bad, "--workers", "2")
         end)
     end)
 

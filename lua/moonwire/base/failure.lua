@@ -81,8 +81,12 @@ function M.place_in(co)
     return fault.place_in(co)
 end
 
--- What is the same for failures that come again: whose they are, and where they were raised.
+-- What is the same for failures that come again: whose they are, and where they were raised. Code
+-- that was made of a text is called by that, which may be another each time.
 local function place_of(what, text)
+    if string.find(text, "^%[string ") then
+        return what
+    end
     return what .. (string.match(text, "^[^\n]-:%d+:") or text)
 end
 

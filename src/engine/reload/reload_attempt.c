@@ -200,7 +200,8 @@ static int judge_answers(struct reload_attempt *a, char why[RELOAD_WHY_BYTES])
     }
     for (uint32_t i = 1; i < a->round->workers; i++) {
         if (!site_agrees(answers[0].site, answers[i].site)) {
-            site_disagreement(why, RELOAD_WHY_BYTES, a->options.app, a->round->workers);
+            site_disagreement(why, RELOAD_WHY_BYTES, a->options.app, answers[0].site,
+                              answers[i].site, i + 1);
             return ERR_INVALID;
         }
     }
