@@ -200,6 +200,7 @@ local function make_c(engine)
         known.topics[topic] = true
         return new and 1 or 0
     end
+    function c.mw_leave() end
     function c.mw_unsubscribe(_, conn, topic, len)
         local known = engine.conns[conn]
         if not known then

@@ -282,6 +282,13 @@ int mw_unsubscribe(struct worker *w, double conn, const char *topic, size_t len)
     return c ? topics_unsubscribe(w, c, topic, len) : ERR_CLOSED;
 }
 
+void mw_leave(struct worker *w, double conn)
+{
+    struct conn *c = conn_get(w, conn);
+    if (c)
+        topics_unsubscribe_all(w, c);
+}
+
 int mw_publish(struct worker *w, double except, const char *topic, size_t topic_len,
                const char *data, size_t len, int kind)
 {

@@ -125,6 +125,8 @@ void mw_connect_failed(struct worker *w, double conn, const char *text, size_t l
  * ERR_MEMORY. */
 int mw_subscribe(struct worker *w, double conn, const char *topic, size_t len);
 int mw_unsubscribe(struct worker *w, double conn, const char *topic, size_t len);
+/* The script hears now that the connection ends: it gets nothing any more that is published. */
+void mw_leave(struct worker *w, double conn);
 /* Sends a message to every subscriber in every worker, except to the connection except (0: to all).
  * kind: enum mw_message. ERR_UTF8: the text is not UTF-8, and nothing is sent; ERR_MEMORY. */
 int mw_publish(struct worker *w, double except, const char *topic, size_t topic_len,

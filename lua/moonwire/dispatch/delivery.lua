@@ -178,6 +178,9 @@ end
 
 -- Tells the connection itself, and those who wait at it, what must not wait for a hook.
 function M.notice(ws, kind, text, code)
+    if kind == ERROR or kind == CLOSE then
+        C.mw_leave(worker, ws[HANDLE])
+    end
     if kind == OPENED then
         if ws[STATE] == CONNECTING then
             ws[STATE] = OPEN
