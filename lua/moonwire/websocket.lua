@@ -5,6 +5,7 @@
 
 local class = require "moonwire.connection.class"
 local connection = require "moonwire.connection.connection"
+local failure = require "moonwire.base.failure"
 local generation = require "moonwire.reload.generation"
 local lazy = require "moonwire.base.lazy"
 local log = require "moonwire.base.log"
@@ -35,7 +36,11 @@ local M = {
 
 local meta = class.new({}, { [1000] = true }, "1000 (normal)")
 
+failure.know_api(M, "WebSocket")
+
 -- ---- arguments ------------------------------------------------------------------------------
+
+local readers -- of the options
 
 local out, out_size = ffi.new "char[2048]", 2048
 local why = ffi.new "const char *[1]"
@@ -61,6 +66,15 @@ local function protocol_list(protocols)
     if type(list) ~= "table" then
         return nil, string.format("the subprotocols are a string or a list of strings, got %s",
             type(list))
+    end
+    for key in pairs(list) do
+        if readers[key] then
+            return nil, string.format("%s is an option, and the options come third: write "
+                .. "WebSocket.new(url, nil, { %s = … })", key, key)
+        elseif type(key) ~= "number" then
+            return nil, string.format("the subprotocols are a string or a list of strings, got "
+                .. "the key %s", tostring(key))
+        end
     end
     local seen = {}
     for i, name in ipairs(list) do
@@ -121,7 +135,7 @@ local function file(value)
     return nil, string.format("the name of a PEM file, got %s", type(value))
 end
 
-local readers = {
+readers = {
     headers = header_lines,
     connect_timeout = seconds,
     handshake_timeout = seconds,

@@ -223,7 +223,7 @@ describe("A site's folder", function()
     it("exists, and has a prefix without parameters", function()
         refused(s, "ERR_NOT_FOUND", "no such directory", add_static(s, "/", "no/such"))
         refused(s, "ERR_NOT_FOUND", "it is not a directory", add_static(s, "/", "Makefile"))
-        refused(s, "ERR_INVALID", "its name is empty", add_static(s, "/", ""))
+        refused(s, "ERR_INVALID", "the folder's name is empty", add_static(s, "/", ""))
         refused(s, "ERR_INVALID", "a path holds no NUL", add_static(s, "/", "src\0"))
         for _, prefix in ipairs { "/:a", "/*a", "/a\0b" } do
             refused(s, "ERR_INVALID", "holds no parameters", add_static(s, prefix, "src"))
@@ -252,7 +252,7 @@ describe("A site's limits", function()
 
     it("stay the app's where no route is known yet", function()
         refused(s, "ERR_INVALID",
-            'limit "head_bytes" is one of the whole app, not of the route "/ws": set it with',
+            'limit "head_bytes" is one of the whole app: set it with',
             C.site_set_limit(s, ws, "head_bytes", 1000))
         refused(s, "ERR_INVALID", "there is no route 1", C.site_set_limit(s, 1, "queued_bytes", 1))
     end)
@@ -364,10 +364,19 @@ describe("The sites of two workers", function()
     end)
 
     it("that do not are told of in a line", function()
-        local out = ffi.new "char[256]"
-        C.site_disagreement(out, 256, "chat.lua", 3)
-        assert.equal("chat.lua: its top level runs once in each of the 3 workers and must declare "
-            .. "the same routes and listeners each time, but did not", ffi.string(out))
+        local function said(a, b)
+            local out = ffi.new "char[256]"
+            C.site_disagreement(out, 256, "chat.lua", a, b, 3)
+            return (ffi.string(out):gsub("^chat.lua: its top level runs once in each worker and "
+                .. "must declare the same routes and listeners each time, but ", ""))
+        end
+        local a = site { { "/", GET }, { "/ws", WEBSOCKET } }
+        assert.equal("route number 2 is /ws in worker 1 and /x in worker 3",
+            said(a, site { { "/", GET }, { "/x", GET } }))
+        assert.equal("route number 2 is /ws in worker 1 and none in worker 3",
+            said(a, site { { "/", GET } }))
+        assert.equal("listener number 1 is none in worker 1 and one in worker 3",
+            said(new(), with_listener("*", 80)))
     end)
 end)
 

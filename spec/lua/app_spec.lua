@@ -193,7 +193,8 @@ describe("an app's top level", function()
         assert.equal("app.lua:2: '=' expected near '<eof>'", load "\nx")
         assert.equal("app.lua:1: plain", load "error('plain', 0)")
         assert.matches("^app.lua:1: an error that is a table: %[%]", load "error {}")
-        assert.equal("app.lua:1: module 'no.such' not found", load 'require "no.such"')
+        assert.matches("^app.lua:1: module 'no.such' not found: looked for [^\n]*no/such%.lua, "
+            .. "[^\n]*$", load 'require "no.such"')
     end)
 
     it("fails with one line when there is no such file, or it is a folder", function()

@@ -200,6 +200,7 @@ local function make_c(engine)
         known.topics[topic] = true
         return new and 1 or 0
     end
+    function c.mw_leave() end
     function c.mw_unsubscribe(_, conn, topic, len)
         local known = engine.conns[conn]
         if not known then
@@ -375,6 +376,9 @@ local function make_c(engine)
     end
     function c.mw_exit(_, status)
         note("exit", status)
+    end
+    function c.mw_complain(_, why)
+        note("complain", why)
     end
 
     -- Sites: what the plan declares, in order.

@@ -53,6 +53,14 @@ describe("A name that is no Lua file", function()
         assert.matches("No such file or directory: give the name of your app's Lua file", err)
     end)
 
+    it("is the name of one without its end", function()
+        folder:write("app.lua", "")
+        one = process.run({ [0] = "sh", "-c", ("cd '%s' && %s app"):format(folder.path,
+            process.binary_path()) })
+        assert.same({ 2, "moonwire: there is no command or file app; did you mean moonwire "
+            .. "app.lua?\n" }, { one.status, one.err })
+    end)
+
     it("may be a file after all", function()
         local path = folder:write("new", "print 'new'")
         local status, _, out = said(path)

@@ -103,8 +103,33 @@ describe("An app", function()
             problem_of 'mw.ws("/", { compress = { server_no_context_takeover = "yes" } })', 1, true)
     end)
 
+    -- The same from a start that goes on to its listeners.
+    local function listening_problem_of(line)
+        local path = folder:write("app.lua", ('local mw = require "moonwire"\n%s\n'):format(line))
+        local run = process.run { path }
+        assert.equal(1, run.status, line)
+        return run.err
+    end
+
+    it("is told how a host is written", function()
+        for host, wanted in pairs {
+            ["http://localhost"] = "write the host alone, without http://",
+            ["/run/a.sock"] = "write unix: before the path",
+            ["localhost:80"] = "write the port as port",
+        } do
+            assert.matches(wanted,
+                listening_problem_of(("mw.listen { port = 0, host = %q }"):format(host)), 1, true)
+        end
+    end)
+
+    it("is told that it lists a unix socket twice, by whatever name", function()
+        local listen = 'mw.listen { host = "unix:%s/%sx.sock" } '
+        assert.matches("the app listens there already", listening_problem_of(
+            listen:format(folder.path, "") .. listen:format(folder.path, "./")), 1, true)
+    end)
+
     it("is told that an origin's * stands for one label", function()
-        assert.matches('origin "https://a.*.com" of "/": * stands for one whole label',
+        assert.matches('route "/": origin "https://a.*.com": * stands for one whole label',
             problem_of 'mw.ws("/", { origins = { "https://a.*.com" } })', 1, true)
     end)
 

@@ -76,6 +76,10 @@ describe("moonwire", function()
             fails(2, "option %-%-lisen; did you mean %-%-listen%?", { path, "--lisen", "1" })
             fails(2, "did you mean %-%-log%-level%?", { "--loglevel=info", path })
             fails(2, "did you mean %-%-version%?", { "--verison" })
+            fails(2, "did you mean %-%-version%?", { "--ver" })
+            fails(2, "unknown option %-%-port; write %-%-listen 8080", { path, "--port=80" })
+            fails(2, "unknown option %-%-host; write %-%-listen HOST:PORT", { "--host", "x", path })
+            fails(2, "unknown option %-v; write %-%-version, or %-%-log%-level debug", { "-v" })
         end)
 
         it("suggests nothing when nothing is near", function()
@@ -186,7 +190,8 @@ describe("moonwire", function()
                 mw.get("/" .. tostring({}):gsub("%W", ""), function() end)
                 mw.listen { port = 0 }
             ]])
-            fails_to_start("must declare the same routes", bad, "--workers", "2")
+            fails_to_start("must declare the same routes .*, but route number %d+ is %S+ in worker "
+                .. "1 and %S+ in worker 2", bad, "--workers", "2")
         end)
     end)
 

@@ -68,9 +68,12 @@ describe("On a terminal", function()
         local folder = process.folder()
         local cases = {
             ["error 'no luck'"] = "app%.lua:3: no luck", ["x x"] = "app%.lua:3: '=' expected",
-            ["mw.get(1, print)"] = "app%.lua:3: a route's path is a string",
+            ["mw.get(1, print)"] = "app%.lua:3: mw.get: a route's path is a string",
             ["mw.get('/', print) mw.get('/', print)"] =
                 'app%.lua:3: route "/": this path and method have a route already',
+            ["mw.listen { port = 0, tls = { cert = 'no.pem' } }"] =
+                "app%.lua:3: cannot read the certificate",
+            ["mw.listen { host = 'unix:/no/such/folder' }"] = "app%.lua:3: cannot listen on unix:",
         }
         for code, text in pairs(cases) do
             local path = folder:write("app.lua", 'local mw = require "moonwire"\n-- above\n' .. code

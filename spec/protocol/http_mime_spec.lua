@@ -36,6 +36,12 @@ describe("a file's content type", function()
             ["a.atom"] = "application/atom+xml", ["a.ics"] = "text/calendar; charset=utf-8",
             ["a.geojson"] = "application/geo+json", ["a.yaml"] = "application/yaml",
             ["a.yml"] = "application/yaml", ["a.toml"] = "application/toml",
+            ["a.jsonl"] = "application/jsonl", ["a.opml"] = "text/x-opml",
+            ["a.tsv"] = "text/tab-separated-values; charset=utf-8",
+            ["a.mkv"] = "video/matroska", ["a.mpg"] = "video/mpeg", ["a.aiff"] = "audio/aiff",
+            ["a.mid"] = "audio/midi", ["a.tgz"] = "application/gzip",
+            ["a.zst"] = "application/zstd",
+            ["a.eot"] = "application/vnd.ms-fontobject", ["a.heif"] = "image/heif",
         } do
             assert.equal(type, mime(name), name)
             assert.is_true(C.http_mime_valid(core.copy(type, "char *"), #type))

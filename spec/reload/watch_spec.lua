@@ -27,9 +27,10 @@ describe("watch mode sees that the app is another one", function()
     end
 
     -- In the folder at, a path from folder, as a shell is there that went there by this name.
-    local function start(path, at, options)
-        server = process.start({ [0] = "sh", "-c", ("cd '%s/%s' && exec \"$0\" \"$@\""):format(
-            folder.path, at or "."), process.binary_path(), path, "--watch" }, options)
+    -- by: a program that runs it.
+    local function start(path, at, options, by)
+        server = process.start({ [0] = "sh", "-c", ("cd '%s/%s' && exec %s \"$0\" \"$@\""):format(
+            folder.path, at or ".", by or ""), process.binary_path(), path, "--watch" }, options)
         port = server:port()
         is "one"
     end
@@ -135,6 +136,44 @@ describe("watch mode sees that the app is another one", function()
         sh "ln -s a new && mv -T new current" -- resolved anew, whoever asks for the reload
         becomes("one", "4")
     end)
+
+    it("when the folder that it was started in is another, and PWD is not set", function()
+        sh "mkdir -p a/in b/in"
+        folder:write("a/in/app.lua", app "one")
+        folder:write("b/in/app.lua", app "two")
+        start("app.lua", "a/in", nil, "env -u PWD")
+        sh "mv a c && mv b a"
+        becomes "two"
+    end)
+
+    it("when a module is written where it is looked for before", function()
+        folder:write("app.lua", [[
+            local mw = require "moonwire"
+            local name = require "name"
+            mw.get("/", function() return name end)
+            mw.listen { port = 0 }
+        ]])
+        sh "mkdir name"
+        folder:write("name/init.lua", "return 'one'")
+        start "app.lua"
+        folder:write("name.lua", "return 'two'")
+        becomes "two"
+    end)
+
+    -- A machine may forbid it.
+    if pcall(shell, "unshare -m true 2>/dev/null") then
+        it("when another is mounted over it, or taken away", function()
+            folder:write("app.lua", app "one")
+            sh "mkdir b"
+            folder:write("b/app.lua", app "two")
+            start("app.lua", ".", nil, "unshare -m")
+            local inside = ("nsenter -t %d -m --wd=. "):format(server.pid)
+            sh(inside .. "mount --bind b/app.lua app.lua")
+            becomes "two"
+            sh(inside .. "umount app.lua")
+            becomes("one", "3")
+        end)
+    end
 
     it("within two seconds where the system cannot tell", function()
         folder:write("app.lua", app "one")

@@ -34,6 +34,14 @@ route("/rate", { messages_per_second = 5 })
 route("/large", { messages_per_second = 5 }, { on_message = function(ws)
     ws:send(("x"):rep(200000))
 end })
+route("/room", { messages_per_second = 5 }, {
+    on_open = function(ws)
+        ws:subscribe "room"
+        ws.onerror = function() mw.publish("room", "over") end
+        ws.onclose = function() mw.publish("room", "left") end
+    end,
+    on_message = function(_, data) mw.publish("room", data) end,
+})
 route("/topics", { subscriptions = 3 }, { on_message = function(ws, data)
     local what, topic = data:match "(%a+) (%a+)"
     local ok, why = ws[what](ws, topic, what == "publish" and "x" or nil)
@@ -166,6 +174,28 @@ describe("The limit", function()
         p:send(build(frame.PONG, ""):rep(20) .. build(1, "x", { fin = false })
             .. build(0, "x", { fin = false }):rep(20) .. build(0, ""))
         assert.equal("21", p:read_text())
+    end)
+
+    of("messages_per_second", "drops no answer that is published", function()
+        local other = server:websocket "/room"
+        local p = server:websocket "/room"
+        p:send(build(1, "x"):rep(7))
+        for _ = 1, 5 do
+            assert.equal("x", p:read_text())
+            assert.equal("x", other:read_text())
+        end
+        over(p, 1008, "messages_per_second", "rate_overflows") -- not "left", which came after
+        assert.equal("over", other:read_text())
+        assert.equal("left", other:read_text())
+        -- A Close of the peer's right behind its messages changes as little.
+        p = server:websocket "/room"
+        p:send(build(1, "y"):rep(2) .. build(frame.CLOSE, "\3\232"))
+        assert.equal("y", p:read_text())
+        assert.equal("y", p:read_text())
+        assert.equal(frame.CLOSE, (p:read_frame()))
+        for _, text in ipairs { "y", "y", "left" } do
+            assert.equal(text, other:read_text())
+        end
     end)
 
     of("messages_per_second", "drops no answer that waits for a slow peer", function()

@@ -177,6 +177,9 @@ describe("mw.log", function()
                     mw.spawn(function() error("no luck with " .. data) end)
                 end
                 mw.spawn(function() error "another place" end)
+                for i = 1, 50 do
+                    mw.spawn(loadstring("error 'made of text " .. i .. "'"))
+                end
             end })
             mw.get("/later", function()
                 for _ = 1, 7 do mw.spawn(function() error "later" end) end
@@ -189,8 +192,10 @@ describe("mw.log", function()
         server:logged "error 99 more like it within a second: the task of .*app%.lua:4: no luck"
         server:get "/later" -- the server ends before the second does
         local log = server:stop()
-        assert.matches("error 6 more like it within a second: the task of .*app%.lua:9: later", log)
-        assert.is_nil(log:find "more like it.*another place")
+        assert.matches("error 6 more like it within a second: the task of .*app%.lua:12: later",
+            log)
+        assert.matches("error 49 more like it within a second: the task of .*made of text 1", log)
+        assert.is_nil(log:find "more like it[^\n]*another place")
         assert.equal(1, select(2, log:gsub("app%.lua:4: in function", "")))
     end)
 

@@ -144,7 +144,7 @@ mw.get("/log", function() mw.log.info(odd {}) end)
             ["error { code = 4 }"] = 'app%.lua:3: an error that is a table: {"code":4}',
             ["error('x', 0)"] = "app%.lua:3: x",
             ["local function f() return 1 + f() end f()"] = "app%.lua:3: stack overflow",
-            ["return mw.get(1)"] = "app%.lua:3: a route's path is a string",
+            ["return mw.get(1)"] = "app%.lua:3: mw.get: a route's path is a string",
             ["mw.listen { port = 0, tls = { cert = 'no.pem' } }"] =
                 "app%.lua:3: cannot read the certificate .-no%.pem",
             ["require 'raises'"] = 'raises%.lua:2: an error that is a table: {"code":5}',

@@ -148,9 +148,8 @@ describe("on_upgrade", function()
             behind = "more than one value %(table and boolean%)",
         } do
             assert.equal(500, (refused("/meant/" .. name)))
-            server:logged(("on_upgrade of /meant/%s failed: [^ ]*app%%.lua:%d: on_upgrade of "
-                .. "/meant/%s returned %s: to refuse, return req:reject"):format(name, line, name,
-                got))
+            server:logged(("on_upgrade of /meant/%s failed: [^ ]*app%%.lua:%d: it returned %s: "
+                .. "to refuse, return req:reject"):format(name, line, got))
         end
         assert.equal("0", (server:get "/opened"))
     end)

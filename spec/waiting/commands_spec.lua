@@ -96,6 +96,7 @@ describe("moonwire", function()
                 local closer = require("spec.support.server").start [[
                     local mw = require "moonwire"
                     mw.ws("/", { on_open = function(ws) ws:close(4001, "not you") end })
+                    mw.ws("/fine", { on_open = function(ws) ws:close(1000, "enough") end })
                     mw.ws("/text", { on_open = function(ws) ws:send "go away" ws:close(4002) end })
                 ]]
                 local address = "ws://127.0.0.1:" .. closer.port
@@ -104,6 +105,10 @@ describe("moonwire", function()
                         process.binary, address, closer.folder.path) }
                 assert.same({ 1, "" }, { done.status, done.out })
                 assert.matches("closed 4001 not you\n$", done.err)
+                done = run({ "connect", address .. "/fine" }, { function(p)
+                    p:wait_for("closed (.*)", "err")
+                end })
+                assert.same({ 0, "closed 1000 enough\n" }, { done.status, done.err })
                 done = run({ "connect", address .. "/text" }, "")
                 assert.same({ 1, "go away\n", "closed 4002\n" },
                     { done.status, done.out, done.err })

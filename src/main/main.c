@@ -7,7 +7,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/complain.h"
 #include "base/error.h"
+#include "base/excerpt.h"
 #include "base/log_sink.h"
 #include "engine/control/control.h"
 #include "engine/control/supervisor.h"
@@ -55,21 +57,10 @@ struct process {
     char why[SERVER_WHY_BYTES]; /* one line: why the process cannot start */
 };
 
-/* Prints one line, also when a file's name or a Lua error holds control characters; as a line of
- * the log where that is JSON. On a terminal an excerpt of the source may follow on lines of its
- * own. */
-static int complain(const struct options *o, const char *why, int status)
+static int complain_of(const struct options *o, const char *why, int status)
 {
-    if (o->log_json) {
-        const struct log log = {.fd = STDERR_FILENO, .json = true};
-        log_write(&log, LOG_ERROR, "%s", why);
-        return status;
-    }
-    bool lines = isatty(STDERR_FILENO);
-    fputs("moonwire: ", stderr);
-    for (; *why; why++)
-        fputc((unsigned char)*why < ' ' && !(lines && *why == '\n') ? ' ' : *why, stderr);
-    fputc('\n', stderr);
+    const struct log log = {.fd = STDERR_FILENO, .json = o->log_json};
+    complain(&log, why);
     return status;
 }
 
@@ -273,7 +264,9 @@ static int run(struct process *p)
 static int try_again(struct process *p)
 {
     const struct options *o = &p->options;
-    (void)complain(o, p->why, EXIT_FAILURE);
+    if (!o->log_json && isatty(STDERR_FILENO))
+        excerpt_append(p->why, sizeof(p->why));
+    (void)complain_of(o, p->why, EXIT_FAILURE);
     if (!wants_watch(o) || o->code || strcmp(o->app, "-") == 0)
         return EXIT_FAILURE;
     if (!p->tried && access(o->app, R_OK))
@@ -287,9 +280,9 @@ static int serve(struct process *p)
     const struct options *o = &p->options;
     const struct overlay_options overlay = {o->overlay_for_all, o->listeners, o->listener_count};
     if (wants_watch(o) && overlay_init(&p->overlay, &p->server, &overlay))
-        return complain(o, error_text(ERR_MEMORY), EXIT_FAILURE);
+        return complain_of(o, error_text(ERR_MEMORY), EXIT_FAILURE);
     if (user_find(&p->user, o->user, p->why))
-        return complain(o, p->why, EXIT_FAILURE);
+        return complain_of(o, p->why, EXIT_FAILURE);
     int err = load(p);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
@@ -297,25 +290,25 @@ static int serve(struct process *p)
     if (err)
         return try_again(p);
     if (!o->user && open_control(p))
-        return complain(o, p->why, EXIT_FAILURE);
+        return complain_of(o, p->why, EXIT_FAILURE);
     if (listen_all(p))
         return try_again(p);
     if (user_become(&p->user, p->why) || (o->user && open_control(p)))
-        return complain(o, p->why, EXIT_FAILURE);
+        return complain_of(o, p->why, EXIT_FAILURE);
     if (prepare_reload(p) || start(p))
-        return complain(o, p->why, EXIT_FAILURE);
+        return complain_of(o, p->why, EXIT_FAILURE);
     return run(p);
 }
 
 static int check(struct process *p)
 {
     if (load(p))
-        return complain(&p->options, p->why, EXIT_FAILURE);
+        return complain_of(&p->options, p->why, EXIT_FAILURE);
     if (server_exiting(&p->server))
         return exit_status(&p->server);
     const struct site *site = p->server.workers[0].site;
     if (server_check(&p->server, site->listeners, site->listener_count, p->why))
-        return complain(&p->options, p->why, EXIT_FAILURE);
+        return complain_of(&p->options, p->why, EXIT_FAILURE);
     const struct options *o = &p->options;
     if (o->listener_count)
         check_print(site, o->listeners, o->listener_count);
@@ -327,7 +320,7 @@ static int check(struct process *p)
 static int with_server(struct process *p, int (*task)(struct process *p))
 {
     if (init(p))
-        return complain(&p->options, p->why, EXIT_FAILURE);
+        return complain_of(&p->options, p->why, EXIT_FAILURE);
     int status = task(p);
     deinit(p);
     user_deinit(&p->user);
@@ -361,7 +354,7 @@ int main(int argc, char **argv)
 {
     struct process p = {0};
     if (options_parse(&p.options, argc, argv, p.why))
-        return complain(&p.options, p.why, EXIT_USAGE);
+        return complain_of(&p.options, p.why, EXIT_USAGE);
     int status = act(&p);
     options_deinit(&p.options);
     return status;

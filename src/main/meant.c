@@ -27,6 +27,40 @@ static const struct {
     {"stop", "a server ends with SIGTERM or Ctrl-C"},
 };
 
+/* Options of other servers. */
+static const struct {
+    const char *name;
+    const char *advice;
+} options[] = {
+    {"--port", "--listen 8080"},
+    {"-p", "--listen 8080"},
+    {"--host", "--listen HOST:PORT"},
+    {"--bind", "--listen HOST:PORT"},
+    {"--address", "--listen HOST:PORT"},
+    {"--verbose", "--log-level debug"},
+    {"--debug", "--log-level debug"},
+    {"--quiet", "--log-level warn"},
+    {"-v", "--version, or --log-level debug"},
+    {"--reload", "--watch"},
+    {"-w", "--watch"},
+    {"--threads", "--workers auto"},
+    {"--test", "--check"},
+    {"-t", "--check"},
+    {"--eval", "-e"},
+    {"--tls", "mw.listen { port = 8443, tls = true } in the app"},
+    {"--cert", "mw.listen { port = 8443, tls = { cert = …, key = … } } in the app"},
+    {"--key", "mw.listen { port = 8443, tls = { cert = …, key = … } } in the app"},
+};
+
+const char *meant_by_option(const char *text, size_t len)
+{
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (strlen(options[i].name) == len && memcmp(options[i].name, text, len) == 0)
+            return options[i].advice;
+    }
+    return NULL;
+}
+
 static bool is_file(const char *path)
 {
     struct stat info;
@@ -82,6 +116,14 @@ bool meant_another(const char *name, const char *const *commands, char *why, siz
             (void)snprintf(why, size, "there is no command or file %s; %s", name, others[i].advice);
             return true;
         }
+    }
+    char file[4096];
+    int n = snprintf(file, sizeof(file), "%s.lua", name);
+    if (n > 0 && (size_t)n < sizeof(file) && is_file(file)) {
+        (void)snprintf(why, size,
+                       "there is no command or file %.100s; did you mean moonwire %.200s?", name,
+                       file);
+        return true;
     }
     const char *command = nearest(name, commands);
     if (command)

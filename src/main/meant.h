@@ -8,3 +8,5 @@
  * writes one line to why (of size bytes) that says what to write instead. commands: the names of
  * those that there are; the last is NULL. */
 bool meant_another(const char *name, const char *const *commands, char *why, size_t size);
+/* An option of other servers, without its value: what to write here; NULL for others. */
+const char *meant_by_option(const char *text, size_t len);

@@ -258,6 +258,10 @@ static const char *nearest(const char *name, size_t len)
 {
     const char *best = NULL;
     unsigned least = SUGGEST_FAR;
+    for (size_t i = 0; i < KNOWN && len > 4; i++) {
+        if (strncmp(known[i].name, name, len) == 0) /* --ver */
+            return known[i].name;
+    }
     for (size_t i = 0; i < KNOWN; i++) {
         unsigned edits = suggest_edits(name, len, known[i].name);
         if (edits < least && edits < len - 1) {
@@ -282,6 +286,9 @@ static const struct option *find(const char *text, size_t len)
 
 static int unknown_option(const char *text, size_t len, char *why)
 {
+    const char *here = meant_by_option(text, len);
+    if (here)
+        return fail(why, "unknown option %.*s; write %s", (int)len, text, here);
     const char *meant = nearest(text, len);
     if (meant)
         return fail(why,
@@ -406,6 +413,20 @@ static int parse_all(struct options *o, int argc, char **argv, char *why)
     return check_app(o, why);
 }
 
+/* What is wrong may stand before --log-format. A value of another option that looks like this one
+ * does no harm: this only says how the complaint is written. */
+static bool wants_json(int argc, char **argv)
+{
+    bool json = false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *value = strncmp(argv[i], "--log-format=", 13) == 0 ? argv[i] + 13 : NULL;
+        if (strcmp(argv[i], "--log-format") == 0 && i + 1 < argc)
+            value = argv[i + 1];
+        json = value ? strcmp(value, "json") == 0 : json;
+    }
+    return json;
+}
+
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
 {
     *o = (struct options){.workers = 1, .log_level = LOG_INFO};
@@ -413,8 +434,10 @@ int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY
     int err = o->arguments ? parse_all(o, argc, argv, why) : ERR_MEMORY;
     if (err == ERR_MEMORY)
         fail(why, "%s", error_text(err));
-    if (err)
+    if (err) {
         options_deinit(o);
+        o->log_json = wants_json(argc, argv);
+    }
     return err;
 }
 

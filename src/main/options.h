@@ -36,7 +36,7 @@ struct options {
  * moonwire's options anywhere before "--"; everything behind "--" belongs to the app.
  *
  * Returns 0, and options_deinit is due; or ERR_INVALID or ERR_MEMORY with one line in why that says
- * what to write instead, and nothing is to be freed. */
+ * what to write instead, and nothing is to be freed; o->log_json then says how that is written. */
 int options_parse(struct options *o, int argc, char **argv, char why[OPTIONS_WHY_BYTES])
     __attribute__((warn_unused_result));
 void options_deinit(struct options *o);

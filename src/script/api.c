@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/complain.h"
 #include "engine/client/client_answer.h"
 #include "engine/client/client_opening.h"
 #include "engine/ground/outbound_flush.h"
@@ -281,6 +282,13 @@ int mw_unsubscribe(struct worker *w, double conn, const char *topic, size_t len)
     return c ? topics_unsubscribe(w, c, topic, len) : ERR_CLOSED;
 }
 
+void mw_leave(struct worker *w, double conn)
+{
+    struct conn *c = conn_get(w, conn);
+    if (c)
+        topics_unsubscribe_all(w, c);
+}
+
 int mw_publish(struct worker *w, double except, const char *topic, size_t topic_len,
                const char *data, size_t len, int kind)
 {
@@ -371,4 +379,9 @@ void mw_exit(struct worker *w, int status)
 {
     w->ending = true;
     server_exit(w->server, status & 255);
+}
+
+void mw_complain(struct worker *w, const char *why)
+{
+    complain(&w->server->log, why);
 }

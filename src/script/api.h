@@ -125,6 +125,8 @@ void mw_connect_failed(struct worker *w, double conn, const char *text, size_t l
  * topic_bytes; ERR_IN_USE: topics; ERR_CLOSED; ERR_MEMORY. */
 int mw_subscribe(struct worker *w, double conn, const char *topic, size_t len);
 int mw_unsubscribe(struct worker *w, double conn, const char *topic, size_t len);
+/* The script hears now that the connection ends: it gets nothing any more that is published. */
+void mw_leave(struct worker *w, double conn);
 /* Sends a message to every subscriber in every worker, except to the connection except (0: to all).
  * kind: enum mw_message. ERR_UTF8: the text is not UTF-8, and nothing is sent; ERR_TOO_BIG: no
  * topic has so long a name (topic_bytes); ERR_MEMORY. */
@@ -174,3 +176,5 @@ void mw_stop(struct worker *w);
 /* Ends the process with this status (0 to 255) at the end of the turn, without closing handshakes.
  * What the script has sent is handed to the system first. */
 void mw_exit(struct worker *w, int status);
+/* Says in one line on standard error why a script ends, as of an app that cannot begin. */
+void mw_complain(struct worker *w, const char *why);

@@ -95,7 +95,7 @@ int app_load(struct app *apps, struct server *s, const struct script_source *sou
             return err;
         struct site *site = s->workers[i].site;
         if (!site_agrees(s->workers[0].site, site)) {
-            site_disagreement(why, SERVER_WHY_BYTES, source->path, s->worker_count);
+            site_disagreement(why, SERVER_WHY_BYTES, source->path, s->workers[0].site, site, i + 1);
             return ERR_INVALID;
         }
         fit_connections(site, connections, i == 0 ? &s->log : NULL);

@@ -231,6 +231,18 @@ static int take_found(const struct addrinfo *found, uint16_t port,
     return count;
 }
 
+/* What to write in the place of a name that nobody knows. */
+static const char *advice(const char *name)
+{
+    if (strstr(name, "://"))
+        return "write the host alone, without http:// and a path";
+    if (name[0] == '/')
+        return "for a unix socket write unix: before the path";
+    if (strchr(name, ':'))
+        return "write the port as port, not behind the host";
+    return "give an address, localhost or *";
+}
+
 static int resolve(const char *host, uint16_t port, struct place out[TCP_LISTENERS_MAX],
                    char why[LISTENING_WHY_BYTES])
 {
@@ -238,13 +250,13 @@ static int resolve(const char *host, uint16_t port, struct place out[TCP_LISTENE
     struct addrinfo *found;
     char name[NAME_ROOM];
     if (!copy_name(host, name))
-        return listening_fail(why, ERR_INVALID,
-                              "no such host \"%.64s\": give an address, localhost or *", host);
+        return listening_fail(why, ERR_INVALID, "no such host \"%.64s\": %s", host, advice(host));
     int failed = getaddrinfo(name, NULL, &hints, &found);
     if (failed)
-        return listening_fail(
-            why, ERR_NOT_FOUND, "no such host \"%.64s\" (%s): give an address, localhost or *",
-            name, failed == EAI_SYSTEM ? listening_errno_text(errno) : gai_strerror(failed));
+        return listening_fail(why, ERR_NOT_FOUND, "no such host \"%.64s\" (%s): %s", name,
+                              failed == EAI_SYSTEM ? listening_errno_text(errno)
+                                                   : gai_strerror(failed),
+                              advice(name));
     int count = take_found(found, port, out);
     freeaddrinfo(found);
     return count > 0 ? count

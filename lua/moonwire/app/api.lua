@@ -363,9 +363,7 @@ function by_name.__index(mw, name)
     elseif elsewhere[name] then
         value = elsewhere[name][name]
     else
-        error(string.format("mw.%s does not exist%s", tostring(name), suggest.text(name,
-            M.names(mw))),
-            2)
+        suggest.no_name(name, M.names(mw))
     end
     rawset(mw, name, value)
     return value
@@ -393,11 +391,22 @@ local function add_topics(mw, generation)
     end
 end
 
+-- Of mw.worker.
+local of_worker = {}
+
+function of_worker.__index(_, name)
+    error(string.format("mw.worker.%s does not exist%s", tostring(name), suggest.text(name,
+        { "index", "count" })), 2)
+end
+
 -- The API for one generation.
 function M.new(generation)
     local mw = {
         log = log,
-        worker = { index = C.mw_worker_index(worker) + 1, count = C.mw_worker_count(worker) },
+        worker = setmetatable({
+            index = C.mw_worker_index(worker) + 1,
+            count = C.mw_worker_count(worker),
+        }, of_worker),
         --- What the server counts, by name, summed over all workers (docs/api.md).
         counters = counters,
     }
@@ -419,7 +428,7 @@ function M.new(generation)
     end
 
     add_reload(mw, generation)
-    failure.know_api(mw)
+    failure.know_api(mw, "mw")
     return setmetatable(mw, by_name)
 end
 

@@ -30,13 +30,25 @@ local serves, loading = false, false
 local LINES_MAX = 2 ^ 31 -- of a file
 local standard_input -- what was read from it
 
--- The first line is for the terminal; the rest is logged at debug level.
+-- What require says of a module that it does not find has a line for each place.
+local function short_list(text)
+    local head, list = string.match(text, "^(.-not found:)\n\tno field [^\n]*(\n.*)$")
+    if not head then
+        return text
+    end
+    return head .. " looked for" .. string.sub(string.gsub(list, "\n\tno file '([^'\n]*)'", ", %1"),
+        2)
+end
+
+-- A text of several lines, as what require says of a module that it does not find, in one; a
+-- traceback is logged at debug level.
 local function one_line(text, rest)
-    local first, more = string.match(text, "^([^\n]*)\n?(.*)$")
-    if more ~= "" or rest then
+    local first, trace = string.match(text, "^(.-)(\nstack traceback:.*)$")
+    if trace or rest then
         log.debug(text .. (rest or ""))
     end
-    return (string.gsub(first, ":$", ""))
+    local line = short_list(first or text)
+    return (string.gsub(string.gsub(line, ":%s*\n%s*", ": "), "%s*\n%s*", ", "))
 end
 
 -- What to do about a file that cannot be opened, by errno.
@@ -95,7 +107,7 @@ local function main_ended(done)
         failure.report(main_path, done.problem)
     else
         io.stdout:flush()
-        io.stderr:write("moonwire: ", string.gsub(problem_of(done.problem), "%c", " "), "\n")
+        C.mw_complain(worker, problem_of(done.problem))
         C.mw_exit(worker, 1)
     end
 end
@@ -107,6 +119,7 @@ local function begin(path, arguments, site, code)
     arguments[0] = path
     app.env.arg = arguments
     local chunk, problem = compile(app, path, code)
+    app.chunk = chunk
     return app, chunk, problem and one_line(problem)
 end
 
@@ -241,8 +254,8 @@ end
 function M.pending()
     if main and not main.done and not task.exiting then
         io.stdout:flush()
-        io.stderr:write("moonwire: ", failure.place_in(main.co) or main_path,
-            ": it waits for something that cannot come any more\n")
+        C.mw_complain(worker, (failure.place_in(main.co) or main_path)
+            .. ": it waits for something that cannot come any more")
         C.mw_exit(worker, 1)
     end
     return 0

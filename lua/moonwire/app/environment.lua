@@ -11,6 +11,8 @@ local app_ffi = lazy.use "moonwire.app.app_ffi"
 
 local M = {}
 
+local PATH, CPATH = package.path, package.cpath -- the state's, before any app changes them
+
 local loading = {} -- in the place of a module whose file runs
 
 local function read(path)
@@ -50,14 +52,17 @@ end
 
 M.compile = compile
 
--- Where the module may be once somebody writes it.
-local function look_out(env, generation, name)
+-- Where the module may be once somebody writes it. path: where it is now, and what comes behind
+-- that does not count; nil: nowhere.
+local function look_out(env, generation, name, path)
     local file = string.gsub(name, "%.", "/")
     local folder = generation.folder .. "/"
     for template in string.gmatch(env.package.path .. ";" .. env.package.cpath, "[^;]+") do
-        if string.sub(template, 1, #folder) == folder then
-            generation:found_file((string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%")))),
-                nil)
+        local place = string.gsub(template, "%?", (string.gsub(file, "%%", "%%%%")))
+        if place == path then
+            return
+        elseif string.sub(template, 1, #folder) == folder then
+            generation:found_file(place, nil)
         end
     end
 end
@@ -129,6 +134,7 @@ local function make_require(env, generation)
             if not path then
                 return require_shared(env, generation, name)
             end
+            look_out(env, generation, name, path)
             local problem
             chunk, problem = compile(env, generation, path)
             if not chunk then
@@ -196,6 +202,17 @@ local function add_loaders(env, generation)
     end
 end
 
+-- The app's own places before the state's, each once: "./?.lua" is often one of these too.
+local function places(own, others)
+    local list = own
+    for template in string.gmatch(others, "[^;]+") do
+        if not string.find(";" .. own .. ";", ";" .. template .. ";", 1, true) then
+            list = list .. ";" .. template
+        end
+    end
+    return list
+end
+
 --- The globals for a generation. It must have found_file(path, text), found_ahead(path,
 -- digest), folder and api; settle_types is set when the app uses C types.
 function M.new(generation)
@@ -205,10 +222,9 @@ function M.new(generation)
     end
     env._G = env
     local folder = generation.folder
-    local templates = string.format("%s/?.lua;%s/?/init.lua;%s", folder, folder, package.path)
     env.package = setmetatable({
-        path = templates,
-        cpath = string.format("%s/?.so;%s", folder, package.cpath),
+        path = places(string.format("%s/?.lua;%s/?/init.lua", folder, folder), PATH),
+        cpath = places(string.format("%s/?.so", folder), CPATH),
         loaded = setmetatable({}, { __index = package.loaded }),
         preload = {},
     }, { __index = package })

@@ -44,7 +44,8 @@ function M.protected(finaliser, name, level)
         local ok, problem = xpcall(finaliser, failure.catch, value)
         if not ok then
             -- pcall: there may be no memory to say so.
-            pcall(failure.report, place_of(finaliser), problem, nil, nil, failure.CAUSE_UNKNOWN)
+            pcall(failure.report, place_of(finaliser), problem, nil, nil, nil,
+                failure.CAUSE_UNKNOWN)
         end
     end
     protectors[finaliser], protectors[protector] = protector, protector

@@ -3,6 +3,7 @@
 --
 -- Each calls Lua's own at its end, as a tail call, so that errors name the app's line and function.
 
+local guard_handlers = require "moonwire.app.guard_handlers"
 local lazy = require "moonwire.base.lazy"
 local library = require "moonwire.base.library"
 local wait = require "moonwire.waiting.wait"
@@ -53,7 +54,11 @@ local function guard_yield(globals)
 
     function globals.coroutine.yield(...)
         local co = running()
-        if co and co == wait.current() then
+        if not co then
+            error("coroutine.yield: nobody would resume the top level of an app that is loaded "
+                .. "again; to wait for another part of the app use mw.await in mw.spawn(function() "
+                .. "… end)", 2)
+        elseif co == wait.current() then
             error("coroutine.yield: nobody would resume this hook; to wait for another part of "
                 .. "the app use mw.await, to let others go first mw.sleep(0)", 2)
         end
@@ -125,6 +130,7 @@ function M.set(globals, is_low, is_nested)
     guard_yield(globals)
     guard_ffi()
     guard_metatables(globals)
+    guard_handlers.set(globals)
 end
 
 return M

@@ -165,16 +165,16 @@ local function proxy_of(record)
     })
 end
 
-local function check_pattern(pattern, level)
+local function check_pattern(name, pattern)
     if type(pattern) ~= "string" or string.sub(pattern, 1, 1) ~= "/" then
-        error(string.format("a route's path is a string that begins with /, got %s",
-            type(pattern) == "string" and suggest.shown(pattern) or type(pattern)), level + 1)
+        error(string.format("mw.%s: a route's path is a string that begins with /, got %s", name,
+            suggest.shown(pattern)), 4)
     end
 end
 
 -- A WebSocket route: its record and its proxy. Raises at the level of the caller's caller.
 function M.websocket(pattern, settings)
-    check_pattern(pattern, 3)
+    check_pattern("ws", pattern)
     local record = {
         kind = "websocket",
         pattern = pattern,
@@ -205,7 +205,7 @@ end
 
 -- An HTTP route's record.
 function M.http(name, pattern, handler)
-    check_pattern(pattern, 3)
+    check_pattern(name, pattern)
     if type(handler) ~= "function" then
         error(string.format("mw.%s: the handler is a function(req), got %s", name, type(handler)),
             3)

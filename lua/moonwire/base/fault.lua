@@ -1,6 +1,7 @@
 -- What an error in the app's code says: its text, with the nearest line of the app, and its
 -- traceback. Loaded with the first error (failure.lua).
 
+local caller = require "moonwire.base.caller"
 local lazy = require "moonwire.base.lazy"
 local owner = require "moonwire.base.owner"
 
@@ -50,19 +51,13 @@ end
 
 -- ---- where it happened ----------------------------------------------------------------------
 
--- Our own modules are no place that tells an app anything. "=moonwire/" in the binary: no file of
--- an app has a name that begins so.
-local OURS = string.match(debug.getinfo(1, "S").source, "^(.*)base/fault%.lua$")
-local OURS_SHORT = string.gsub(string.sub(OURS, 2), "%p", "%%%0")
-
-local function is_ours(source)
-    return string.sub(source, 1, #OURS) == OURS
-end
+local OURS_SHORT = string.gsub(string.sub(caller.OURS, 2), "%p", "%%%0")
+local is_ours = caller.is_ours
 
 -- Has this function of C called code of the app for us?
 local function is_border(at, level)
-    local caller = at.func == xpcall and debug.getinfo(level + 1, "S")
-    return caller and is_ours(caller.source)
+    local above = at.func == xpcall and debug.getinfo(level + 1, "S")
+    return above and is_ours(above.source)
 end
 
 -- The line of the innermost function that runs and is the app's: "chat.lua:12"; nil when what we
@@ -94,7 +89,7 @@ end
 
 -- Where a function of the app is defined. That of a file's own code is the last line that does
 -- something: nothing else can have handed its place on the stack over (return f()).
-local function definition(fn)
+function M.definition(fn)
     local at = debug.getinfo(fn, "SL")
     if is_ours(at.source) or at.source == "=[C]" then
         return nil
@@ -121,12 +116,18 @@ local function without_ours(text)
     return string.match(text, "^" .. OURS_SHORT .. "[%w_/]+%.lua:%d+: (.*)$") or text
 end
 
+-- Of an overflow in machine code LuaJIT does not know the line.
+local function without_line_0(text)
+    return string.match(text, "^[^\n]-:0: (stack overflow)$") or text
+end
+
 -- The text with the nearest line of the app in front. known: where that is, "chat.lua:12"; or the
 -- app's function that was called, for a function that has made a tail call has left the stack.
-local function placed(text, place, known)
-    text = without_ours(text)
-    place = place or type(known) == "function" and definition(known)
-        or type(known) == "string" and known or nil
+-- where: the line that named this function, which may be none of the app's own (error, mw.sleep).
+local function placed(text, place, known, where)
+    text = without_line_0(without_ours(text))
+    place = place or type(known) == "function" and M.definition(known)
+        or type(known) == "string" and known or where
     if not place or has_place(text, place) then
         return text
     end
@@ -135,11 +136,16 @@ end
 
 -- ---- what was meant -------------------------------------------------------------------------
 
--- What other libraries call a method.
-local synonyms = { emit = "send", write = "send", on = "addEventListener", join = "subscribe",
-    leave = "unsubscribe", broadcast = "publish", to = "publish", disconnect = "close",
-    destroy = "terminate", off = "removeEventListener", header = "set_header",
-    setHeader = "set_header" }
+-- What other libraries call a method, or another of our kinds of objects does.
+local synonyms = { cancel = "stop", stop = "cancel", abort = "cancel", wait = "join", emit = "send",
+    write = "send", on = "addEventListener", join = "subscribe", leave = "unsubscribe",
+    broadcast = "publish", to = "publish", disconnect = "close",
+    destroy = "terminate", off = "removeEventListener", setHeader = "set_header" }
+
+-- And what is no method here.
+local properties = { header = 'req.headers["name"]', get_header = 'req.headers["name"]',
+    getHeader = 'req.headers["name"]', get = 'req.headers["name"]', param = "req.params.name",
+    query = "req.query.name", cookie = "req.cookies.name" }
 
 -- An app that calls a method which does not exist gets Lua's own error, since a field that is nil
 -- is no mistake: "; did you mean ws:send?", or "".
@@ -147,6 +153,9 @@ local function meant(text, method_lists)
     local name = string.match(text, "attempt to call method '([%w_]+)' %(a nil value%)")
     if not name then
         return ""
+    end
+    if properties[name] then
+        return string.format("; did you mean %s?", properties[name])
     end
     local best
     for _, entry in ipairs(method_lists) do
@@ -157,7 +166,8 @@ local function meant(text, method_lists)
             end
         end
         local near = methods[synonyms[name]] and synonyms[name] or suggest.nearest(name, names)
-        if near and (not best or synonyms[name] == near) then
+        -- An object that had it would not have raised.
+        if near and near ~= name and (not best or synonyms[name] == near) then
             best = string.format("; did you mean %s:%s?", entry.kind, near)
         end
     end
@@ -167,8 +177,10 @@ end
 -- Which function of the API does this frame of ours belong to? After a tail call it has no name,
 -- but one that checks arguments is told it. level: 1 is the caller.
 local function api_name(api, at, level)
-    if type(rawget(api, at.name or false)) == "function" then
-        return at.name
+    for name, value in next, api do
+        if value == at.func then
+            return name
+        end
     end
     for i = 2, 3 do
         local _, text = debug.getlocal(level + 1, i)
@@ -178,22 +190,24 @@ local function api_name(api, at, level)
     end
 end
 
--- Was a function of ours called with a colon, mw:get("/")? Then the API is its first argument, and
--- whatever it says of that misleads. level: 1 is the caller.
+-- Was a function of ours called with a colon, mw:get("/")? Then the table that has it is its first
+-- argument, and whatever it says of that misleads. level: 1 is the caller.
 local function colon_call(level, apis)
-    local name
+    local name, title
     level = level + 1
     local last = level + CALL_LEVELS
-    local at = debug.getinfo(level, "Sn")
+    local at = debug.getinfo(level, "Sf")
     while at and level < last and (is_ours(at.source) or at.what == "C") do
         local _, first = debug.getlocal(level, 1)
-        if is_ours(at.source) and first ~= nil and apis[first] then
-            name = api_name(first, at, level) or name
+        local found = first ~= nil and apis[first] and api_name(first, at, level)
+        if found then
+            name, title = found, apis[first]
         end
         level = level + 1
-        at = debug.getinfo(level, "Sn")
+        at = debug.getinfo(level, "Sf")
     end
-    return name and string.format("mw:%s: write mw.%s(…), with a dot, not a colon", name, name)
+    return name and string.format("%s:%s: write %s.%s(…), with a dot, not a colon", title, name,
+        title, name)
 end
 
 -- ---- catching -------------------------------------------------------------------------------
@@ -252,11 +266,12 @@ end
 -- What xpcall returned for an error, with a text that begins with a line of the app. Where the
 -- handler itself could not run (no memory, no stack), LuaJIT gives a plain text.
 -- @param known optional: the function that was called, or a place, if the error has none
-function M.opened(problem, known)
+-- @param where optional: the place, if the function is not the app's either
+function M.opened(problem, known, where)
     if type(problem) ~= "table" or not problem.trace then
         problem = { value = problem, text = text_of(problem), trace = "" }
     end
-    problem.text = placed(problem.text, problem.place, known)
+    problem.text = placed(problem.text, problem.place, known, where)
     return problem
 end
 

@@ -1,5 +1,6 @@
 -- mw.json: JSON (RFC 8259) for apps, on the codec in C (src/script/json.c).
 
+local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
 
@@ -41,7 +42,13 @@ end
 
 local names = { "encode", "decode", "null", "array", "array_mt" }
 
+failure.know_api(api, "mw.json")
+
 M.api = setmetatable(api, {
+    __call = function()
+        error("mw.json is a table of functions: write mw.json.encode(value), or "
+            .. "mw.json.decode(text)", 2)
+    end,
     __index = function(_, name)
         error(string.format("mw.json.%s does not exist%s", tostring(name),
             suggest.text(tostring(name),

@@ -10,7 +10,8 @@ local suggest = lazy.use "moonwire.base.suggest"
 local C, worker = native.C, native.worker
 
 --- Writes a line: `mw.log.debug`, `mw.log.info`, `mw.log.warn`, `mw.log.error`.
--- @param text what happened; other values than strings go through tostring
+-- @param text what happened; a table without __tostring is written as JSON, other values than
+--   strings go through tostring
 -- @param fields optional table of what belongs to it, { name = value }: strings, numbers, booleans,
 --   and tables of them; other values go through tostring. They are written after the text, sorted
 --   by name.
@@ -28,7 +29,7 @@ for name, level in pairs(levels) do
                 type(fields)), 2)
         end
         arguments.no_more(string.format("mw.log.%s(text, fields)", name), nil, ...)
-        text = type(text) == "string" and text or log_fields.text_of(text)
+        text = type(text) == "string" and text or log_fields.text(text)
         local extra = fields and log_fields.members(fields) or ""
         C.mw_log(worker, level, text, #text, extra, #extra)
     end

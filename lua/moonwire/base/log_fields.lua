@@ -171,6 +171,8 @@ function put_value(w, value, depth)
         put_table(w, value, depth)
     elseif kind == "number" or kind == "boolean" then
         put(w, json_text.scalar(value))
+    elseif kind == "userdata" and tostring(value) == "userdata: NULL" then
+        put(w, "null") -- mw.json.null
     else
         put_text(w, kind == "string" and value or text_of(value))
     end
@@ -183,6 +185,12 @@ function M.members(fields)
     local w = { left = BYTES, open = { [fields] = true } }
     put_members(w, fields, 0)
     return table.concat(w)
+end
+
+-- The text of a line for any value but a string.
+function M.text(value)
+    return type(value) == "table" and not is_object(value) and M.value(value, BYTES)
+        or text_of(value)
 end
 
 -- Any value as JSON, in so many bytes or little more.

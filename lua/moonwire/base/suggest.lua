@@ -24,11 +24,15 @@ local function distance(a, b)
     return last[#b]
 end
 
+-- As Lua would write it, in one line.
+function M.quoted(text)
+    return (string.gsub(string.format("%q", text), "\\\n", "\\n"))
+end
+
 -- A value as a message shows it, in one line: "80" is a string, 80 a number, a table is a table.
 function M.shown(value)
     if type(value) == "string" then
-        local short = string.gsub(string.format("%q", string.sub(value, 1, 40)), "\n", "n")
-        return #value > 40 and short .. "…" or short
+        return #value > 40 and M.quoted(string.sub(value, 1, 40)) .. "…" or M.quoted(value)
     elseif type(value) == "number" or type(value) == "boolean" then
         return tostring(value)
     end
@@ -46,6 +50,17 @@ function M.nearest(name, list)
         end
     end
     return found
+end
+
+-- What other servers call a function of mw's.
+local of_mw = { broadcast = "publish", emit = "publish", send = "publish", setTimeout = "after",
+    setInterval = "every", interval = "every", timer = "after", websocket = "ws", socket = "ws",
+    del = "delete", wait = "sleep", serve = "listen", run = "spawn", go = "spawn", task = "spawn" }
+
+-- Raises at the caller of a name that mw does not have. names: those that it has.
+function M.no_name(name, names)
+    error(string.format("mw.%s does not exist%s", tostring(name), M.text(of_mw[name] or name,
+        names)), 3)
 end
 
 -- '; did you mean "x"?' or, when nothing is near, '; there is a, b, c'.

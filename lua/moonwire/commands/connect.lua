@@ -169,9 +169,10 @@ local function close_after_silence(ws, silence)
 end
 
 -- Waits for the close event.
-local function talk(ws, terminal, interactive, silence)
+local function talk(ws, terminal, interactive, silence, ending)
     local sender = concurrent.spawn(function()
         send_lines(ws, terminal)
+        ending.asked = true
         if interactive then
             ws:close(1000)
         else
@@ -184,14 +185,31 @@ local function talk(ws, terminal, interactive, silence)
     sender:cancel()
 end
 
--- Ends the process: 0 for a close as it should be.
-local function tell_end(closed, interactive)
-    local code, reason = closed.code, inspect.harmless(closed.reason)
+-- Ends the process: 0 for a close as it should be. The user knows of one that the end of the input
+-- has asked for.
+local function tell_end(ending, interactive)
+    local code, reason = ending.event.code, inspect.harmless(ending.event.reason)
     local fine = code == 1000 or code == 1005
-    if interactive or not fine then
+    if reason == "" and code == 1006 then
+        reason = inspect.harmless(ending.problem or "")
+    end
+    if interactive or not fine or not ending.asked then
         io.stderr:write(string.format("closed %d%s\n", code, reason ~= "" and " " .. reason or ""))
     end
     task.exit(fine and 0 or 1)
+end
+
+-- What is known of the connection's end: event and problem come before ws:opened() is back if the
+-- server closes at once. asked: the input has ended, and the close is ours.
+local function watch_end(ws)
+    local ending = { event = nil, problem = nil, asked = false }
+    ws.onclose = function(event)
+        ending.event = event
+    end
+    ws.onerror = function(event)
+        ending.problem = event.message
+    end
+    return ending
 end
 
 function M.run(...)
@@ -212,12 +230,9 @@ function M.run(...)
     ws.onmessage = function(event)
         show_message(terminal, event.data, event.is_binary, interactive)
     end
-    local closed -- the event, which may come before ws:opened() is back
-    ws.onclose = function(event)
-        closed = event
-    end
+    local ending = watch_end(ws)
     local ok, why = ws:opened()
-    if not ok and not (closed and closed.wasClean) then
+    if not ok and not (ending.event and ending.event.wasClean) then
         if type(why) == "number" then
             why = string.format("closed with %d", why)
         end
@@ -227,11 +242,11 @@ function M.run(...)
     if interactive then
         terminal:print(describe(ws))
     end
-    if not closed then
-        talk(ws, terminal, interactive, silence)
+    if not ending.event then
+        talk(ws, terminal, interactive, silence, ending)
     end
     terminal:close()
-    tell_end(closed, interactive)
+    tell_end(ending, interactive)
 end
 
 return M

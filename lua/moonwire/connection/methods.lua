@@ -181,6 +181,12 @@ function methods.addEventListener(ws, kind, fn, options, ...)
         error(string.format("addEventListener: the options are a table, { once = true }, got %s",
             type(options)), 2)
     end
+    for name in pairs(options or {}) do
+        if name ~= "once" then
+            error(string.format("addEventListener: there is no option %s%s", tostring(name),
+                suggest.text(name, { "once" })), 2)
+        end
+    end
     event_target.add(connection.listeners_of(ws), kind, fn, options and options.once)
     connection.has_listener(ws, kind)
 end

@@ -69,13 +69,13 @@ function M.hook_failed(ws, route, name, problem)
         return -- it did not catch it: that ends it, and nobody is to blame
     end
     local value = failure.report(string.format("%s of %s", name, route.pattern), problem,
-        route.number, route[name], ws[HANDLE])
+        route.number, route[name], route.where, ws[HANDLE])
     if name ~= "on_error" and route.on_error then
         begin_time()
         local ok, other = xpcall(route.on_error, catch, ws, value)
         if not ok then
             failure.report(string.format("on_error of %s", route.pattern), other, route.number,
-                route.on_error, ws[HANDLE])
+                route.on_error, route.where, ws[HANDLE])
         end
     end
     if ws[STATE] == OPEN then
@@ -202,6 +202,9 @@ end
 
 -- Tells the connection itself, and those who wait at it, what must not wait for a hook.
 function M.notice(ws, kind, text, code)
+    if kind == ERROR or kind == CLOSE then
+        C.mw_leave(worker, ws[HANDLE])
+    end
     if kind == OPENED then
         if ws[STATE] == CONNECTING then
             ws[STATE] = OPEN

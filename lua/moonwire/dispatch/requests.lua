@@ -20,9 +20,9 @@ local function answer(req, route)
     end
 end
 
-local function request_failed(req, title, problem, number, fn)
+local function request_failed(req, title, problem, route, fn)
     if failure.opened(problem).value ~= wait.CONNECTION_CLOSED then
-        failure.report(title, problem, number, fn, request.handle(req))
+        failure.report(title, problem, route.number, fn, route.where, request.handle(req))
     end
     request.fail(req)
 end
@@ -33,7 +33,7 @@ function M.on_request(dispatcher, event, route)
     dispatcher.request = req
     local ok, problem = xpcall(answer, catch, req, route)
     if not ok then
-        request_failed(req, route.title, problem, route.number, route.handler)
+        request_failed(req, route.title, problem, route, route.handler)
     end
     request.finish(req)
     coroutines.answered(dispatcher)
@@ -43,7 +43,7 @@ local is_state = { ["nil"] = true, boolean = true, table = true, string = true }
 
 -- What on_upgrade returned and did not mean as a state: Lua's own "nil, problem", a status of HTTP.
 -- Whoever writes that means to refuse, and must not let everybody in instead.
-local function check_decision(route, hook, state, extra)
+local function check_decision(hook, state, extra)
     local got
     if extra ~= nil and state ~= false then
         got = string.format("more than one value (%s and %s)", type(state), type(extra))
@@ -51,17 +51,16 @@ local function check_decision(route, hook, state, extra)
         got = type(state) == "number" and tostring(state) or "a " .. type(state)
     end
     if got then
-        error(string.format("%son_upgrade of %s returned %s: to refuse, return req:reject(401, "
-            .. "\"why\"), or "
+        error(string.format("%sit returned %s: to refuse, return req:reject(401, \"why\"), or "
             .. "false; to accept, return a table, a string or true, which becomes ws.state, or "
-            .. "nothing", definition.prefix(hook), route.pattern, got), 0)
+            .. "nothing", definition.prefix(hook), got), 0)
     end
 end
 
 -- What the hook returned, checked.
-local function decision(req, route, hook, state, ...)
+local function decision(req, hook, state, ...)
     if not request.rejected(req) then
-        check_decision(route, hook, state, arguments.first(...))
+        check_decision(hook, state, arguments.first(...))
     end
     return state
 end
@@ -69,7 +68,7 @@ end
 -- on_upgrade's result is the state; false is a refusal without words.
 local function decide(req, route, handle)
     local hook = route.on_upgrade
-    local state = decision(req, route, hook, hook(req))
+    local state = decision(req, hook, hook(req))
     local refusal = request.rejected(req)
     if state == false and not refusal then
         req:reject(403, "forbidden\n")
@@ -99,7 +98,7 @@ function M.on_upgrade(dispatcher, event, route)
     local ok, problem = xpcall(route.on_upgrade and decide or accept_as_is, catch, req, route,
         event.conn)
     if not ok then
-        request_failed(req, string.format("on_upgrade of %s", route.pattern), problem, route.number,
+        request_failed(req, string.format("on_upgrade of %s", route.pattern), problem, route,
             route.on_upgrade)
     end
     request.finish(req)

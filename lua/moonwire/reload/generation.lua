@@ -7,6 +7,7 @@
 -- is kept with its plan, which it can declare again: a rollback brings it back, under a new number.
 -- Nothing here keeps an older one, or one that was taken back: those go with their last closure.
 
+local caller = require "moonwire.base.caller"
 local declare = require "moonwire.reload.declare"
 local dispatch = require "moonwire.dispatch.dispatch"
 local environment = require "moonwire.app.environment"
@@ -64,6 +65,7 @@ function M.new(path, make_api)
         top = wait.new_top(), -- its tasks
         deferred = {},     -- { run, where }: what the top level wants done when it serves
         site = nil,        -- while it is loaded
+        chunk = nil,       -- the code of the app's file, while it is loaded
         number = nil,      -- once it serves
         numbers = {},      -- the last that it has served under: several when it has come back
         loaded_as = nil,   -- the first one
@@ -75,12 +77,6 @@ function M.new(path, make_api)
     loading = self
     newest_folder = self.folder
     return self
-end
-
--- Where the app is now: "chat.lua:12". level: 1 is the caller.
-local function where(level)
-    local at = debug.getinfo(level + 1, "Sl")
-    return string.format("%s:%d", at.short_src, at.currentline)
 end
 
 -- How long the rest of the top level may take: as long as a hook, as far as is known by now. C has
@@ -102,7 +98,11 @@ function Generation:add(name, item)
             .. "its file and before that waits; %s", name, self.serves and "now it serves already"
                 or "this one has waited already, so that it is a script"), 3)
     end
-    item.where = where(3)
+    -- The file's own code has made a tail call, return mw.listen { … }, if the stack has no line.
+    item.where = caller.place(3) or failure.definition(self.chunk)
+    if item.record then
+        item.record.where = item.where
+    end
     self.plan[#self.plan + 1] = item
     note_time(self, item)
 end
@@ -177,7 +177,7 @@ local function make_lasting(make)
     local ok, value = xpcall(make, failure.catch)
     wait.set_top(top)
     if not ok then
-        failure.raise(failure.opened(value), "called mw.keep")
+        failure.raise(failure.opened(value, make), "called mw.keep")
     end
     return value
 end
@@ -236,7 +236,7 @@ end
 
 local function loaded(self)
     self.collecting = false
-    self.site = nil
+    self.site, self.chunk = nil, nil
     for _, file in ipairs(self.files) do
         file.text = nil
     end

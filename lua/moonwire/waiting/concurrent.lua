@@ -2,6 +2,7 @@
 --
 -- Everything is documented for users in docs/api.md.
 
+local caller = require "moonwire.base.caller"
 local core = require "moonwire.waiting.task"
 local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
@@ -16,13 +17,10 @@ local M = lazy.module(...)
 local methods = core.methods
 local is_task, watch = core.is, core.watch
 
-local function place(level)
-    local at = debug.getinfo(level + 1, "Sl")
-    return string.format("%s:%d", at.short_src, at.currentline)
-end
-
-local function start(title, fn, n, ...)
-    local task = core.new(title, fn, n, ...)
+-- what: "the task". where: the line that starts it, or nil.
+local function start(what, where, fn, n, ...)
+    local task = core.new(where and string.format("%s of %s", what, where) or what, fn, n, ...)
+    task.where = where
     task.top = wait.top() or false
     wait.queue(task)
     return task
@@ -38,7 +36,7 @@ function M.spawn(fn, ...)
         error(string.format("mw.spawn: expected a function, got %s", type(fn)), 2)
     end
     local n = select("#", ...)
-    local task = start("the task of " .. place(2), fn, n, ...)
+    local task = start("the task", caller.place(2), fn, n, ...)
     if task.top then
         task.top:add(task, wait.at_top(task.top) and { fn = fn, n = n, ... } or {})
     end
@@ -94,13 +92,27 @@ function methods.cancel(task)
     return true
 end
 
+-- What is not in the list proper would be left out without a word. Raises at the level of the
+-- caller's caller's caller.
+local function check_keys(list, name)
+    local count = #list
+    for key in pairs(list) do
+        local is_item = type(key) == "number" and key >= 1 and key <= count and key % 1 == 0
+        if not is_item and key ~= "n" then
+            error(string.format("%s: expected a list without gaps and names, %s { a, b }, got the "
+                .. "key %s", name, name, tostring(key)), 4)
+        end
+    end
+end
+
 -- A list of tasks and functions, as tasks. Raises at the level of the caller's caller.
 local function tasks_of(list, name)
     if type(list) ~= "table" or is_task(list) then
         error(string.format("%s: expected a list of tasks and functions, %s { a, b }, got %s", name,
             name, is_task(list) and "a task" or type(list)), 3)
     end
-    local where = place(3)
+    check_keys(list, name)
+    local where = caller.place(3)
     for i = 1, #list do
         if type(list[i]) ~= "function" and not is_task(list[i]) then
             error(string.format("%s: item %d of the list is neither a task nor a function, but a "
@@ -110,8 +122,7 @@ local function tasks_of(list, name)
     local tasks = {}
     for i = 1, #list do
         local item = list[i]
-        tasks[i] = is_task(item) and item or start(string.format("task %d in %s of %s", i, name,
-            where),
+        tasks[i] = is_task(item) and item or start(string.format("task %d in %s", i, name), where,
             item, 0)
     end
     return tasks
@@ -200,7 +211,7 @@ function M.timeout(duration, fn, ...)
         error(string.format("mw.timeout: expected a function or a task, got %s", type(fn)), 2)
     end
     local w = wait.begin "mw.timeout"
-    local task = is_task(fn) and fn or start("the task in mw.timeout of " .. place(2), fn,
+    local task = is_task(fn) and fn or start("the task in mw.timeout", caller.place(2), fn,
         select("#", ...), ...)
     local ok
     ok, problem = timer.wake_after(w, seconds)
@@ -245,7 +256,7 @@ function M.await(fn, ...)
                 ok, caught = xpcall(undo, failure.catch)
             end
             if not ok then
-                failure.report("what mw.await's function returned", caught, nil, undo, cause)
+                failure.report("what mw.await's function returned", caught, nil, undo, nil, cause)
             end
         end
     end

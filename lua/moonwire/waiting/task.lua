@@ -42,6 +42,7 @@ function M.new(title, fn, n, ...)
         watchers = false, -- functions to call when it is done
         top = false,      -- the top level that it belongs to (wait.top)
         cause = wait.cause(),
+        where = false,    -- the line of the app that started it, if there is one
         ...,
     }, meta)
 end
@@ -84,7 +85,7 @@ local function ended(task, ok, ...)
             task[i] = (select(i, ...))
         end
     else
-        task.problem = failure.opened((...), fn)
+        task.problem = failure.opened((...), fn, task.where)
     end
     if task.top then
         task.top.running[task] = nil
@@ -95,7 +96,7 @@ local function ended(task, ok, ...)
         watchers[i](task)
     end
     if not ok and not watchers and not M.was_cancelled(task) then
-        failure.report(task.title, task.problem, nil, nil, task.cause)
+        failure.report(task.title, task.problem, nil, nil, nil, task.cause)
     end
 end
 

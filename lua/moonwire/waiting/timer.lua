@@ -1,5 +1,6 @@
 -- Timers of the app, and mw.sleep.
 
+local caller = require "moonwire.base.caller"
 local failure = require "moonwire.base.failure"
 local lazy = require "moonwire.base.lazy"
 local native = require "moonwire.base.native"
@@ -79,22 +80,23 @@ end
 function M.new(name, duration, fn, find)
     local every = name == "every"
     local seconds = check(name, duration, fn, every and 0.001 or 0)
-    local at = debug.getinfo(3, "Sl")
+    local where = caller.place(3)
     local by_name = type(fn) == "string" and fn or nil
     return setmetatable({
         fn = not by_name and fn or function()
             local found = find(by_name)
             if not found then
-                error(string.format("there is no function %s any more", by_name), 0)
+                error(string.format("there is no global function, or module's, of the name %q",
+                    by_name), 0)
             end
             found()
         end,
         name = by_name,
         seconds = seconds,
         every = every and seconds or 0,
-        where = string.format("%s:%d", at.short_src, at.currentline),
-        title = string.format("mw.%s(%s%s) of %s:%d", name, tostring(duration),
-            by_name and string.format(", %q", by_name) or "", at.short_src, at.currentline),
+        where = where,
+        title = string.format("mw.%s(%s%s)%s", name, tostring(duration),
+            by_name and string.format(", %q", by_name) or "", where and " of " .. where or ""),
         running = false,
         stopped = false,
         suspended = false, -- with its generation, which may come back
@@ -176,7 +178,7 @@ end
 
 local function report(timer, problem)
     failure.report(timer.title, problem, nil, timer.name and timer.where or timer.fn,
-        timer.cause)
+        timer.where, timer.cause)
 end
 
 -- What the function of a top level's timer begins or waits for ends with that top level: it runs as

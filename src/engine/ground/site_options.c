@@ -66,9 +66,7 @@ int site_set_limit(struct site *s, int route, const char *name, double value)
         return site_fail(s, ERR_INVALID, "limit \"%s\": there is no route %d", name, route);
     if (route >= 0 && limit->app_only)
         return site_fail(s, ERR_INVALID,
-                         "limit \"%s\" is one of the whole app, not of the route \"%s\": set it "
-                         "with mw.limits",
-                         name, s->routes[route].pattern);
+                         "limit \"%s\" is one of the whole app: set it with mw.limits", name);
     int err = check_number(s, "limit", name, value, limit->least, limit->most);
     if (err)
         return err;

@@ -71,11 +71,10 @@ int site_add_route(struct site *s, const char *pattern, size_t len, uint32_t met
 static int open_folder(struct site *s, const char *folder, size_t len)
 {
     if (len == 0)
-        return site_fail(s, ERR_INVALID, "static folder: its name is empty");
+        return site_fail(s, ERR_INVALID, "the folder's name is empty");
     char *path = memchr(folder, '\0', len) ? NULL : strndup(folder, len);
     if (!path)
-        return site_fail(s, ERR_INVALID, "static folder \"%.*s\": a path holds no NUL", (int)len,
-                         folder);
+        return site_fail(s, ERR_INVALID, "folder \"%.*s\": a path holds no NUL", (int)len, folder);
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int reason = errno;
     free(path);
@@ -84,7 +83,7 @@ static int open_folder(struct site *s, const char *folder, size_t len)
     const char *why = reason == ENOENT    ? "no such directory"
                       : reason == ENOTDIR ? "it is not a directory"
                                           : strerror(reason);
-    return site_fail(s, ERR_NOT_FOUND, "static folder \"%.*s\": %s", (int)len, folder, why);
+    return site_fail(s, ERR_NOT_FOUND, "folder \"%.*s\": %s", (int)len, folder, why);
 }
 
 int site_add_static(struct site *s, const char *prefix, size_t prefix_len, const char *folder,
@@ -188,14 +187,12 @@ int site_add_protocol(struct site *s, int route, const char *name, size_t len)
     if (!r)
         return ERR_INVALID;
     if (!http_is_token(name, len))
-        return site_fail(
-            s, ERR_INVALID,
-            "protocol \"%.*s\" of \"%s\": a name is letters, digits and !#$%%&'*+-.^_`|~", (int)len,
-            name, r->pattern);
+        return site_fail(s, ERR_INVALID,
+                         "protocol \"%.*s\": a name is letters, digits and !#$%%&'*+-.^_`|~",
+                         (int)len, name);
     for (size_t i = 0; r->protocols && r->protocols[i]; i++) {
         if (strlen(r->protocols[i]) == len && memcmp(r->protocols[i], name, len) == 0)
-            return site_fail(s, ERR_INVALID, "protocol \"%.*s\" of \"%s\" is named twice", (int)len,
-                             name, r->pattern);
+            return site_fail(s, ERR_INVALID, "protocol \"%.*s\" is named twice", (int)len, name);
     }
     return list_add(s, &r->protocols, name, len);
 }
@@ -207,8 +204,7 @@ int site_add_origin(struct site *s, int route, const char *origin, size_t len)
         return ERR_INVALID;
     const char *why = origin_rule_problem(origin, len);
     if (why)
-        return site_fail(s, ERR_INVALID, "origin \"%.*s\" of \"%s\": %s", (int)len, origin,
-                         r->pattern, why);
+        return site_fail(s, ERR_INVALID, "origin \"%.*s\": %s", (int)len, origin, why);
     return list_add(s, &r->origins, origin, len);
 }
 

@@ -14,45 +14,70 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool same_routes(const struct site *a, const struct site *b)
+static bool alike(const struct site_route *a, const struct site_route *b)
 {
-    if (a->route_count != b->route_count)
-        return false;
-    for (size_t i = 0; i < a->route_count; i++) {
-        const struct site_route *x = &a->routes[i];
-        const struct site_route *y = &b->routes[i];
-        if (x->kind != y->kind || x->methods != y->methods || !same_text(x->pattern, y->pattern))
-            return false;
-    }
-    return true;
+    return a->kind == b->kind && a->methods == b->methods && same_text(a->pattern, b->pattern);
 }
 
-static bool same_listeners(const struct site *a, const struct site *b)
+static bool same_listener(const struct site_listener *a, const struct site_listener *b)
 {
-    if (a->listener_count != b->listener_count)
-        return false;
-    for (size_t i = 0; i < a->listener_count; i++) {
-        const struct site_listener *x = &a->listeners[i];
-        const struct site_listener *y = &b->listeners[i];
-        if (x->port != y->port || x->development != y->development ||
-            x->certificate_count != y->certificate_count || !same_text(x->host, y->host) ||
-            memcmp(&x->proxies, &y->proxies, sizeof(x->proxies)) != 0)
-            return false;
-    }
-    return true;
+    return a->port == b->port && a->development == b->development &&
+           a->certificate_count == b->certificate_count && same_text(a->host, b->host) &&
+           memcmp(&a->proxies, &b->proxies, sizeof(a->proxies)) == 0;
+}
+
+/* The first route, or listener, that they do not share: the number of those that they do. */
+static size_t shared_routes(const struct site *a, const struct site *b)
+{
+    size_t i = 0;
+    while (i < a->route_count && i < b->route_count && alike(&a->routes[i], &b->routes[i]))
+        i++;
+    return i;
+}
+
+static size_t shared_listeners(const struct site *a, const struct site *b)
+{
+    size_t i = 0;
+    while (i < a->listener_count && i < b->listener_count &&
+           same_listener(&a->listeners[i], &b->listeners[i]))
+        i++;
+    return i;
+}
+
+static bool same_routes(const struct site *a, const struct site *b)
+{
+    return a->route_count == b->route_count && shared_routes(a, b) == a->route_count;
 }
 
 bool site_agrees(const struct site *a, const struct site *b)
 {
-    return same_routes(a, b) && same_listeners(a, b);
+    return same_routes(a, b) && a->listener_count == b->listener_count &&
+           shared_listeners(a, b) == a->listener_count;
 }
 
-void site_disagreement(char *out, size_t size, const char *app, unsigned workers)
+static const char *route_at(const struct site *s, size_t i)
 {
+    return i < s->route_count ? s->routes[i].pattern : "none";
+}
+
+static const char *listener_at(const struct site *s, size_t i)
+{
+    if (i >= s->listener_count)
+        return "none";
+    return s->listeners[i].where ? s->listeners[i].where : "one";
+}
+
+void site_disagreement(char *out, size_t size, const char *app, const struct site *first,
+                       const struct site *other, unsigned worker)
+{
+    bool routes = !same_routes(first, other);
+    size_t i = routes ? shared_routes(first, other) : shared_listeners(first, other);
     snprintf(out, size,
-             "%s: its top level runs once in each of the %u workers and must declare the same "
-             "routes and listeners each time, but did not",
-             app, workers);
+             "%s: its top level runs once in each worker and must declare the same routes and "
+             "listeners each time, but %s number %zu is %s in worker 1 and %s in worker %u",
+             app, routes ? "route" : "listener", i + 1,
+             routes ? route_at(first, i) : listener_at(first, i),
+             routes ? route_at(other, i) : listener_at(other, i), worker);
 }
 
 /* ---- one site after another ---- */

@@ -11,8 +11,10 @@
 
 /* Do two workers' sites declare the same routes and listeners? */
 bool site_agrees(const struct site *a, const struct site *b);
-/* Writes one line that says that they do not, for an app of this name in so many workers. */
-void site_disagreement(char *out, size_t size, const char *app, unsigned workers);
+/* Writes one line that says what they do not, for an app of this name: the site of the first worker
+ * and that of the worker with this number, from 1. */
+void site_disagreement(char *out, size_t size, const char *app, const struct site *first,
+                       const struct site *other, unsigned worker);
 
 /* ---- one site after another ----
  * A route is the same in both when its kind, methods and pattern are, whatever its parameters are

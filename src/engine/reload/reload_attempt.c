@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/excerpt.h"
 #include "engine/ground/site_succession.h"
 #include "engine/reload/reload_worker.h"
 #include "engine/worker/worker.h"
@@ -199,7 +200,8 @@ static int judge_answers(struct reload_attempt *a, char why[RELOAD_WHY_BYTES])
     }
     for (uint32_t i = 1; i < a->round->workers; i++) {
         if (!site_agrees(answers[0].site, answers[i].site)) {
-            site_disagreement(why, RELOAD_WHY_BYTES, a->options.app, a->round->workers);
+            site_disagreement(why, RELOAD_WHY_BYTES, a->options.app, answers[0].site,
+                              answers[i].site, i + 1);
             return ERR_INVALID;
         }
     }
@@ -220,8 +222,10 @@ static int plan_listeners(struct reload_attempt *a, char why[RELOAD_WHY_BYTES])
     char refused[SERVER_WHY_BYTES] = "";
     int err =
         server_plan_listeners(s, &a->listeners, site->listeners, site->listener_count, refused);
-    if (err)
+    if (err) {
         snprintf(why, RELOAD_WHY_BYTES, "%s", refused);
+        excerpt_append(why, RELOAD_WHY_BYTES);
+    }
     return err;
 }
 

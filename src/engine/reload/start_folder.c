@@ -18,13 +18,15 @@ void start_folder_init(struct start_folder *f)
     const char *name = getenv("PWD");
     struct stat named, here;
     *f = (struct start_folder){.path = ""};
-    if (!name || name[0] != '/' || strlen(name) >= sizeof(f->path) || stat(name, &named) ||
-        stat(".", &here))
+    if (stat(".", &here))
         return;
     f->device = here.st_dev;
     f->inode = here.st_ino;
-    if (is_at(f, &named))
+    if (name && name[0] == '/' && strlen(name) < sizeof(f->path) && stat(name, &named) == 0 &&
+        is_at(f, &named))
         strcpy(f->path, name);
+    else if (!getcwd(f->path, sizeof(f->path)))
+        f->path[0] = '\0';
 }
 
 void start_folder_follow(struct start_folder *f)

@@ -11,7 +11,8 @@ struct start_folder {
     ino_t inode;
 };
 
-/* Takes the name from the environment (PWD), if it leads to the process's folder. */
+/* Takes the name from the environment (PWD), if it leads to the process's folder; else the one that
+ * the system gives, in which there are no links. */
 void start_folder_init(struct start_folder *f);
 /* Makes what the name leads to now the process's folder, for all its threads; not if somebody else
  * has changed that since. */

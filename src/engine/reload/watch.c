@@ -252,6 +252,12 @@ static void on_sign(struct signs *signs, const struct inotify_event *e)
         folder_sign(w, p, e);
 }
 
+static void on_mount(void *owner)
+{
+    struct watch *w = owner;
+    signs_arm(&w->signs, true);
+}
+
 static void look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void)loop;
@@ -382,6 +388,8 @@ int watch_init(struct watch *w, struct ev_loop *loop, const struct log *log,
     w->look.data = w;
     int err = signs_init(&w->signs, loop, settle_seconds, on_sign, settled);
     w->signs.owner = w;
+    if (!err)
+        mounts_init(&w->mounts, loop, on_mount, w);
     return err;
 }
 
@@ -390,6 +398,7 @@ void watch_deinit(struct watch *w)
     if (!w->signs.loop)
         return;
     ev_timer_stop(w->signs.loop, &w->look);
+    mounts_deinit(&w->mounts);
     signs_deinit(&w->signs);
     forget_names(w);
     forget(&w->files, &w->file_count);

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "engine/ground/site.h"
+#include "engine/reload/mounts.h"
 #include "engine/reload/signs.h"
 #include "engine/reload/start_folder.h"
 
@@ -25,6 +26,7 @@ struct watch_place {
 
 struct watch {
     struct signs signs; /* its loop is NULL: not watching */
+    struct mounts mounts;
     const struct log *log;
     struct site_file *files; /* with the digests of the last look */
     size_t file_count;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -269,12 +270,26 @@ static int plan_kept(struct server *s, struct listen_plan *p, const struct liste
     return err;
 }
 
+/* The path of a listener on a unix socket, or NULL. */
+static const char *path_of(const struct site_listener *l)
+{
+    return l->host && strncmp(l->host, "unix:", 5) == 0 ? l->host + 5 : NULL;
+}
+
+/* a.sock and ./a.sock are one file. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    return lstat(a, &first) == 0 && lstat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 static bool same_place(const struct site_listener *a, const struct site_listener *b)
 {
-    bool local = strncmp(a->host ? a->host : "", "unix:", 5) == 0;
-    return local ? b->host && strcmp(a->host, b->host) == 0
-                 : a->port != 0 && a->port == b->port &&
-                       strncmp(b->host ? b->host : "", "unix:", 5) != 0;
+    const char *path = path_of(a), *other = path_of(b);
+    if (path || other)
+        return path && other && same_file(path, other);
+    return a->port != 0 && a->port == b->port;
 }
 
 /* Nothing can be opened at from, since somebody listens there: says so if it is this server. */

@@ -173,13 +173,14 @@ static int put_off_close(struct worker *w, struct conn *c, uint16_t code, const 
 }
 
 /* §5.5.1, §7.1.4: both Close frames are there when this one was not the answer to ours. Messages
- * that came in the same turn are not with the script yet: its answers to them go out before ours,
- * as they would had the Close come later. */
+ * that came in the same turn are not with the script yet: its answers to them, and what it
+ * publishes then, go out before ours, as they would had the Close come later. */
 static void on_close(struct worker *w, struct conn *c, const struct message *m)
 {
     bool answers_first = w->batch.count > 0;
     if (c->state == CONN_OPEN) {
-        topics_unsubscribe_all(w, c);
+        if (!answers_first)
+            topics_unsubscribe_all(w, c);
         if (c->state != CONN_OPEN)
             return;
         if (answers_first &&
@@ -199,9 +200,13 @@ static void on_close(struct worker *w, struct conn *c, const struct message *m)
 void ws_conn_resume(struct worker *w, struct conn *c)
 {
     const struct farewell *f = farewell_of(c);
-    if (!f ||
-        (f->code && c->state == CONN_OPEN && queue_close(w, c, f->code, f->reason, f->len) < 0))
+    if (!f)
         return;
+    if (c->state == CONN_OPEN) {
+        topics_unsubscribe_all(w, c);
+        if (c->state != CONN_OPEN || (f->code && queue_close(w, c, f->code, f->reason, f->len) < 0))
+            return;
+    }
     linger(w, c);
 }
 
@@ -248,16 +253,13 @@ void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *w
 }
 
 /* Fails it like ws_conn_fail, for what the peer has sent. The messages before were right: the
- * script has them first, and nothing of what it says to them is dropped. */
+ * script has them first, and nothing of what it says to them, or publishes, is dropped. */
 static void fail_behind_answers(struct worker *w, struct conn *c, uint16_t code, const char *why)
 {
     if (c->state != CONN_OPEN) {
         ws_conn_fail(w, c, code, why); /* our Close is on its way, and no message is delivered */
         return;
     }
-    topics_unsubscribe_all(w, c);
-    if (c->state != CONN_OPEN)
-        return;
     if (put_off_close(w, c, code, why, strlen(why)) < 0) {
         conn_kill(w, c);
         return;
