@@ -79,6 +79,17 @@ static void clear_flags(const struct watched *w, unsigned flags)
     *hook_mask(w) = (uint8_t)(*hook_mask(w) & ~flags);
 }
 
+static void hook(lua_State *l, lua_Debug *at);
+
+/* The hook comes after so many instructions, in machine code too. The flag is set last: LuaJIT's
+ * table, which is written anew here, must lead to the hook, not to the profiler. */
+static void hook_after(struct watched *w, int instructions)
+{
+    clear_flags(w, LUAJIT_HOOK_PROFILE);
+    lua_sethook(w->lua, hook, LUA_MASKCOUNT, instructions);
+    set_flags(w, LUAJIT_HOOK_PROFILE);
+}
+
 static void calm(struct watched *w)
 {
     clear_flags(w, LUAJIT_HOOK_PROFILE);
@@ -154,14 +165,12 @@ static void stop(struct watched *w, lua_State *l)
     }
 }
 
-static void hook(lua_State *l, lua_Debug *at);
-
 /* Our own modules run on: the hook comes seldom there, since what it costs adds up in them. */
 static bool defers(struct watched *w)
 {
     if (w->deferred++ >= DEFERRED_MAX)
         return false;
-    lua_sethook(w->lua, hook, LUA_MASKCOUNT, DEFERRED_LEAST + (int)(w->deferred % DEFERRED_SPREAD));
+    hook_after(w, DEFERRED_LEAST + (int)(w->deferred % DEFERRED_SPREAD));
     return true;
 }
 
@@ -183,7 +192,7 @@ static void hook(lua_State *l, lua_Debug *at)
     }
     if (!lua_getinfo(l, "S", at) || (is_ours(at) && defers(w)))
         return;
-    lua_sethook(w->lua, hook, LUA_MASKCOUNT, 1);
+    hook_after(w, 1);
     if (stops) {
         stop(w, l);
     } else {
@@ -228,13 +237,12 @@ static void locate_function(struct watched *w)
 }
 
 /* lua_sethook is made for signal handlers. Off and on, since LuaJIT may be about to overwrite the
- * table that it changes; the flag comes last, when that table leads to the hook. */
+ * table that it changes. */
 static void set_hook(struct watched *w)
 {
     clear_flags(w, LUAJIT_HOOK_PROFILE | (w->kicks >= KICKS_FIRM ? LUAJIT_HOOK_ACTIVE : 0u));
     lua_sethook(w->lua, NULL, 0, 0);
-    lua_sethook(w->lua, hook, LUA_MASKCOUNT, 1);
-    set_flags(w, LUAJIT_HOOK_PROFILE);
+    hook_after(w, 1);
 }
 
 void watched_interrupt(struct watched *w)
