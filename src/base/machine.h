@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-/* In bytes: MemTotal of proc/meminfo, or the least limit of the process's memory cgroup and of those
- * above it (cgroup v2: memory.max; v1: memory.limit_in_bytes), whichever is less. Reads files, so
- * ask once. 0: nothing is known. */
+/* In bytes: MemTotal of proc/meminfo, or the least limit of the process's memory cgroup and of
+ * those above it (cgroup v2: memory.max; v1: memory.limit_in_bytes), whichever is less. Reads
+ * files, so ask once. 0: nothing is known. */
 uint64_t machine_memory(void);
 /* The same with another folder in the place of "/": proc/ and sys/fs/cgroup/ are looked for in it.
  * root does not end with a slash; "" is the machine's own. */

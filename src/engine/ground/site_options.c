@@ -69,16 +69,16 @@ int site_set_limit(struct site *s, int route, const char *name, double value)
                          "limit \"%s\" is one of the whole app, not of the route \"%s\": set it "
                          "with mw.limits",
                          name, s->routes[route].pattern);
-    int err = check_number(s, "limit", name, value, limit->least, limit->most);
+    int err = check_number(s, "limit", name, value, limit->least, (double)limit->most);
     if (err)
         return err;
     if (route < 0) {
-        *limits_field(&s->limits, (unsigned)i) = (uint32_t)value;
+        limits_put(&s->limits, (unsigned)i, (uint64_t)value);
         return 0;
     }
     struct site_route *r = &s->routes[route];
-    *limits_field(&r->limits, (unsigned)i) = (uint32_t)value;
-    r->limits_set |= 1u << i;
+    limits_put(&r->limits, (unsigned)i, (uint64_t)value);
+    r->limits_set |= UINT64_C(1) << i;
     return 0;
 }
 
