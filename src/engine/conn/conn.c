@@ -13,6 +13,7 @@
 enum {
     HEAP_OUTPUT_BYTES = 64 * 1024, /* larger answers get a block of their own */
     READS_MAX = 16,                /* of one wake-up, so that one peer cannot keep the loop */
+    ENDS_MAX = 64,                /* of one turn, for the same reason */
 };
 
 _Static_assert(sizeof(((struct worker *)0)->roles) == CONN_STATES * sizeof(struct conn_role *),
@@ -161,14 +162,15 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct worker *w = worker_of(loop);
     struct conn *c = (struct conn *)(void *)io; /* its first field */
+    if (w->ended >= ENDS_MAX && !transport_pending(&c->transport))
+        return; /* when many go at once, the others wait no longer: the next poll shows it again */
     const struct conn_role *role = conn_role(w, c);
     if (role->ready) {
         role->ready(w, c);
         return;
     }
-    if (revents & EV_WRITE) {
+    if (revents & EV_WRITE)
         on_writable(w, c);
-    }
     if ((revents & EV_READ) && c->state != CONN_DEAD && !c->peer_ended && !c->paused &&
         !c->input_full)
         on_readable(w, c);
@@ -345,13 +347,8 @@ static void on_emptied(struct worker *w, struct conn *c)
 
 void conn_flushed(struct worker *w, struct conn *c, int status)
 {
-    if (status == ERR_AGAIN) {
-        c->blocked = true;
-        c->was_refused = true;
-        if (outbound_settle(&c->out) < 0) {
-            conn_kill(w, c);
-            return;
-        }
+    if (status == ERR_AGAIN && outbound_settle(&c->out) == 0) {
+        c->blocked = c->was_refused = true;
         conn_watch(w, c);
         conn_account(w, c);
     } else if (status < 0) {
@@ -396,6 +393,7 @@ void conn_linger(struct worker *w, struct conn *c)
     if (c->state >= CONN_LINGER)
         return;
     c->state = CONN_LINGER;
+    w->ended++;
     c->paused = false;
     c->input_full = false;
     conn_deadline(w, c,
@@ -409,6 +407,7 @@ void conn_kill(struct worker *w, struct conn *c)
     if (c->state == CONN_DEAD)
         return;
     const struct conn_role *role = conn_role(w, c);
+    w->ended += c->state != CONN_LINGER;
     c->state = CONN_DEAD;
     if (role->ended)
         role->ended(w, c);

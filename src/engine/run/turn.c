@@ -25,7 +25,9 @@ static void on_turn_begin(struct ev_loop *loop, ev_check *watcher, int revents)
 {
     (void)watcher;
     (void)revents;
-    pulse_wake(&worker_of(loop)->pulse);
+    struct worker *w = worker_of(loop);
+    w->ended = 0;
+    pulse_wake(&w->pulse);
 }
 
 static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)

@@ -124,6 +124,7 @@ struct worker {
 
     struct conn *dirty;   /* to flush before the loop sleeps */
     struct conn *dead;    /* to free at the end of the turn */
+    uint32_t ended;       /* connections that began to end in this turn */
     struct conn **resume; /* to go on with held-back input */
     uint32_t resume_count;
     uint32_t resume_cap;
