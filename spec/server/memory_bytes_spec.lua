@@ -143,10 +143,10 @@ describe("The limit memory_bytes", function()
                 end
             end
             server:logged "warn .* /waits: the server is short of memory"
-            server:get "/gate"
-            server:printed "^closed"
             local kib = tonumber((server:get "/lua"))
             assert.is_true(kib < 6000, kib .. " KiB are still held")
+            server:get "/gate"
+            server:printed "^closed"
             local q = server:websocket "/"
             begin_message(q, 6)
             ask_length(q, 6)
@@ -170,6 +170,8 @@ describe("The limit memory_bytes", function()
 
         it("closes slow readers when what is published becomes too much", function()
             local readers, publisher = {}, server:websocket "/publish"
+            local other = server:websocket "/" -- holds more of its own than each of them
+            begin_message(other, 1)
             for i = 1, 3 do
                 readers[i] = server:websocket("/topic", { receive_buffer = 4096 })
                 assert.equal("there", readers[i]:read_text())
@@ -177,6 +179,7 @@ describe("The limit memory_bytes", function()
             assert.equal("done", publisher:ask "150") -- 15 MB
             assert.equal(3, server:counter "memory_overflows")
             assert.equal("done", publisher:ask "1")
+            ask_length(other, 1)
         end)
     end)
 
@@ -205,29 +208,34 @@ describe("The limit memory_bytes", function()
         end)
 
         it("lets nobody in while there is nothing to be closed", function()
-            local kept = server:connect()
-            local ready = "GET /counters HTTP/1.1\r\nHost: a\r\n\r\n"
-            kept:send(ready)
-            assert.equal(200, kept:response().status)
-            local stuck, publisher = pair()
+            local request = "GET /%s HTTP/1.1\r\nHost: a\r\n%s\r\n"
+            local ready = request:format("counters", "")
+            local upgrade = request:format("publish", "Upgrade: websocket\r\n"
+                .. "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+            local stuck = pair()
             stuck:text(fifo)
             server:printed "^blocks"
-            publisher:close()
-            -- The other worker has kept, or gets it now.
-            local p
-            repeat
-                p = server:connect()
-                p:send(ready)
-                p.socket:settimeout(0.3)
-                local ok, answer = pcall(p.response, p)
-                p.socket:settimeout(10)
-            until ok and answer
-            p:send "GET /publish HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-            p:send "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            p:send "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            -- A connection of the other worker: one that answers.
+            local function free()
+                while true do
+                    local p = server:connect()
+                    p:send(ready)
+                    p.socket:settimeout(0.3)
+                    local ok, answer = pcall(p.response, p)
+                    p.socket:settimeout(10)
+                    if ok and answer then
+                        return p
+                    end
+                end
+            end
+            local p, kept = free(), free()
+            p:send(upgrade)
             assert.truthy(p:head():find "101")
             p:text "100" -- 10 MB wait in the mailbox of the worker that is stuck
             assert.equal("done", p:read_text())
+            kept:send(upgrade)
+            assert.equal(503, kept:response().status)
             local refused = server:connect()
             assert.is_true(refused:is_ended())
             server:logged "warn .*refused: over limits.memory_bytes"

@@ -35,11 +35,8 @@ local STATE, VERSION, QUEUE = connection.STATE, connection.VERSION, connection.Q
 local BINARY_TYPE, OPEN = connection.BINARY_TYPE, connection.OPEN
 
 local OPENED, MESSAGE, RELOAD = C.EVENT_OPEN, C.EVENT_MESSAGE, C.EVENT_RELOAD
-local ERROR = C.EVENT_ERROR
 local UPGRADE, REQUEST, ABORT = C.EVENT_UPGRADE, C.EVENT_REQUEST, C.EVENT_ABORT
 local TIMER, INPUT = C.EVENT_TIMER, C.EVENT_INPUT
-
-local OUT_OF_MEMORY = 1013 -- of an error: the connection held too much (limit memory_bytes)
 
 local checked = connection.checked
 -- From here on remembering that a text is UTF-8 costs less than looking again.
@@ -118,9 +115,6 @@ local function on_change(ws, route, event)
     end
     delivery.notice(ws, kind, text, event.code)
     local box = ws[QUEUE]
-    if box and kind == ERROR and event.code == OUT_OF_MEMORY then
-        inbox.drop_messages(ws)
-    end
     if box and box.holder then
         migration.put(ws, route, event, text)
     else
