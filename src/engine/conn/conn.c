@@ -13,7 +13,7 @@
 enum {
     HEAP_OUTPUT_BYTES = 64 * 1024, /* larger answers get a block of their own */
     READS_MAX = 16,                /* of one wake-up, so that one peer cannot keep the loop */
-    ENDS_MAX = 64,                /* of one turn, for the same reason */
+    ENDS_MAX = 64,                 /* of one turn, for the same reason */
 };
 
 _Static_assert(sizeof(((struct worker *)0)->roles) == CONN_STATES * sizeof(struct conn_role *),
@@ -106,15 +106,15 @@ static bool has_more(const struct worker *w, struct conn *c, bool filled)
 /* Reads once. Returns false when there is nothing more to read now. */
 static bool read_once(struct worker *w, struct conn *c)
 {
+    if (w->in.used >= READ_BATCH_BYTES || w->batch.owned_bytes >= BATCH_OWNED_MAX) {
+        worker_dispatch(w);
+        if (c->state == CONN_DEAD || c->paused)
+            return false;
+    }
     uint8_t *into;
     size_t room = place_of(w, c, &into);
     bool direct = room > 0;
     if (!direct) {
-        if (w->in.used >= READ_BATCH_BYTES) {
-            worker_dispatch(w);
-            if (c->state == CONN_DEAD || c->paused)
-                return false;
-        }
         into = w->in.data + w->in.used;
         room = w->in.cap - w->in.used;
     }

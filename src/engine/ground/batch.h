@@ -18,6 +18,10 @@ struct batch {
     size_t owned_bytes; /* of messages in these blocks */
 };
 
+/* With so many bytes owned, a batch goes to the script before more is read: what a hook that waits
+ * keeps of it is bounded by waiting_bytes and this. */
+enum { BATCH_OWNED_MAX = 1024 * 1024 };
+
 /* Frees the batch and the blocks that it owns. */
 void batch_deinit(struct batch *b);
 /* A fresh zeroed event at the end, valid until the next call. NULL when out of memory. */

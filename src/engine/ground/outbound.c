@@ -144,7 +144,6 @@ static void insert(struct outbound *o, struct piece *before, struct piece *p)
         o->tail = p;
     o->queued += p->len;
     o->units += p->units;
-    o->units += p->units;
 }
 
 static int split(struct outbound *o, struct piece *p, size_t at)

@@ -11,10 +11,6 @@
 #include "engine/ws/ws_output.h"
 #include "protocol/close_code.h"
 
-/* With so much memory owned, a batch goes to the script before more is read: what a hook that waits
- * keeps of it is bounded by waiting_bytes and this. */
-enum { BATCH_OWNED_BYTES = 1024 * 1024 };
-
 static bool is_open_or_closing(const struct conn *c)
 {
     return c->state == CONN_OPEN || c->state == CONN_CLOSING;
@@ -133,7 +129,7 @@ void ws_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
     while (is_open_or_closing(c) && !ws_aside_farewell(c) &&
            (status = message_read(&c->reader, &rules, &data, &len, &m, &why)) == 1) {
         on_item(w, c, &m);
-        if (w->batch.owned_bytes >= BATCH_OWNED_BYTES && len > 0 && is_open_or_closing(c)) {
+        if (w->batch.owned_bytes >= BATCH_OWNED_MAX && len > 0 && is_open_or_closing(c)) {
             hold_back(w, c, data, len);
             break;
         }
