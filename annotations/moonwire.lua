@@ -232,12 +232,16 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field subscriptions? integer
 ---Events behind a hook that waits, before the socket is not read any more. Default: 64.
 ---@field waiting_messages? integer
+---Of the messages among them. Default: 1 MiB.
+---@field waiting_bytes? moonwire.Size
 ---What a hook may run without waiting; then it is stopped; 0: never. Default: 1,000.
 ---@field hook_ms? integer
 ---Silence before a ping is sent; 0: never. Default: 30.
 ---@field idle_seconds? moonwire.Duration
 ---Silence after that ping before the peer is given up. Default: 20.
 ---@field pong_seconds? moonwire.Duration
+---From a message's first byte to its last: over it 1008; 0: no limit. Default: 60.
+---@field message_seconds? moonwire.Duration
 ---For the peer to answer a Close. Default: 5.
 ---@field close_seconds? moonwire.Duration
 
@@ -279,10 +283,15 @@ function UpgradeRequest:reject(status, text, headers) end
 ---@field topic_bytes? moonwire.Size
 ---Topics that have subscribers, in each worker. Default: 200,000.
 ---@field topics? integer
+---Published to one worker, which has not read it: the rest is dropped. Default: 64 MiB.
+---@field mailbox_bytes? moonwire.Size
 ---The longest line of the log, at least 1,024. Default: 16,384.
 ---@field log_line_bytes? moonwire.Size
 ---Folders of mw.static that watch mode looks at. Default: 2,000.
 ---@field watched_folders? integer
+---What all connections hold: over it the largest are closed with 1013. Half of the machine's or
+---its container's memory where it is 0. Default: 0.
+---@field memory_bytes? moonwire.Size
 
 ---permessage-deflate.
 ---@class moonwire.Compress: moonwire.NoOtherOptions
@@ -415,16 +424,19 @@ function json.array(list) end
 ---@field forwarded integer published messages passed on to another worker that has subscribers, once for each
 ---@field refused_requests integer requests that the server itself answered with 4xx or 5xx
 ---@field refused_handshakes integer handshakes that were refused, by the server or by on_upgrade
----@field refused_connections integer connections over connections or connections_per_address, or not from a proxy that may
+---@field refused_connections integer connections over connections, connections_per_address or memory_bytes, or not from a proxy that may
 ---@field protocol_errors integer connections closed with 1002 or 1007
 ---@field too_big integer connections closed with 1009
 ---@field queue_overflows integer connections closed since their client read too slowly
 ---@field rate_overflows integer connections closed by messages_per_second
 ---@field refused_subscriptions integer subscriptions over subscriptions, topics or topic_bytes
+---@field message_timeouts integer connections closed because a message took longer than message_seconds
 ---@field handshake_timeouts integer connections closed before a whole request came
 ---@field dead_peers integer connections given up after an unanswered ping
 ---@field close_timeouts integer connections whose client did not answer a Close
 ---@field dropped_pongs integer answers to pings that a newer one replaced before they could be sent
+---@field memory_overflows integer connections closed because all held more than memory_bytes
+---@field mailbox_overflows integer published messages that a worker's mailbox had no room for
 ---@field dropped_bytes integer output thrown away with its connection
 ---@field tls_failures integer TLS handshakes that failed, and sessions that broke
 ---@field tls_resumed integer TLS handshakes, of clients and to servers, that resumed an earlier session

@@ -18,18 +18,33 @@ describe("limits", function()
             assert.is_truthy(ffi.offsetof("struct limits", name), name)
             seen[name], count = true, count + 1
         end
-        assert.are.equal(ffi.sizeof "struct limits" / 4, count)
+        local bytes = 0
+        for i = 0, count - 1 do
+            bytes = bytes + (C.limits_at(i).wide and 8 or 4)
+        end
+        assert.are.equal(ffi.sizeof "struct limits", bytes + bytes % 8)
     end)
 
     it("finds the field that a name says, and no other", function()
         local limits = ffi.new "struct limits"
         for i, name in ipairs(names()) do
             assert.are.equal(i - 1, C.limits_find(name))
-            C.limits_field(limits, i - 1)[0] = i
+            C.limits_put(limits, i - 1, i)
         end
         for i, name in ipairs(names()) do
-            assert.are.equal(i, limits[name], name)
+            assert.are.equal(i, tonumber(limits[name]), name)
+            assert.are.equal(i, tonumber(C.limits_get(limits, i - 1)), name)
         end
+    end)
+
+    it("may be 4 GiB and more where the field is wide", function()
+        local limits = ffi.new "struct limits"
+        local wide = C.limits_find "memory_bytes"
+        assert.is_true(C.limits_at(wide).wide)
+        assert.are.equal(2 ^ 53, tonumber(C.limits_at(wide).most))
+        C.limits_put(limits, wide, 2 ^ 40)
+        assert.are.equal(2 ^ 40, tonumber(C.limits_get(limits, wide)))
+        assert.are.equal(2 ^ 40, tonumber(limits.memory_bytes))
     end)
 
     it("knows no other names", function()
@@ -61,9 +76,10 @@ describe("limits", function()
     it("has defaults that bound everything a stranger can use up", function()
         local d = C.limits_default
         for _, name in ipairs(names()) do
-            -- lua_bytes: 0 is a share of what the machine has.
+            -- The last two: 0 is a share of what the machine has.
             local unlimited = name == "inflated_bytes" or name == "messages_per_second"
                 or name == "connections_per_address" or name == "lua_bytes"
+                or name == "memory_bytes"
             assert.are.equal(unlimited, d[name] == 0, name)
         end
         assert.are.equal(1048576, d.message_bytes)

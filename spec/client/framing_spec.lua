@@ -112,8 +112,8 @@ describe("A client's frames", function()
     end)
 
     describe("of the server fail the connection when they", function()
-        local function refused(bytes, code, text, options)
-            local client = acceptor:client("/", options)
+        local function refused(bytes, code, text, options, more)
+            local client = acceptor:client("/", options, nil, more)
             local peer = acceptor:open(options and {
                 ["Sec-WebSocket-Extensions"] = options:find "compress" and "permessage-deflate",
             })
@@ -149,6 +149,12 @@ describe("A client's frames", function()
         it("are longer than message_bytes", function()
             refused(frame.from_server(frame.TEXT, "", { claims = 1025 }), 1009, "",
                 "{ message_bytes = 1024 }")
+        end)
+
+        it("take longer than message_seconds", function()
+            refused(frame.from_server(frame.TEXT, "ab", { claims = 10 }), 1008,
+                "longer than message_seconds", nil,
+                'require("moonwire").limits { message_seconds = 1 }')
         end)
 
         it("inflate to more than message_bytes", function()

@@ -384,6 +384,52 @@ describe("The output queue", function()
     end)
 end)
 
+describe("The memory of the output queue", function()
+    local q
+
+    local function keep(text)
+        local bytes = frame.build(frame.TEXT, text, { key = false })
+        local room = C.outbound_keep(q.out, #bytes, true)
+        assert(room ~= nil)
+        ffi.copy(room, bytes, #bytes)
+        note(q, #text)
+        return bytes
+    end
+
+    before_each(function()
+        q = queue()
+    end)
+
+    it("is what lies on the heap, and is counted until it is gone", function()
+        q:messages("a", "b")
+        q:shared "shared"
+        assert.equal(0, q.out.units)
+        q:settle()
+        local settled = q.out.units * C.PIECE_UNIT
+        assert.is_true(settled >= 2048 and settled < 3072, settled)
+        q:control(frame.PING, "x") -- cuts nothing, or what it cuts is counted
+        assert.is_true(q.out.units * C.PIECE_UNIT > settled)
+        q:flushed()
+        assert.equal(0, q.out.units)
+        q:messages "a"
+        q:settle()
+        C.outbound_drop(q.out)
+        assert.equal(0, q.out.units)
+    end)
+
+    it("is one piece for small output that is kept while the system takes none", function()
+        local bytes = keep "a" .. keep "b" .. keep(("c"):rep(500))
+        local units = q.out.units
+        assert.is_true(units * C.PIECE_UNIT < 3072)
+        assert.is_true(q.out.head == q.out.tail)
+        bytes = bytes .. keep(("d"):rep(5000))
+        assert.is_true((q.out.units - units) * C.PIECE_UNIT >= 5000)
+        assert.equal(5502, q:payload())
+        assert.is_true(q:flushed() == bytes)
+        assert.equal(0, q.out.units)
+    end)
+end)
+
 describe("Flushing the output queue", function()
     local q, s, room
 

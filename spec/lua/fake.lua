@@ -165,6 +165,11 @@ local function make_c(engine)
     function c.mw_connect_failed(_, conn, text, len, heard)
         note("failed", conn, text_of(text, len), heard)
     end
+    function c.mw_inbox(_, conn, bytes)
+        if engine.conns[conn] then
+            engine.conns[conn].inbox = bytes
+        end
+    end
     function c.mw_pause(_, conn)
         return note_of(conn, "pause")
     end

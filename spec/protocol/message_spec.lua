@@ -417,6 +417,26 @@ describe("message", function()
             C.message_reader_deinit(reader)
         end)
 
+        it("has a word of the caller's for the message under way, and for no other", function()
+            local reader = read_pieces {}
+            local function mark()
+                local word = C.message_mark(reader.c)
+                return word ~= nil and word or nil
+            end
+            assert.is_nil(mark())
+            local bytes = encode_all({ { TEXT, "abc", fin = false }, { PING, "payload" },
+                { CONTINUATION, "d" } }, true)
+            reader:feed(bytes:sub(1, 1))
+            assert.are.equal(0, mark()[0])
+            mark()[0] = 7
+            reader:feed(bytes:sub(2, 12)) -- the Ping in the middle of it begins
+            assert.are.equal(7, mark()[0])
+            reader:feed(bytes:sub(13, -2))
+            assert.are.equal(7, mark()[0])
+            reader:feed(bytes:sub(-1) .. bytes:sub(1, 1)) -- the end, and the next one's beginning
+            assert.are.equal(0, mark()[0])
+        end)
+
         it("may be deinited in the middle of anything", function()
             local bytes = encode_all({ { TEXT, "abc", fin = false }, { PING, "payload" },
                 { CONTINUATION, "d" }, { BINARY, compress "squeezed", rsv1 = true },

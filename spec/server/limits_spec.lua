@@ -1,7 +1,7 @@
 -- The limits of a WebSocket (src/base/limits.h): what going over each one costs, with its counter
 -- and its line in the log.
 
-local sleep = require("socket").sleep
+local select, sleep = require("socket").select, require("socket").sleep
 local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
 local servers = require "spec.support.server"
@@ -54,6 +54,7 @@ route("/busy", { idle_seconds = 1, pong_seconds = 1 }, { on_message = function(w
 end })
 route("/spin", { hook_ms = 50 }, { on_message = function() while true do end end })
 route("/close", { close_seconds = 1 }, { on_message = function(ws) ws:close(1000) end })
+route("/late", { message_seconds = 1, idle_seconds = 1, pong_seconds = 1 })
 mw.get("/counters", function() return mw.counters() end)
 ]]
 
@@ -295,6 +296,53 @@ describe("The limit", function()
         assert.equal(0, server:counter "dead_peers")
     end)
 
+    -- A byte now and then, so that the peer is not silent; until the server says something.
+    local function drip(p)
+        for _ = 1, 100 do
+            if #select({ p.socket }, nil, 0.1) > 0 then
+                return true
+            end
+            p:send "x"
+        end
+    end
+
+    of("message_seconds", "is from a message's first byte to its last: 1008", function()
+        local p = server:websocket "/late"
+        p:send(build(2, ("x"):rep(100), { claims = 4000 }))
+        assert.is_true(drip(p))
+        over(p, 1008, "a message took longer than message_seconds allows", "message_timeouts")
+    end)
+
+    of("message_seconds", "is for all fragments together, and pings do not prolong it", function()
+        local p = server:websocket "/late"
+        p:send(build(1, "a", { fin = false }))
+        local closed
+        for _ = 1, 100 do
+            sleep(0.1) -- time is the subject
+            p:try_send(build(0, "b", { fin = false }) .. build(frame.PING, "x"))
+            local opcode = p:read_frame()
+            closed = opcode == frame.CLOSE
+            if closed then
+                break
+            end
+            assert.equal(frame.PONG, opcode)
+        end
+        assert.is_true(closed)
+        server:printed "^error a message took longer"
+        assert.equal(1, server:counter "message_timeouts")
+    end)
+
+    of("message_seconds", "begins again with each message", function()
+        local p = server:websocket "/late"
+        for _ = 1, 4 do
+            p:send(build(1, "a", { fin = false }))
+            sleep(0.4) -- time is the subject
+            p:send(build(0, "b"))
+            assert.equal("2", p:read_text())
+        end
+        assert.equal(0, server:counter "message_timeouts")
+    end)
+
     of("close_seconds", "is for the peer's answer to a Close: 1006", function()
         local p = server:websocket "/close"
         p:text "x"
@@ -304,14 +352,14 @@ describe("The limit", function()
     end)
 
     it("of every kind that a WebSocket has is specified", function()
-        seen.waiting_messages = true -- waiting_spec.lua
-        seen.lua_bytes = true -- heap_limit_spec.lua
+        seen.waiting_messages, seen.waiting_bytes = true, true -- waiting_spec.lua
         local header = assert(io.open "src/base/limits.h"):read "*a"
         local part = header:match "/%* One WebSocket%. %*/(.-)/%* Time"
         for name in part:gmatch "uint32_t ([%w_]+);" do
             assert.is_true(seen[name], name)
         end
-        for _, name in ipairs { "idle_seconds", "pong_seconds", "close_seconds" } do
+        for _, name in ipairs { "idle_seconds", "pong_seconds", "message_seconds",
+            "close_seconds" } do
             assert.truthy(header:find("uint32_t " .. name .. ";", 1, true))
             assert.is_true(seen[name], name)
         end

@@ -1,5 +1,6 @@
 -- Hooks that wait: only the connection that they belong to waits with them.
 
+local deflate = require "spec.support.deflate"
 local frame = require "spec.support.frame"
 local servers = require "spec.support.server"
 
@@ -35,6 +36,16 @@ mw.ws("/few/:name", {
         ws:send(tostring(#data))
     end,
     on_close = function(ws, code) print("closed " .. ws.params.name .. " " .. code) end,
+})
+mw.ws("/small/:name", {
+    limits = { waiting_bytes = "100k" },
+    compress = true,
+    on_message = function(ws, data)
+        if data == "wait" then
+            wait_at(ws.params.name)
+        end
+        ws:send(tostring(#data))
+    end,
 })
 mw.ws("/opens/slowly", {
     on_open = function(ws)
@@ -225,6 +236,51 @@ describe("A hook that waits", function()
             for _ = 1, math.ceil(sent / #message) do
                 assert.equal("60000", p:read_text())
             end
+        end)
+
+        it("is not read beyond waiting_bytes, however small its messages are made", function()
+            local p = server:websocket("/small/a", {
+                fields = { ["Sec-WebSocket-Extensions"] = "permessage-deflate" },
+            })
+            p:text "wait"
+            server:printed "^waits at a"
+            local before = tonumber((server:get "/counter/messages_in"))
+            local out = deflate.deflater()
+            local messages = {} -- of 1 MiB each; all of them come with one read
+            for i = 1, 30 do
+                messages[i] = frame.build(1, out:deflate(("x"):rep(2 ^ 20)), { rsv1 = true })
+            end
+            p:send(table.concat(messages))
+            p:frame(frame.PING, "x") -- behind them
+            local read = tonumber((server:get "/counter/messages_in")) - before
+            assert.is_true(read <= 2, read .. " were read")
+            open "a"
+            assert.equal("4", p:read_text())
+            for _ = 1, 30 do
+                assert.equal("1048576", p:read_text())
+            end
+            assert.equal(frame.PONG, (p:read_frame()))
+        end)
+
+        it("answers all that is held back before the Close behind it", function()
+            local p = server:websocket("/small/a", {
+                fields = { ["Sec-WebSocket-Extensions"] = "permessage-deflate" },
+            })
+            p:text "wait"
+            server:printed "^waits at a"
+            local out = deflate.deflater()
+            local message = function()
+                return frame.build(1, out:deflate(("x"):rep(2 ^ 20)), { rsv1 = true })
+            end
+            p:send(message() .. message() .. message() .. frame.build(frame.CLOSE,
+                frame.close(1000)))
+            open "a"
+            assert.equal("4", p:read_text())
+            for _ = 1, 3 do
+                assert.equal("1048576", p:read_text())
+            end
+            assert.equal(1000, (p:read_close()))
+            assert.is_true(p:is_ended())
         end)
 
         it("is closed when it stays so and the peer goes", function()

@@ -27,15 +27,16 @@ struct limits {
     uint32_t messages_per_second; /* with pings and empty fragments; 1008 beyond; 0: no limit */
     uint32_t subscriptions;       /* topics of one connection */
     uint32_t waiting_messages;    /* events behind a hook that waits; beyond, reading stops */
+    uint32_t waiting_bytes;       /* of messages among them; beyond, reading stops */
     /* The script. */
-    uint32_t lua_bytes; /* of a worker's Lua; 0: a quarter of the machine's, for all workers */
-    uint32_t hook_ms;   /* that a hook runs without waiting; then it is stopped; 0: never */
+    uint32_t hook_ms; /* that a hook runs without waiting; then it is stopped; 0: never */
     /* Time, in seconds. */
     uint32_t handshake_seconds;  /* from accept to a whole request head, TLS included */
     uint32_t request_seconds;    /* for a whole request body, and for a response to be taken */
     uint32_t keep_alive_seconds; /* between two requests */
     uint32_t idle_seconds;       /* of silence on a WebSocket before a ping; 0: no pings */
     uint32_t pong_seconds;       /* of silence after that ping; then the peer is given up: 1006 */
+    uint32_t message_seconds;    /* from a message's first byte to its last; 1008; 0: no limit */
     uint32_t close_seconds;      /* for the peer to answer a Close and to end its side */
     uint32_t drain_seconds;      /* that closes are spread over: SIGTERM, routes that are gone */
     uint32_t reload_seconds;     /* to read an app's files again; as many to run its top level */
@@ -49,10 +50,15 @@ struct limits {
     uint32_t waiting_connects;        /* of scripts, queued at an address; beyond, they fail */
     uint32_t topic_bytes;             /* a topic's name */
     uint32_t topics;                  /* with subscribers, in one worker */
+    /* Memory. */
+    uint32_t mailbox_bytes; /* published to one worker and not read by it; dropped beyond */
     /* The log. */
     uint32_t log_line_bytes; /* a line, with its newline; what is longer is cut */
     /* The dev overlay. */
     uint32_t watched_folders; /* of mw.static; changes in further ones reload no page */
+    /* Those that may be 4 GiB and more. */
+    uint64_t lua_bytes;    /* of a worker's Lua; 0: a quarter of the machine's, for all workers */
+    uint64_t memory_bytes; /* of the process; 0: half of the machine's; 1013 beyond */
 };
 
 extern const struct limits limits_default;
@@ -62,8 +68,9 @@ struct limit {
     const char *name;
     size_t offset;  /* of its field in struct limits */
     uint32_t least; /* the smallest value: 1 where nothing would work with 0 */
-    uint32_t most;  /* the largest */
+    bool wide;      /* the field is an uint64_t, not an uint32_t */
     bool app_only;  /* no route has its own: it counts before the route is known, or for all */
+    uint64_t most;  /* the largest value, which a double holds */
 };
 
 /* The limit number i, in the order of struct limits; NULL past the last. */
@@ -72,5 +79,6 @@ const struct limit *limits_at(unsigned i);
 const char *limits_name(unsigned i);
 /* The number of the limit that is called name, or ERR_NOT_FOUND. */
 int limits_find(const char *name) __attribute__((warn_unused_result));
-/* The field of the limit number i, which must exist. */
-uint32_t *limits_field(struct limits *l, unsigned i);
+/* Read and write the limit number i, which must exist; the value fits its field. */
+uint64_t limits_get(const struct limits *l, unsigned i);
+void limits_put(struct limits *l, unsigned i, uint64_t value);

@@ -40,6 +40,7 @@ struct deflater {
 
 struct inflater {
     z_stream z;
+    int window_bits;
     bool between_blocks;
     struct libdeflate_decompressor *whole; /* made when it is first of use */
 };
@@ -246,8 +247,14 @@ struct inflater *inflater_new(int window_bits)
         free(i);
         return NULL;
     }
+    i->window_bits = window_bits;
     i->between_blocks = true;
     return i;
+}
+
+size_t inflater_held(const struct inflater *i)
+{
+    return inflater_memory(i->window_bits);
 }
 
 void inflater_free(struct inflater *i)

@@ -57,6 +57,8 @@ void deflaters_deinit(struct deflaters *all);
  * split. Returns NULL when out of memory. */
 struct inflater *inflater_new(int window_bits);
 void inflater_free(struct inflater *i); /* i may be NULL */
+/* Bytes of memory that it holds. */
+size_t inflater_held(const struct inflater *i);
 
 /* Inflates a piece of a message's payload and appends the result to *out. `last` says that the
  * message ends with this piece: then the tail is supplied, unless the data ends with a whole block

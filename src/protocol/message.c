@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "protocol/deflate.h"
 #include "protocol/mask.h"
 #include "protocol/message_header.h"
 #include "protocol/message_payload.h"
@@ -191,8 +192,18 @@ void message_filled(struct message_reader *r, size_t n)
     r->partial->filled += n;
 }
 
+uint32_t *message_mark(struct message_reader *r)
+{
+    return r->partial && !r->partial->closed ? &r->partial->mark : NULL;
+}
+
 size_t message_held(const struct message_reader *r)
 {
     const struct message_partial *p = r->partial;
     return p ? sizeof(*p) + p->payload.cap + p->control.cap : 0;
+}
+
+size_t message_window_held(const struct message_reader *r)
+{
+    return r->inflater ? inflater_held(r->inflater) : 0;
 }

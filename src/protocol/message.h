@@ -33,5 +33,11 @@ int message_read(struct message_reader *r, const struct message_rules *rules, ui
 size_t message_space(struct message_reader *r, uint8_t **into);
 void message_filled(struct message_reader *r, size_t n);
 
+/* A word of the caller's that belongs to the message, or the control frame, that has come in part:
+ * 0 at first, and gone at its end. NULL: none has, or a Close came. */
+uint32_t *message_mark(struct message_reader *r);
+
 /* Bytes of memory held for the incomplete message. */
 size_t message_held(const struct message_reader *r);
+/* Bytes of memory held for inflating: for the message under way, or to keep its window. */
+size_t message_window_held(const struct message_reader *r);

@@ -25,7 +25,8 @@ struct message_partial {
     uint8_t kind;       /* of the message under way; 0 for none */
     bool compressed;
     bool in_frame;
-    bool closed; /* a Close came: all else is ignored */
+    bool closed;   /* a Close came: all else is ignored */
+    uint32_t mark; /* the caller's */
     struct utf8 utf8;
 };
 

@@ -155,6 +155,13 @@ void mw_close_met(struct worker *w, double conn)
         ws_conn_resume(w, c);
 }
 
+void mw_inbox(struct worker *w, double conn, double bytes)
+{
+    struct conn *c = conn_get(w, conn);
+    if (c)
+        ws_conn_note_inbox(w, c, bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX);
+}
+
 int mw_pause(struct worker *w, double conn)
 {
     struct conn *c = conn_get(w, conn);

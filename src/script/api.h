@@ -86,6 +86,8 @@ void mw_flush(struct worker *w, double conn);
 /* The script has reached EVENT_CLOSE and can send no more. If the peer's Close came right behind
  * messages, it is answered now, so that the answers to these messages went out before it. */
 void mw_close_met(struct worker *w, double conn);
+/* Messages of so many bytes wait behind a hook that waits. */
+void mw_inbox(struct worker *w, double conn, double bytes);
 /* Stop reading from the socket while a hook waits, and go on. */
 int mw_pause(struct worker *w, double conn);
 int mw_resume(struct worker *w, double conn);

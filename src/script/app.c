@@ -104,9 +104,7 @@ int app_load(struct app *apps, struct server *s, const struct script_source *sou
             return err;
         script_watch_site(apps[i].script);
     }
-    const struct limits *limits = &s->workers[0].site->limits;
-    admission_set_limits(&s->admission, limits);
-    log_set_line_bytes(&s->log, limits->log_line_bytes);
+    server_set_limits(s, &s->workers[0].site->limits);
     return 0;
 }
 

@@ -286,6 +286,11 @@ size_t tls_unsent(const struct tls_session *s)
     return s->unsent.len;
 }
 
+size_t tls_memory(const struct tls_session *s)
+{
+    return s->unsent.cap + (s->traffic ? s->traffic->partial.cap : 0);
+}
+
 void tls_shutdown(struct tls_session *s)
 {
     /* OpenSSL forbids close_notify after a failure and in the handshake. */

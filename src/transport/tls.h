@@ -43,6 +43,8 @@ long tls_writev(struct tls_session *s, const struct iovec *iov, int count)
 int tls_flush(struct tls_session *s) __attribute__((warn_unused_result));
 /* How many encrypted bytes the system did not take yet. */
 size_t tls_unsent(const struct tls_session *s);
+/* Bytes of memory held for them, and for a record that has come in part. */
+size_t tls_memory(const struct tls_session *s);
 /* Our side ends: sends close_notify, as far as the socket takes it. Does nothing in a handshake or
  * after a failure. */
 void tls_shutdown(struct tls_session *s);

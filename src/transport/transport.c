@@ -157,6 +157,11 @@ size_t transport_unsent(const struct transport *t)
     return t->tls ? tls_unsent(t->tls) : 0;
 }
 
+size_t transport_memory(const struct transport *t)
+{
+    return t->tls ? tls_memory(t->tls) : 0;
+}
+
 bool transport_pending(const struct transport *t)
 {
     return t->tls && tls_pending(t->tls);

@@ -58,6 +58,8 @@ int transport_handshake(struct transport *t) __attribute__((warn_unused_result))
 bool transport_wants_write(const struct transport *t);
 /* How many bytes that are. */
 size_t transport_unsent(const struct transport *t);
+/* Bytes of memory held for these, and for what came and cannot be read yet. */
+size_t transport_memory(const struct transport *t);
 /* transport_read would return something (bytes, the end, a failure) although the socket may never
  * again be readable. Always false for plain ones. */
 bool transport_pending(const struct transport *t);

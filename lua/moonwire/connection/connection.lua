@@ -54,7 +54,7 @@ local client_route = { client = true, pattern = "WebSocket", param_names = {},
 client_route.shape, client_route.record = client_route, client_route -- as in route.lua
 M.CLIENT_ROUTE = client_route
 
--- The app's own, where a route has none: waiting_messages.
+-- The app's own, where a route has none: waiting_messages, waiting_bytes.
 M.limits = {}
 
 -- The last long text that came from the network: C has checked that it is UTF-8, and need not when

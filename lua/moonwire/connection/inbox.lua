@@ -21,12 +21,30 @@ local MESSAGE = C.EVENT_MESSAGE
 
 local M = lazy.module(...)
 
-local WAITING_MESSAGES = 64 -- limit, where neither the route nor the app has its own
+-- Limits, where neither the route nor the app has its own.
+local defaults = { waiting_messages = 64, waiting_bytes = 2 ^ 20 }
 
-local function limit_of(ws)
+local function limit_of(ws, name)
     local limits = ws[ROUTE].record.limits
-    return limits and limits.waiting_messages or connection.limits.waiting_messages
-        or WAITING_MESSAGES
+    return limits and limits[name] or connection.limits[name] or defaults[name]
+end
+
+local function is_full(ws, inbox)
+    return inbox.count >= limit_of(ws, "waiting_messages")
+        or inbox.bytes >= limit_of(ws, "waiting_bytes")
+end
+
+local function is_half_empty(ws, inbox)
+    return inbox.count <= limit_of(ws, "waiting_messages") / 2
+        and inbox.bytes <= limit_of(ws, "waiting_bytes") / 2
+end
+
+-- C counts it among what the connection holds (limit memory_bytes).
+local function add_bytes(ws, inbox, item, sign)
+    if item.kind == MESSAGE and #item.data > 0 then
+        inbox.bytes = inbox.bytes + sign * #item.data
+        C.mw_inbox(worker, ws[HANDLE], inbox.bytes)
+    end
 end
 
 -- The inbox of ws, made when there is none.
@@ -36,6 +54,7 @@ local function of(ws)
         inbox = {
             first = 1, last = 0,  -- items; what was taken out of the middle is false
             count = 0,            -- items
+            bytes = 0,            -- of the messages among them
             paused = false,
             holder = false,       -- the coroutine of the hook that waits
             reading = false,      -- code that waits reads this connection: keep messages for it
@@ -85,7 +104,8 @@ function M.put(ws, item)
     inbox.last = inbox.last + 1
     inbox[inbox.last] = item
     inbox.count = inbox.count + 1
-    if not inbox.paused and inbox.count >= limit_of(ws) then
+    add_bytes(ws, inbox, item, 1)
+    if not inbox.paused and is_full(ws, inbox) then
         inbox.paused = true
         C.mw_pause(worker, ws[HANDLE])
     end
@@ -97,16 +117,19 @@ function M.put_back(ws, item)
     inbox.first = inbox.first - 1
     inbox[inbox.first] = item
     inbox.count = inbox.count + 1
+    add_bytes(ws, inbox, item, 1)
 end
 
 -- Takes the first item, only a message or anything but a message when kind_of says so
 -- ("message", "change", nil). nil when there is none.
-function M.take(inbox, kind_of)
+function M.take(ws, kind_of)
+    local inbox = ws[QUEUE]
     for at = inbox.first, inbox.last do
         local item = inbox[at]
         if item and (not kind_of or (kind_of == "message") == (item.kind == MESSAGE)) then
             inbox[at] = false
             inbox.count = inbox.count - 1
+            add_bytes(ws, inbox, item, -1)
             while inbox.first <= inbox.last and not inbox[inbox.first] do
                 inbox[inbox.first] = nil
                 inbox.first = inbox.first + 1
@@ -138,7 +161,7 @@ end
 -- the peer's Close is to be read.
 function M.drop_messages(ws)
     local inbox = ws[QUEUE]
-    while M.take(inbox, "message") do end
+    while M.take(ws, "message") do end
     go_on_reading(ws, inbox)
 end
 
@@ -163,9 +186,9 @@ end
 
 -- ---- methods of connections (methods.lua) -------------------------------------------------------
 
---- Waits for the next message. Messages that come while nobody waits here are kept, up to the limit
--- waiting_messages; then the socket is not read. In a hook of the connection it gets the messages
--- that would come to on_message next.
+--- Waits for the next message. Messages that come while nobody waits here are kept, up to the
+-- limits waiting_messages and waiting_bytes; then the socket is not read. In a hook of the
+-- connection it gets the messages that would come to on_message next.
 -- @param timeout optional: seconds, or "5s"
 -- @return data, is_binary; nil, "timeout"; nil, "closed", code, reason
 -- @usage local data, problem = ws:receive("30s")
@@ -180,9 +203,9 @@ function M.receive(ws, timeout)
     end
     local inbox = of(ws)
     inbox.reading = true
-    local item = M.take(inbox, "message")
+    local item = M.take(ws, "message")
     if item then
-        if inbox.count <= limit_of(ws) / 2 then
+        if is_half_empty(ws, inbox) then
             go_on_reading(ws, inbox)
         end
         return item.data, item.flag

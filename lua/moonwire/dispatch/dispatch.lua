@@ -58,8 +58,8 @@ local M = {
 local routes, version = serving.routes, serving.version
 
 -- The arguments are those of serving.serve.
-function M.serve(new_routes, waiting, number)
-    serving.serve(new_routes, waiting, number)
+function M.serve(new_routes, limits, number)
+    serving.serve(new_routes, limits, number)
     routes, version = new_routes, number
 end
 

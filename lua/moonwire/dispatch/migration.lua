@@ -71,7 +71,7 @@ function M.catch_up(ws, co)
     local box = ws[QUEUE]
     while true do
         local kept = box.reading and not delivery.has_taker(ws, ws[ROUTE].record)
-        local item = inbox.take(box, kept and "change" or nil)
+        local item = inbox.take(ws, kept and "change" or nil)
         if not item then
             break
         end

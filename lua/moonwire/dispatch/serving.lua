@@ -14,11 +14,12 @@ local M = {
 
 local next_slot, opened_in = ffi.new "uint32_t[1]", ffi.new "uint32_t[1]"
 
--- The routes of the generation that serves from now on. waiting: its limit waiting_messages.
-function M.serve(routes, waiting, number)
+-- The routes of the generation that serves from now on. limits: the app's own.
+function M.serve(routes, limits, number)
     routes[C.MW_NO_ROUTE] = connection.CLIENT_ROUTE
     M.routes, M.version = routes, number
-    connection.limits.waiting_messages = waiting
+    connection.limits.waiting_messages = limits.waiting_messages
+    connection.limits.waiting_bytes = limits.waiting_bytes
     for _, record in pairs(routes) do
         local shape = record.number == number and record.shape
         if shape then
@@ -48,6 +49,6 @@ function M.connections()
     end
 end
 
-M.serve({}, nil, 0)
+M.serve({}, {}, 0)
 
 return M

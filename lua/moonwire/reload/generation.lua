@@ -384,7 +384,7 @@ function Generation:start()
         jit.flush()
     end
     M.settle_types()
-    dispatch.serve(self.routes, self.limits.waiting_messages, self.number)
+    dispatch.serve(self.routes, self.limits, self.number)
     if before then
         held.search(self.number)
     end

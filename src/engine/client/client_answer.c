@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine/client/client_opening.h"
 #include "engine/ws/ws_conn.h"
+#include "engine/ws/ws_input.h"
 #include "protocol/http_response.h"
 
 enum { INTERIM_ANSWERS_MAX = 8 }; /* 1xx before the one that counts (RFC 9110 §15.2) */
@@ -166,7 +167,7 @@ static void on_answer(struct worker *w, struct conn *c, uint8_t *frames, size_t 
     if (c->client->opening->head.status != 101)
         refuse_status(w, c);
     else if (open_websocket(w, c) && len > 0)
-        ws_conn_input(w, c, frames, len);
+        ws_input(w, c, frames, len);
 }
 
 static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)

@@ -105,7 +105,7 @@ struct client *client_opening_new(const struct connect_options *options, struct 
 /* Takes the text. */
 static void emit_failure(struct worker *w, struct conn *c, char *text)
 {
-    if (batch_own(&w->batch, text) < 0) {
+    if (batch_own(&w->batch, text, strlen(text)) < 0) {
         free(text);
         return;
     }

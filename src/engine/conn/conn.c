@@ -2,14 +2,18 @@
  * of its role. */
 #include "engine/conn/conn.h"
 
+#include <string.h>
+
 #include "base/array.h"
 #include "base/error.h"
+#include "engine/conn/conn_account.h"
 #include "engine/ground/admission.h"
 #include "engine/ground/outbound_flush.h"
 
 enum {
     HEAP_OUTPUT_BYTES = 64 * 1024, /* larger answers get a block of their own */
     READS_MAX = 16,                /* of one wake-up, so that one peer cannot keep the loop */
+    ENDS_MAX = 64,                 /* of one turn, for the same reason */
 };
 
 _Static_assert(sizeof(((struct worker *)0)->roles) == CONN_STATES * sizeof(struct conn_role *),
@@ -39,7 +43,7 @@ void conn_watch(struct worker *w, struct conn *c)
     if (c->state == CONN_DEAD)
         return;
     int events = 0;
-    if (!c->peer_ended && !c->paused && !c->http_full)
+    if (!c->peer_ended && !c->paused && !c->input_full)
         events |= EV_READ;
     if (c->blocked || transport_wants_write(&c->transport))
         events |= EV_WRITE;
@@ -97,7 +101,7 @@ static size_t place_of(const struct worker *w, struct conn *c, uint8_t **into)
 static bool has_more(const struct worker *w, struct conn *c, bool filled)
 {
     uint8_t *into;
-    if (c->state == CONN_DEAD || c->paused || c->http_full)
+    if (c->state == CONN_DEAD || c->paused || c->input_full)
         return false;
     return c->secure ? transport_pending(&c->transport) : filled && place_of(w, c, &into) > 0;
 }
@@ -105,20 +109,22 @@ static bool has_more(const struct worker *w, struct conn *c, bool filled)
 /* Reads once. Returns false when there is nothing more to read now. */
 static bool read_once(struct worker *w, struct conn *c)
 {
+    if (w->in.used >= READ_BATCH_BYTES || w->batch.owned_bytes >= BATCH_OWNED_MAX) {
+        worker_dispatch(w);
+        if (c->state == CONN_DEAD || c->paused)
+            return false;
+    }
     uint8_t *into;
     size_t room = place_of(w, c, &into);
     bool direct = room > 0;
     if (!direct) {
-        if (w->in.used >= READ_BATCH_BYTES) {
-            worker_dispatch(w);
-            if (c->state == CONN_DEAD || c->paused)
-                return false;
-        }
         into = w->in.data + w->in.used;
         room = w->in.cap - w->in.used;
     }
     long n = transport_read(&c->transport, into, room);
     if (n == ERR_AGAIN) {
+        if (c->secure && (c->held > 0 || transport_memory(&c->transport) > 0))
+            conn_account(w, c); /* a part of a record came, or its rest */
         conn_watch(w, c);
         return false;
     }
@@ -145,21 +151,34 @@ static void on_readable(struct worker *w, struct conn *c)
     ev_feed_event(w->loop, &c->io, EV_READ);
 }
 
+/* The system takes output again. */
+static void on_writable(struct worker *w, struct conn *c)
+{
+    int status = outbound_flush(&c->out, &c->transport);
+    if (status == ERR_AGAIN && c->blocked)
+        conn_account(w, c);
+    else
+        conn_flushed(w, c, status);
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     struct worker *w = worker_of(loop);
     struct conn *c = (struct conn *)(void *)io; /* its first field */
+    if (w->ended >= ENDS_MAX && !transport_pending(&c->transport))
+        return; /* when many go at once, the others wait no longer: the next poll shows it again */
     const struct conn_role *role = conn_role(w, c);
     if (role->ready) {
         role->ready(w, c);
         return;
     }
-    if (revents & EV_WRITE) {
-        c->blocked = false;
-        conn_flush(w, c);
-    }
-    if ((revents & EV_READ) && c->state != CONN_DEAD && !c->peer_ended)
+    if (revents & EV_WRITE)
+        on_writable(w, c);
+    if ((revents & EV_READ) && c->state != CONN_DEAD && !c->peer_ended && !c->paused &&
+        !c->input_full)
         on_readable(w, c);
+    if (conn_account_grew(w))
+        ev_feed_event(w->loop, &w->relief, EV_CUSTOM); /* before any other socket */
 }
 
 void conn_pause(struct worker *w, struct conn *c, bool paused)
@@ -167,10 +186,13 @@ void conn_pause(struct worker *w, struct conn *c, bool paused)
     if (c->state == CONN_DEAD || c->paused == paused)
         return;
     c->paused = paused;
-    if (paused)
+    if (paused) {
         conn_watch(w, c);
-    else
-        conn_read_on(w, c);
+        return;
+    }
+    if (c->input_full)
+        conn_resume_later(w, c);
+    conn_read_on(w, c);
 }
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -255,23 +277,27 @@ void conn_dirty(struct worker *w, struct conn *c)
     w->dirty = c;
 }
 
-/* Room in a piece of its own. Not inlined, so that conn_reserve saves no registers for it. */
+/* Room in a piece of its own. NULL: there is no memory, or the arena is full. */
+static uint8_t *new_piece(struct worker *w, struct conn *c, size_t len, bool frames)
+{
+    if (c->blocked)
+        return outbound_keep(&c->out, len, frames);
+    return len <= HEAP_OUTPUT_BYTES ? outbound_reserve(&c->out, &w->out, len, frames)
+                                    : outbound_heap(&c->out, len, 0, frames);
+}
+
+/* Not inlined, so that conn_reserve saves no registers for it. */
 __attribute__((noinline)) static uint8_t *reserve_piece(struct worker *w, struct conn *c,
                                                         size_t len, bool frames)
 {
-    uint8_t *at = NULL;
-    if (len <= HEAP_OUTPUT_BYTES) {
-        at = outbound_reserve(&c->out, &w->out, len, frames);
-        if (!at) {
-            conn_flush_all(w);
-            if (c->state == CONN_DEAD)
-                return NULL;
-            conn_dirty(w, c);
-            at = outbound_reserve(&c->out, &w->out, len, frames);
-        }
+    uint8_t *at = new_piece(w, c, len, frames);
+    if (!at && !c->blocked && len <= HEAP_OUTPUT_BYTES) {
+        conn_flush_all(w); /* c may be blocked since then */
+        if (c->state == CONN_DEAD)
+            return NULL;
+        conn_dirty(w, c);
+        at = new_piece(w, c, len, frames);
     }
-    if (!at)
-        at = outbound_heap(&c->out, len, 0, frames);
     if (!at)
         conn_kill(w, c);
     return at;
@@ -312,6 +338,8 @@ static void on_emptied(struct worker *w, struct conn *c)
     bool was_refused = c->was_refused;
     c->blocked = false;
     c->was_refused = false;
+    if (c->held > 0)
+        conn_account(w, c);
     const struct conn_role *role = conn_role(w, c);
     if (role->emptied)
         role->emptied(w, c, was_refused);
@@ -322,13 +350,10 @@ static void on_emptied(struct worker *w, struct conn *c)
 
 void conn_flushed(struct worker *w, struct conn *c, int status)
 {
-    if (status == ERR_AGAIN) {
-        c->blocked = true;
-        c->was_refused = true;
-        if (outbound_settle(&c->out) < 0)
-            conn_kill(w, c);
-        else
-            conn_watch(w, c);
+    if (status == ERR_AGAIN && outbound_settle(&c->out) == 0) {
+        c->blocked = c->was_refused = true;
+        conn_watch(w, c);
+        conn_account(w, c);
     } else if (status < 0) {
         conn_kill(w, c);
     } else {
@@ -336,10 +361,16 @@ void conn_flushed(struct worker *w, struct conn *c, int status)
     }
 }
 
+/* While the system refuses output nothing of it lies in the arena (conn_reserve, topic_log.c), so
+ * there is nothing to do: not even to look at each of a slow reader's pieces. */
 void conn_flush(struct worker *w, struct conn *c)
 {
-    if (c->state != CONN_DEAD)
-        conn_flushed(w, c, c->blocked ? ERR_AGAIN : outbound_flush(&c->out, &c->transport));
+    if (c->state == CONN_DEAD)
+        return;
+    if (c->blocked)
+        conn_account(w, c);
+    else
+        conn_flushed(w, c, outbound_flush(&c->out, &c->transport));
 }
 
 void conn_flush_all(struct worker *w)
@@ -364,7 +395,7 @@ static void begin_linger(struct worker *w, struct conn *c)
 {
     c->state = CONN_LINGER;
     c->paused = false;
-    c->http_full = false;
+    c->input_full = false;
     uint32_t own = c->client ? c->client->limits.close_seconds : 0; /* 0: it was not open yet */
     conn_deadline(w, c, own ? own : w->site->limits.close_seconds);
     conn_dirty(w, c); /* end_our_side follows when all is flushed */
@@ -373,22 +404,27 @@ static void begin_linger(struct worker *w, struct conn *c)
 
 void conn_linger(struct worker *w, struct conn *c)
 {
-    if (c->state < CONN_LINGER)
-        begin_linger(w, c);
+    if (c->state >= CONN_LINGER)
+        return;
+    w->ended++;
+    begin_linger(w, c);
 }
 
 /* Its role is over, and what is queued is lost. */
 static void end_role(struct worker *w, struct conn *c, enum conn_state state)
 {
     const struct conn_role *role = conn_role(w, c);
+    w->ended += c->state != CONN_LINGER;
     c->state = state;
     if (role->ended)
         role->ended(w, c);
     size_t lost = outbound_payload(&c->out, &c->transport);
     if (c->out.queued > 0)
         count(&w->counters, COUNT_DROPPED_BYTES, c->out.queued);
-    outbound_deinit(&c->out); /* now: its pieces may lie in the arena */
-    c->out.lost = lost;       /* the script may still ask (ws.bufferedAmount) */
+    outbound_deinit(&c->out);          /* now: its pieces may lie in the arena */
+    outbound_note_lost(&c->out, lost); /* the script may still ask (ws.bufferedAmount) */
+    if (c->held > 0)
+        conn_account(w, c);
 }
 
 void conn_kill(struct worker *w, struct conn *c)
@@ -457,14 +493,17 @@ void conn_resume_later(struct worker *w, struct conn *c)
 
 void conn_resume_all(struct worker *w)
 {
-    for (uint32_t i = 0; i < w->resume_count; i++) { /* may grow meanwhile */
+    uint32_t count = w->resume_count; /* those that are added meanwhile come after the next batch */
+    for (uint32_t i = 0; i < count; i++) {
         struct conn *c = w->resume[i];
         const struct conn_role *role = conn_role(w, c);
         c->resuming = false;
         if (role->resume)
             role->resume(w, c);
     }
-    w->resume_count = 0;
+    w->resume_count -= count;
+    if (w->resume_count > 0)
+        memmove(w->resume, w->resume + count, w->resume_count * sizeof(*w->resume));
 }
 
 /* ---- roles of no protocol -------------------------------------------------------------------- */

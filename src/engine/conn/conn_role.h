@@ -41,6 +41,8 @@ struct conn_role {
     /* conn_kill: the connection has just died in this state. Tells the script, where it knows it.
      */
     void (*ended)(struct worker *w, struct conn *c);
+    /* Returns the bytes that the connection holds beyond its output and what an idle one costs. */
+    size_t (*held)(const struct conn *c);
     /* Frees what connections in this state own. Asked of every role when a connection is freed, so
      * it must do nothing for one that never was in this state. */
     void (*free)(struct worker *w, struct conn *c);

@@ -15,7 +15,7 @@
 
 struct client_opening;
 struct http_session;
-struct subscription;
+struct subscriptions;
 struct worker;
 struct ws_deflate;
 struct ws_request;
@@ -42,16 +42,16 @@ struct client {
 
 /* Packed by hand: 10,000 that are idle are 10,000 of these and little else. */
 struct conn {
-    ev_io io; /* io.data: ws_conn.c keeps the peer's Close there, conn_proxy.c a part of a header */
+    ev_io io; /* io.data: ws_aside.c has a block there, conn_proxy.c a part of a header */
     struct transport transport;
     struct outbound out;
     struct message_reader reader;
-    struct http_session *http;          /* while a request is read or answered */
-    struct client *client;              /* opened by the script: we are the client; else NULL */
-    const struct ws_request *request;   /* of a WebSocket: what ws.headers and the like read */
-    struct ws_deflate *deflate;         /* permessage-deflate, when agreed */
-    struct subscription *subscriptions; /* subscription_count of them */
-    uint32_t subscription_count;
+    struct http_session *http;           /* while a request is read or answered */
+    struct client *client;               /* opened by the script: we are the client; else NULL */
+    const struct ws_request *request;    /* of a WebSocket: what ws.headers and the like read */
+    struct ws_deflate *deflate;          /* permessage-deflate, when agreed */
+    struct subscriptions *subscriptions; /* NULL: there never was one (ws/topics.c) */
+    uint32_t held;  /* what its worker counts for it, in units of PIECE_UNIT (conn_account.c) */
     uint32_t route; /* of the open WebSocket */
     union {
         uint32_t request_serial; /* of the last HTTP request */
@@ -69,7 +69,7 @@ struct conn {
     bool blocked : 1;     /* the system refused output: wait until the socket is writable */
     bool was_refused : 1; /* the system refused output since the queue was last empty */
     bool paused : 1;      /* the script does not want to read now */
-    bool http_full : 1;   /* enough pipelined bytes are held back: not read now */
+    bool input_full : 1;  /* enough input is held back: not read now */
     bool resuming : 1;    /* in worker->resume */
     bool secure : 1;
     bool peer_done : 1;  /* its Close came: by RFC 6455 §5.5.1 it sends nothing more */

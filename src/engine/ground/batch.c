@@ -23,12 +23,13 @@ struct event *batch_add(struct batch *b)
     return e;
 }
 
-int batch_own(struct batch *b, void *data)
+int batch_own(struct batch *b, void *data, size_t bytes)
 {
     if (b->owned_count == b->owned_cap &&
         array_grow((void **)&b->owned, &b->owned_cap, sizeof(*b->owned), 64) < 0)
         return ERR_MEMORY;
     b->owned[b->owned_count++] = data;
+    b->owned_bytes += bytes;
     return 0;
 }
 
@@ -48,5 +49,6 @@ void batch_clear(struct batch *b)
     for (uint32_t i = 0; i < b->owned_count; i++)
         free(b->owned[i]);
     b->owned_count = 0;
+    b->owned_bytes = 0;
     b->count = 0;
 }

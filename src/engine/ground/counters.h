@@ -21,11 +21,14 @@ enum counter {
     COUNT_QUEUE_OVERFLOWS,       /* queued_bytes: 1008 */
     COUNT_RATE_OVERFLOWS,        /* messages_per_second: 1008 */
     COUNT_REFUSED_SUBSCRIPTIONS, /* subscriptions, topics, topic_bytes */
+    COUNT_MESSAGE_TIMEOUTS,      /* message_seconds: 1008 */
     COUNT_HANDSHAKE_TIMEOUTS,
     COUNT_DEAD_PEERS, /* did not answer a ping */
     COUNT_CLOSE_TIMEOUTS,
-    COUNT_DROPPED_PONGS, /* a newer pong took the place of an unsent one */
-    COUNT_DROPPED_BYTES, /* queued output thrown away with its connection */
+    COUNT_DROPPED_PONGS,     /* a newer pong took the place of an unsent one */
+    COUNT_MEMORY_OVERFLOWS,  /* memory_bytes: 1013 */
+    COUNT_MAILBOX_OVERFLOWS, /* mailbox_bytes: published messages that were dropped */
+    COUNT_DROPPED_BYTES,     /* queued output thrown away with its connection */
     COUNT_TLS_FAILURES,
     COUNT_TLS_RESUMED, /* as the server and as the client */
     COUNT_HOOK_FAILURES,

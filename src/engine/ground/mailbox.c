@@ -53,7 +53,15 @@ void mailbox_deinit(struct mailbox *m)
     m->loop = NULL;
 }
 
-void mailbox_post(struct mailbox *m, struct letter *l)
+static void drop(struct mailbox *m, struct letter *l)
+{
+    uint32_t bytes = l->bytes;
+    l->drop(l);
+    if (bytes > 0)
+        atomic_fetch_sub_explicit(&m->bytes, bytes, memory_order_relaxed);
+}
+
+static void append(struct mailbox *m, struct letter *l)
 {
     l->next = NULL;
     pthread_mutex_lock(&m->lock);
@@ -69,11 +77,34 @@ void mailbox_post(struct mailbox *m, struct letter *l)
         ev_async_send(m->loop, &m->wake);
 }
 
+void mailbox_post(struct mailbox *m, struct letter *l)
+{
+    l->bytes = 0;
+    append(m, l);
+}
+
+int mailbox_offer(struct mailbox *m, struct letter *l, uint32_t bytes, uint64_t most)
+{
+    uint64_t before = atomic_fetch_add_explicit(&m->bytes, bytes, memory_order_relaxed);
+    if (before > 0 && before + bytes > most) {
+        atomic_fetch_sub_explicit(&m->bytes, bytes, memory_order_relaxed);
+        return ERR_LIMIT;
+    }
+    l->bytes = bytes;
+    append(m, l);
+    return 0;
+}
+
+uint64_t mailbox_held(const struct mailbox *m)
+{
+    return atomic_load_explicit(&m->bytes, memory_order_relaxed);
+}
+
 void mailbox_read(struct mailbox *m, struct worker *w)
 {
     for (struct letter *l = take_all(m), *next; l; l = next) {
         next = l->next;
         l->read(w, l);
-        l->drop(l);
+        drop(m, l);
     }
 }

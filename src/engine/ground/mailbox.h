@@ -4,6 +4,7 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct letter {
     void (*read)(struct worker *w, struct letter *l);
     /* Frees the letter and everything that it still owns, read or not. From any thread. */
     void (*drop)(struct letter *l);
+    uint32_t bytes; /* that it counts for; 0 of those that mailbox_post posts */
 };
 
 /* A letter that says nothing but what its reader does. NULL: out of memory. */
@@ -27,7 +29,8 @@ struct mailbox {
     struct letter *head;
     struct letter *tail;
     ev_async wake;
-    struct ev_loop *loop; /* NULL: not initialised */
+    struct ev_loop *loop;   /* NULL: not initialised */
+    _Atomic uint64_t bytes; /* of letters that were offered and are not dropped yet */
 };
 
 /* The mailboxes of all workers, by index. */
@@ -41,7 +44,14 @@ struct mailboxes {
 int mailbox_init(struct mailbox *m, struct ev_loop *loop) __attribute__((warn_unused_result));
 /* Stops m->wake and drops the letters that nobody has read. m may be all zero. */
 void mailbox_deinit(struct mailbox *m);
-/* From any thread. The letter belongs to the mailbox from now on. */
+/* From any thread. The letter belongs to the mailbox from now on. It is one that may not be lost.
+ */
 void mailbox_post(struct mailbox *m, struct letter *l);
+/* The same for one of many, which counts for so many bytes. 0, or ERR_LIMIT: more than `most` bytes
+ * would wait for the reader, and the letter is still the caller's. One alone always fits. */
+int mailbox_offer(struct mailbox *m, struct letter *l, uint32_t bytes, uint64_t most)
+    __attribute__((warn_unused_result));
+/* From any thread: the bytes of offered letters that wait, or are being read. */
+uint64_t mailbox_held(const struct mailbox *m);
 /* Reads and drops all letters that are there, oldest first. In the worker's thread. */
 void mailbox_read(struct mailbox *m, struct worker *w);

@@ -25,6 +25,7 @@ static void append(struct outbound *o, struct piece *p)
         o->head = p;
     o->tail = p;
     o->queued += p->len;
+    o->units += p->units;
 }
 
 static struct piece *arena_piece(struct arena *a, size_t data_len)
@@ -59,9 +60,33 @@ uint8_t *outbound_heap(struct outbound *o, size_t len, size_t skip, bool frames)
     return (uint8_t *)(p + 1);
 }
 
+/* Does p, the queue's last, have room on the heap for len more bytes of this kind? */
+static bool has_spare(const struct piece *p, size_t len, bool frames)
+{
+    return p && !p->in_arena && p->data && !p->shared && p->spare >= len && p->frames == frames;
+}
+
+uint8_t *outbound_keep(struct outbound *o, size_t len, bool frames)
+{
+    struct piece *last = o->tail;
+    if (has_spare(last, len, frames)) {
+        uint8_t *at = (uint8_t *)(uintptr_t)last->data + last->len;
+        last->len += len;
+        last->spare -= len;
+        o->queued += len;
+        return at;
+    }
+    struct piece *p = piece_new(len, len < SETTLED_PIECE ? SETTLED_PIECE : len);
+    if (!p)
+        return NULL;
+    p->frames = frames;
+    append(o, p);
+    return (uint8_t *)(p + 1);
+}
+
 int outbound_shared(struct outbound *o, struct arena *a, struct shared *s, size_t at, size_t len)
 {
-    struct piece *p = arena_piece(a, 0);
+    struct piece *p = a ? arena_piece(a, 0) : NULL;
     if (!p)
         p = piece_new(0, 0);
     if (!p)
@@ -118,6 +143,7 @@ static void insert(struct outbound *o, struct piece *before, struct piece *p)
     if (!p->next)
         o->tail = p;
     o->queued += p->len;
+    o->units += p->units;
 }
 
 static int split(struct outbound *o, struct piece *p, size_t at)
@@ -127,6 +153,7 @@ static int split(struct outbound *o, struct piece *p, size_t at)
         return ERR_MEMORY;
     if (o->tail == p)
         o->tail = rest;
+    o->units += rest->units;
     return 0;
 }
 
@@ -174,6 +201,7 @@ void outbound_advance(struct outbound *o, size_t n)
         o->head = p->next;
         if (!o->head)
             o->tail = NULL;
+        o->units -= p->units;
         piece_free(p);
     }
 }
@@ -182,7 +210,7 @@ void outbound_advance(struct outbound *o, size_t n)
  * each message. */
 static bool add_to_spare(struct piece *last, const struct piece *p)
 {
-    if (!last || !last->data || last->spare < p->len || last->frames != p->frames || p->shared)
+    if (p->shared || !has_spare(last, p->len, p->frames))
         return false;
     assert(p->skip == 0 && p->sent == 0); /* only the queue's first piece is partly sent */
     memcpy((uint8_t *)(uintptr_t)last->data + last->len, p->data, p->len);
@@ -203,8 +231,10 @@ static struct piece *to_heap(const struct piece *p)
     struct piece *q = piece_new(copied, cap);
     if (!q)
         return NULL;
+    uint32_t units = q->units;
     memcpy(q + 1, p->data + p->sent, copied);
     *q = *p;
+    q->units = units;
     q->data = p->shared ? p->data + p->sent : (uint8_t *)(q + 1);
     q->len = len;
     q->sent = 0;
@@ -223,6 +253,8 @@ int outbound_settle(struct outbound *o)
             q = add_to_spare(last, p) ? last : to_heap(p);
         if (!q)
             return ERR_MEMORY;
+        if (q != p && q != last)
+            o->units += q->units;
         if (q == last)
             last->next = p->next;
         else if (last)
@@ -236,6 +268,11 @@ int outbound_settle(struct outbound *o)
     return 0;
 }
 
+void outbound_note_lost(struct outbound *o, size_t payload)
+{
+    o->lost = payload < UINT32_MAX - o->lost ? o->lost + (uint32_t)payload : UINT32_MAX;
+}
+
 size_t outbound_drop(struct outbound *o)
 {
     struct piece *last = NULL; /* the last piece that stays */
@@ -246,7 +283,7 @@ size_t outbound_drop(struct outbound *o)
         last = p;
     if (p && p->skip > 0) { /* the end of a frame that is partly sent */
         size_t kept = piece_payload_before(p, p->skip);
-        o->lost += p->payload - kept;
+        outbound_note_lost(o, p->payload - kept);
         o->queued -= p->len - p->skip;
         p->payload = kept;
         p->len = p->skip;
@@ -258,7 +295,8 @@ size_t outbound_drop(struct outbound *o)
     while (p) {
         struct piece *next = p->next;
         o->queued -= p->len;
-        o->lost += p->payload;
+        o->units -= p->units;
+        outbound_note_lost(o, p->payload);
         piece_free(p);
         p = next;
     }

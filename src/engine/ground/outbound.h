@@ -16,8 +16,9 @@
 struct outbound {
     struct piece *head;
     struct piece *tail;
-    size_t queued; /* bytes in all pieces that are not sent */
-    size_t lost;   /* payload of messages that were thrown away */
+    size_t queued;  /* bytes in all pieces that are not sent */
+    uint32_t lost;  /* payload of messages that were thrown away; UINT32_MAX: so much or more */
+    uint32_t units; /* of the pieces: their memory on the heap (PIECE_UNIT) */
 };
 
 /* A bump allocator that is emptied at the end of each turn. */
@@ -50,8 +51,11 @@ uint8_t *outbound_reserve(struct outbound *o, struct arena *a, size_t len, bool 
 /* Room for len bytes in a new piece on the heap, whose first `skip` bytes end a frame that was
  * begun elsewhere. NULL when out of memory. */
 uint8_t *outbound_heap(struct outbound *o, size_t len, size_t skip, bool frames);
-/* Queues len bytes of a shared block, which are whole frames, and takes a reference to it. 0 or
- * ERR_MEMORY. */
+/* Room for len bytes of a queue that the system refuses now, to be filled at once: on the heap,
+ * where small output of several turns shares a piece. NULL when out of memory. */
+uint8_t *outbound_keep(struct outbound *o, size_t len, bool frames);
+/* Queues len bytes of a shared block, which are whole frames, and takes a reference to it. a may be
+ * NULL: the piece is then on the heap, too. 0 or ERR_MEMORY. */
 int outbound_shared(struct outbound *o, struct arena *a, struct shared *s, size_t at, size_t len)
     __attribute__((warn_unused_result));
 /* Queues len bytes of a file. The queue owns the descriptor from now on, also when it fails. 0 or
@@ -74,6 +78,8 @@ int outbound_control(struct outbound *o, const uint8_t *frame, size_t len)
 void outbound_advance(struct outbound *o, size_t n);
 /* Moves what lies in the arena to the heap, before the arena is emptied. 0 or ERR_MEMORY. */
 int outbound_settle(struct outbound *o) __attribute__((warn_unused_result));
+/* Adds to o->lost. */
+void outbound_note_lost(struct outbound *o, size_t payload);
 /* Throws away all frames of which nothing is sent. Returns the number of bytes dropped. */
 size_t outbound_drop(struct outbound *o);
 /* Bytes of messages in the queue that are not sent, as the script gave them. Exact, except for

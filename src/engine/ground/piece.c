@@ -12,7 +12,13 @@ struct piece *piece_new(size_t len, size_t cap)
 {
     struct piece *p = malloc(sizeof(*p) + cap);
     if (p)
-        *p = (struct piece){.data = (uint8_t *)(p + 1), .len = len, .spare = cap - len, .file = -1};
+        *p = (struct piece){
+            .data = (uint8_t *)(p + 1),
+            .len = len,
+            .spare = cap - len,
+            .file = -1,
+            .units = (uint32_t)((sizeof(*p) + cap + PIECE_UNIT - 1) / PIECE_UNIT),
+        };
     return p;
 }
 

@@ -24,12 +24,15 @@ struct piece {
         off_t file_at;
     };
     int file;           /* owned; -1 when there is none */
+    uint32_t units;     /* of memory on the heap, of PIECE_UNIT bytes, without what is shared */
     uint8_t skip_other; /* the first bytes of skip that are a header's or a control frame's */
     uint8_t control;    /* the opcode, when it is one control frame that was put ahead; else 0 */
     bool in_arena : 1;  /* this struct is in the arena, and so is its data unless shared */
     bool frames : 1;
     bool deflated : 1; /* some of its messages are compressed */
 };
+
+enum { PIECE_UNIT = 64 };
 
 /* A piece on the heap with room for cap bytes behind it, of which len are its data, to be filled by
  * the caller. NULL when out of memory. */

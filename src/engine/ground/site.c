@@ -246,8 +246,8 @@ int site_add_file(struct site *s, const char *path, const char *digest)
 static void inherit_limits(struct site *s, struct site_route *r)
 {
     for (unsigned i = 0; limits_at(i); i++) {
-        if (!(r->limits_set & 1u << i))
-            *limits_field(&r->limits, i) = *limits_field(&s->limits, i);
+        if (!(r->limits_set & UINT64_C(1) << i))
+            limits_put(&r->limits, i, limits_get(&s->limits, i));
     }
 }
 

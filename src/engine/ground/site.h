@@ -29,7 +29,7 @@ struct site_route {
     char *pattern;
     uint32_t methods;
     struct limits limits;
-    uint32_t limits_set; /* bit i: limit i was set for this route, not taken from the app */
+    uint64_t limits_set; /* bit i: limit i was set for this route, not taken from the app */
     bool has_upgrade;    /* ask the script before the 101 */
     char **protocols;    /* NULL-terminated lists that own their texts, or NULL */
     char **origins;

@@ -67,16 +67,16 @@ int site_set_limit(struct site *s, int route, const char *name, double value)
     if (route >= 0 && limit->app_only)
         return site_fail(s, ERR_INVALID,
                          "limit \"%s\" is one of the whole app: set it with mw.limits", name);
-    int err = check_number(s, "limit", name, value, limit->least, limit->most);
+    int err = check_number(s, "limit", name, value, limit->least, (double)limit->most);
     if (err)
         return err;
     if (route < 0) {
-        *limits_field(&s->limits, (unsigned)i) = (uint32_t)value;
+        limits_put(&s->limits, (unsigned)i, (uint64_t)value);
         return 0;
     }
     struct site_route *r = &s->routes[route];
-    *limits_field(&r->limits, (unsigned)i) = (uint32_t)value;
-    r->limits_set |= 1u << i;
+    limits_put(&r->limits, (unsigned)i, (uint64_t)value);
+    r->limits_set |= UINT64_C(1) << i;
     return 0;
 }
 

@@ -4,12 +4,16 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/conn/conn_account.h"
 #include "engine/http/http_answer.h"
 #include "engine/http/http_host.h"
 #include "engine/http/http_route.h"
 #include "engine/http/http_upgrade.h"
 #include "engine/http/static_files.h"
 #include "protocol/http_syntax.h"
+
+/* What a session of the pool has is not counted. */
+enum { ACCOUNTED_BYTES = 16 * 1024 };
 
 /* With more output waiting, no further request is begun. */
 enum { OUTPUT_BOUND = 256 * 1024 };
@@ -188,6 +192,13 @@ static void run(struct worker *w, struct conn *c, struct http_cursor *cur)
     }
 }
 
+/* A request that comes and goes whole is nothing to count. */
+static void account(struct worker *w, struct conn *c)
+{
+    if (c->held > 0 || (http_session_live(c) && http_session_memory(c) > ACCOUNTED_BYTES))
+        conn_account(w, c);
+}
+
 static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len)
 {
     struct http_session *s = http_session_get(w, c);
@@ -200,6 +211,7 @@ static void on_input(struct worker *w, struct conn *c, uint8_t *data, size_t len
         run(w, c, &cur);
     if (cur.len > 0 && http_session_live(c) && c->http->state != HTTP_ENDED)
         http_session_hold_back(w, c, cur.data, cur.len);
+    account(w, c);
 }
 
 static void on_resume(struct worker *w, struct conn *c)
@@ -212,6 +224,7 @@ static void on_resume(struct worker *w, struct conn *c)
     if (!http_session_live(c) || s->state == HTTP_ENDED)
         return;
     s->held_at = s->held.len - cur.len;
+    account(w, c);
     if (http_session_held(s) < w->site->limits.head_bytes)
         http_session_read_on(w, c);
     if (c->peer_ended && http_session_held(s) == 0 && s->state != HTTP_ANSWERING)
@@ -293,6 +306,23 @@ static void on_ended(struct worker *w, struct conn *c)
         (void)request_event(w, c, EVENT_ABORT);
 }
 
+/* The process has no memory for it (conn_relief.h). */
+static void on_fail(struct worker *w, struct conn *c, uint16_t code, const char *why)
+{
+    (void)code;
+    worker_log_peer(w, LOG_WARN, &c->peer, "%s: closed", why);
+    struct http_session *s = c->http;
+    if (!s || (s->state != HTTP_HEAD_WANTED && s->state != HTTP_BODY_WANTED)) {
+        conn_kill(w, c);
+        return;
+    }
+    buffer_deinit(&s->body);
+    buffer_deinit(&s->held);
+    s->held_at = 0;
+    s->close = true;
+    http_answer_refuse(w, c, 503, why, NULL);
+}
+
 const struct conn_role http_conn_role = {
     .input = on_input,
     .eof = on_eof,
@@ -300,7 +330,9 @@ const struct conn_role http_conn_role = {
     .emptied = on_emptied,
     .resume = on_resume,
     .drain = on_drain,
+    .fail = on_fail,
     .ended = on_ended,
+    .held = http_session_memory,
     .free = http_session_release,
 };
 

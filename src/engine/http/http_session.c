@@ -84,6 +84,12 @@ bool http_session_live(const struct conn *c)
     return c->state == CONN_HTTP && c->http;
 }
 
+size_t http_session_memory(const struct conn *c)
+{
+    const struct http_session *s = c->http;
+    return s ? sizeof(*s) + s->in.cap + s->body.cap + s->held.cap : 0;
+}
+
 size_t http_session_held(const struct http_session *s)
 {
     return s->held.len - s->held_at;
@@ -91,9 +97,9 @@ size_t http_session_held(const struct http_session *s)
 
 void http_session_read_on(struct worker *w, struct conn *c)
 {
-    if (!c->http_full)
+    if (!c->input_full)
         return;
-    c->http_full = false;
+    c->input_full = false;
     conn_read_on(w, c);
 }
 
@@ -106,8 +112,8 @@ void http_session_hold_back(struct worker *w, struct conn *c, const void *data, 
         conn_kill(w, c);
         return;
     }
-    if (!c->http_full && http_session_held(s) >= w->site->limits.head_bytes) {
-        c->http_full = true;
+    if (!c->input_full && http_session_held(s) >= w->site->limits.head_bytes) {
+        c->input_full = true;
         conn_watch(w, c);
     }
 }

@@ -63,6 +63,8 @@ void http_session_trim(struct buffer *b);
 
 /* Does the connection still speak HTTP? Anything that queues output may have killed it. */
 bool http_session_live(const struct conn *c);
+/* The bytes of memory that its session holds; 0: it has none. */
+size_t http_session_memory(const struct conn *c);
 /* The number of bytes that are held back, and these bytes, which the session owns. */
 size_t http_session_held(const struct http_session *s);
 struct http_cursor http_session_input(const struct http_session *s);

@@ -9,6 +9,7 @@
 #include "engine/http/origin_advice.h"
 #include "engine/worker/worker.h"
 #include "engine/ws/ws_conn.h"
+#include "engine/ws/ws_input.h"
 
 const char http_upgrade_wanted[] =
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
@@ -21,12 +22,12 @@ static void input_to_websocket(struct worker *w, struct conn *c, struct buffer *
         buffer_deinit(rest);
         return;
     }
-    if (batch_own(&w->batch, rest->data) < 0) {
+    if (batch_own(&w->batch, rest->data, rest->cap) < 0) {
         buffer_deinit(rest);
         conn_kill(w, c);
         return;
     }
-    ws_conn_input(w, c, rest->data, rest->len);
+    ws_input(w, c, rest->data, rest->len);
 }
 
 static struct ws_opening opening_of(const struct http_session *s, const char *protocol,
@@ -108,6 +109,10 @@ bool http_upgrade_begin(struct worker *w, struct conn *c, struct http_cursor *cu
     if (handshake_check(&s->handshake, &s->head, (const char *)s->in.data, &route->handshake,
                         c->secure) < 0) {
         refuse(w, c);
+        return false;
+    }
+    if (memory_held(w->budget) > memory_limit(w->budget)) {
+        http_answer_refuse(w, c, 503, "the server is short of memory", NULL);
         return false;
     }
     if (!route->has_upgrade) {

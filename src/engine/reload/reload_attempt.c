@@ -278,8 +278,7 @@ static void commit(struct reload_attempt *a)
         reload_files_serve(a->files, site, !a->options.fixed_listeners);
     else
         reload_files_taken_back(a->files, site, !a->options.fixed_listeners);
-    admission_set_limits(&s->admission, &site->limits);
-    log_set_line_bytes(&s->log, site->limits.log_line_bytes);
+    server_set_limits(s, &site->limits);
     if (!post_commit(a)) {
         server_abandon_listeners(&a->listeners);
         fail(a, error_text(ERR_MEMORY));

@@ -64,6 +64,7 @@ int life_begin(struct worker *w, const struct life_shared *shared, uint32_t inde
         .origins_refused = shared->origins_refused,
         .audiences = shared->audiences,
         .resolver = shared->resolver,
+        .budget = shared->budget,
     };
     w->loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
     if (!w->loop)
@@ -76,7 +77,7 @@ int life_begin(struct worker *w, const struct life_shared *shared, uint32_t inde
     draining_init(w);
     intern_init(&w->requests);
     tls_client_cache_init(&w->tls_clients);
-    w->topics = topics_new();
+    w->topics = topics_new(&w->memory);
     w->timers = timers_new();
     w->handover = handover_new();
     w->connect_desk = connect_desk_new(shared->connect_queues, w->loop);

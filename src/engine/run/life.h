@@ -15,6 +15,7 @@ struct life_shared {
     struct audiences *audiences;
     struct resolver *resolver;
     struct connect_queues *connect_queues;
+    const struct memory_budget *budget;
 };
 
 /* Prepares a worker; its script and its site come later. 0, ERR_MEMORY or ERR_IO (the system gives

@@ -2,6 +2,8 @@
 #include "engine/run/turn.h"
 
 #include "engine/conn/conn.h"
+#include "engine/conn/conn_account.h"
+#include "engine/conn/conn_relief.h"
 #include "engine/worker/timers.h"
 #include "engine/ws/topics.h"
 
@@ -23,7 +25,9 @@ static void on_turn_begin(struct ev_loop *loop, ev_check *watcher, int revents)
 {
     (void)watcher;
     (void)revents;
-    pulse_wake(&worker_of(loop)->pulse);
+    struct worker *w = worker_of(loop);
+    w->ended = 0;
+    pulse_wake(&w->pulse);
 }
 
 static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
@@ -37,6 +41,8 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *watcher, int revents)
         conn_resume_all(w);
         topics_hand_out(w);
         conn_flush_all(w);
+        if (conn_account_grew(w))
+            conn_relieve(w);
     } while (w->batch.count > 0 || w->resume_count > 0 || w->dirty || w->topics->dirty ||
              ev_pending_count(loop) > 0);
     conn_free_dead(w);
@@ -61,8 +67,17 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
         ev_timer_stop(loop, timer);
 }
 
+static void on_relief(struct ev_loop *loop, ev_prepare *watcher, int revents)
+{
+    (void)watcher;
+    (void)revents;
+    conn_relieve(worker_of(loop));
+}
+
 void turn_init(struct worker *w)
 {
+    ev_prepare_init(&w->relief, on_relief); /* fed by hand */
+    ev_set_priority(&w->relief, EV_MAXPRI);
     ev_check_init(&w->turn_begin, on_turn_begin);
     ev_set_priority(&w->turn_begin, EV_MAXPRI); /* before anything that the turn does */
     ev_check_start(w->loop, &w->turn_begin);

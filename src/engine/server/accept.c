@@ -133,7 +133,8 @@ void accept_peer(struct listener *l, int fd, const struct address *peer)
         refuse(l, s, fd, peer, "it is not in the option proxy of the listener ", l->address);
         return;
     }
-    const char *over = admission_admit(&s->admission, client);
+    bool crowded = memory_held(&s->memory) > memory_limit(&s->memory);
+    const char *over = crowded ? "memory_bytes" : admission_admit(&s->admission, client);
     if (over)
         refuse(l, s, fd, peer, "over limits.", over);
     else if (s->worker_count > 1)

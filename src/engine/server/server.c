@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log_sink.h"
+#include "base/machine.h"
 #include "engine/run/draining.h"
 #include "engine/run/life.h"
 #include "engine/worker/loop_memory.h"
@@ -175,7 +176,14 @@ void server_join(struct server *s)
         listener_stop(s->listeners[i]);
 }
 
-/* ---- counters ------------------------------------------------------------------------------ */
+/* ---- limits and counters ------------------------------------------------------------------- */
+
+void server_set_limits(struct server *s, const struct limits *limits)
+{
+    admission_set_limits(&s->admission, limits);
+    memory_set_limit(&s->memory, limits->memory_bytes);
+    log_set_line_bytes(&s->log, limits->log_line_bytes);
+}
 
 uint64_t server_counter(const struct server *s, unsigned i)
 {
@@ -222,7 +230,12 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
     s->workers = aligned_alloc(WORKER_ALIGNMENT, worker_count * sizeof(*s->workers));
     s->dealt = calloc(worker_count, sizeof(*s->dealt));
     s->mailboxes.list = calloc(worker_count, sizeof(*s->mailboxes.list));
-    if (!s->loop || !s->resolver || !s->workers || !s->dealt || !s->mailboxes.list)
+    s->memory.accounts = calloc(worker_count, sizeof(*s->memory.accounts));
+    s->memory.mailboxes = &s->mailboxes;
+    s->memory.machine = machine_memory();
+    memory_set_limit(&s->memory, 0);
+    if (!s->loop || !s->resolver || !s->workers || !s->dealt || !s->mailboxes.list ||
+        !s->memory.accounts)
         goto fail;
     ev_async_start(s->loop, &s->wake);
     const struct life_shared shared = {
@@ -234,11 +247,13 @@ int server_init(struct server *s, uint32_t worker_count, const struct log *log)
         .audiences = &s->audiences,
         .resolver = s->resolver,
         .connect_queues = &s->connect_queues,
+        .budget = &s->memory,
     };
     s->mailboxes.count = worker_count;
     while (s->worker_count < worker_count) {
         uint32_t i = s->worker_count++;
         s->mailboxes.list[i] = &s->workers[i].mailbox;
+        s->memory.accounts[i] = &s->workers[i].memory;
         if (life_begin(&s->workers[i], &shared, i))
             goto fail;
     }
@@ -261,6 +276,7 @@ void server_deinit(struct server *s)
     free(s->workers);
     free(s->dealt);
     free(s->mailboxes.list);
+    free(s->memory.accounts);
     for (uint32_t i = 0; i < s->signal_count; i++)
         ev_signal_stop(s->loop, &s->signals[i].watcher);
     if (s->loop) {

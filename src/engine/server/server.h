@@ -71,6 +71,7 @@ struct server {
     struct resolver *resolver;
     struct connect_queues connect_queues; /* of connections that scripts open */
     struct audiences audiences;           /* of topics */
+    struct memory_budget memory;          /* what their connections may hold */
 };
 
 /* 0 or ERR_MEMORY (also: the system gives no event loop). */
@@ -108,6 +109,8 @@ void server_exit(struct server *s, int status);
 /* Was it called? */
 bool server_exiting(const struct server *s);
 
+/* Those of the app's limits that are the process's count from now on. */
+void server_set_limits(struct server *s, const struct limits *limits);
 /* Of all workers. From any thread. */
 uint64_t server_counter(const struct server *s, unsigned i);
 /* What could call a hook so far: requests but those for files, WebSockets that opened, messages.

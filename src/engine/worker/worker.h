@@ -20,6 +20,7 @@
 #include "engine/ground/counters.h"
 #include "engine/ground/mailbox.h"
 #include "engine/ground/mask_keys.h"
+#include "engine/ground/memory.h"
 #include "engine/ground/outbound.h"
 #include "engine/ground/pulse.h"
 #include "engine/ground/site.h"
@@ -83,6 +84,12 @@ struct script_ops {
     uint32_t (*pending)(void *script);
 };
 
+/* Published messages that another worker's mailbox had no room for. */
+struct letters_dropped {
+    ev_tstamp told_at; /* when the log had a line about some; 0: never */
+    uint32_t since;
+};
+
 struct worker {
     struct ev_loop *loop;
     struct server *server; /* for the rooms above that know it */
@@ -112,6 +119,7 @@ struct worker {
 
     struct conn *dirty;   /* to flush before the loop sleeps */
     struct conn *dead;    /* to free at the end of the turn */
+    uint32_t ended;       /* connections that began to end in this turn */
     struct conn **resume; /* to go on with held-back input */
     uint32_t resume_count;
     uint32_t resume_cap;
@@ -127,6 +135,7 @@ struct worker {
     struct origins_refused *origins_refused;
     struct audiences *audiences;
     struct resolver *resolver;
+    const struct memory_budget *budget;
     /* What other threads write, and what they read, each apart from the rest: for every message
      * this thread touches its counters and never its mailbox, and shares no line with another
      * worker. */
@@ -135,6 +144,7 @@ struct worker {
     struct pulse pulse;                                     /* also */
     _Alignas(WORKER_ALIGNMENT) struct counters counters;
     _Atomic uint64_t files_served; /* of the requests, those that no handler has seen */
+    struct memory_account memory;
     _Alignas(WORKER_ALIGNMENT) struct http_session *free_sessions;
     uint32_t free_session_count;
     struct mask_keys mask_keys; /* of connections in the client's role */
@@ -147,12 +157,14 @@ struct worker {
     ev_io input; /* a descriptor that the script reads itself; active while it waits for it */
     ev_check turn_begin;
     ev_prepare turn_end;
-    ev_timer sweep; /* deadlines; only while there are connections */
+    ev_prepare relief; /* never active: fed when what connections hold has grown */
+    ev_timer sweep;    /* deadlines; only while there are connections */
     ev_timer drain;
     ev_tstamp started;
     ev_tstamp drain_started;      /* 0: not draining */
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
+    struct letters_dropped letters_dropped;
     bool watched; /* watch mode: answers may tell what only the app's developer should know */
     bool overlay_for_all; /* the dev overlay is for peers on other machines, too */
     /* --listen, in place of the site's listeners; the process has them for all its life. */

@@ -13,7 +13,7 @@
 /* A published message, on its way to another worker's subscribers. */
 struct published {
     struct letter letter;
-    struct mailbox *to;     /* until it is posted */
+    uint32_t to;            /* the worker's index, until it is posted */
     struct shared *message; /* a reference */
     bool binary;
     uint32_t topic_len;
@@ -61,12 +61,43 @@ static void drop_letters(struct letter *l)
     }
 }
 
+/* One line a second, at most. The counter has all. */
+static void tell_dropped(struct worker *w, uint32_t to)
+{
+    struct letters_dropped *d = &w->letters_dropped;
+    ev_tstamp now = ev_now(w->loop);
+    count(&w->counters, COUNT_MAILBOX_OVERFLOWS, 1);
+    d->since++;
+    if (d->told_at > 0 && now >= d->told_at && now < d->told_at + 1)
+        return;
+    log_write(w->log, LOG_ERROR,
+              "published messages were dropped (%u): worker %u does not read them, and more than "
+              "mailbox_bytes (%u) wait for it",
+              d->since, to + 1, w->site->limits.mailbox_bytes);
+    d->told_at = now;
+    d->since = 0;
+}
+
+static void post(struct worker *w, struct published *p)
+{
+    uint64_t bytes = sizeof(*p) + p->topic_len + sizeof(*p->message) + p->message->len;
+    uint32_t counted = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    uint32_t to = p->to;
+    if (mailbox_offer(w->mailboxes->list[to], &p->letter, counted, w->site->limits.mailbox_bytes) <
+        0) {
+        tell_dropped(w, to);
+        drop_published(&p->letter);
+        return;
+    }
+    count(&w->counters, COUNT_FORWARDED, 1);
+    w->memory.grown += counted;
+}
+
 static void post_letters(struct worker *w, struct letter *l)
 {
     while (l) {
         struct letter *next = l->next;
-        mailbox_post(((struct published *)l)->to, l);
-        count(&w->counters, COUNT_FORWARDED, 1);
+        post(w, (struct published *)l);
         l = next;
     }
 }
@@ -102,7 +133,7 @@ static int letters_to_others(struct worker *w, const struct topic *t, const char
         l = publish_letter(name, name_len, message, m->binary);
         if (!l)
             break;
-        ((struct published *)l)->to = w->mailboxes->list[to];
+        ((struct published *)l)->to = to;
         l->next = *out;
         *out = l;
     }

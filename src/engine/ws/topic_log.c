@@ -146,7 +146,7 @@ static int queue_part(struct worker *w, struct conn *c, const struct part *p)
             return ERR_CLOSED;
         memcpy(copy, data, len);
     } else {
-        if (outbound_shared(&c->out, &w->out, p->block, p->at, len) < 0)
+        if (outbound_shared(&c->out, c->blocked ? NULL : &w->out, p->block, p->at, len) < 0)
             return ERR_MEMORY;
         conn_dirty(w, c);
     }
@@ -206,6 +206,16 @@ void topic_log_mark_excepted(const struct topic_log *l, bool excepted)
 
 /* ---- emptying -------------------------------------------------------------------------------- */
 
+/* What slow readers still have to be sent is held once for all of them. */
+static void let_go(struct shared *block, struct memory_account *account, bool ours)
+{
+    if (!ours && !block->account) {
+        shared_charge(block, &account->bytes);
+        account->grown += block->len;
+    }
+    shared_unref(block);
+}
+
 static void recycle(struct topic_log_block *l, struct topic_log_spare *spare)
 {
     l->used = 0;
@@ -215,7 +225,7 @@ static void recycle(struct topic_log_block *l, struct topic_log_spare *spare)
     if (ours && l->block->len == LOG_BYTES && spare->count < TOPIC_LOG_SPARE)
         spare->blocks[spare->count++] = l->block;
     else
-        shared_unref(l->block);
+        let_go(l->block, spare->account, ours);
     l->block = NULL;
 }
 

@@ -9,6 +9,7 @@ enum { TOPIC_LOG_SPARE = 64 };
 
 /* Emptied blocks of a worker's logs, for the next turns. */
 struct topic_log_spare {
+    struct memory_account *account; /* of blocks that queues hold longer than a turn */
     struct shared *blocks[TOPIC_LOG_SPARE];
     uint32_t count;
 };

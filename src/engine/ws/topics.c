@@ -33,11 +33,23 @@ struct subscription {
     uint32_t index; /* in topic->members */
 };
 
-struct topics *topics_new(void)
+/* Of a connection, which has such a list as long as it has a subscription. */
+struct subscriptions {
+    uint32_t count;
+    struct subscription list[];
+};
+
+static uint32_t count_of(const struct conn *c)
+{
+    return c->subscriptions ? c->subscriptions->count : 0;
+}
+
+struct topics *topics_new(struct memory_account *account)
 {
     struct topics *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
+    t->spare.account = account;
     map_init(&t->by_name);
     audience_cache_init(&t->strangers);
     return t;
@@ -99,9 +111,9 @@ static struct topic *topic_make(struct worker *w, const char *name, size_t len)
 
 static struct subscription *find(const struct conn *c, const struct topic *t)
 {
-    for (uint32_t i = 0; i < c->subscription_count; i++)
-        if (c->subscriptions[i].topic == t)
-            return &c->subscriptions[i];
+    for (uint32_t i = 0; i < count_of(c); i++)
+        if (c->subscriptions->list[i].topic == t)
+            return &c->subscriptions->list[i];
     return NULL;
 }
 
@@ -113,16 +125,18 @@ static bool is_power_of_two(uint32_t n)
 /* A connection's list has room for the next power of two. */
 static int grow(struct conn *c, struct topic *t)
 {
-    uint32_t n = c->subscription_count;
-    if (is_power_of_two(n)) {
-        struct subscription *s = realloc(c->subscriptions, (n ? n * 2 : 1) * sizeof(*s));
-        if (!s)
-            return ERR_MEMORY;
-        c->subscriptions = s;
-    }
-    if (t->count < t->cap)
+    uint32_t n = count_of(c);
+    if (t->count == t->cap && array_grow((void **)&t->members, &t->cap, sizeof(*t->members), 4) < 0)
+        return ERR_MEMORY;
+    if (!is_power_of_two(n))
         return 0;
-    return array_grow((void **)&t->members, &t->cap, sizeof(*t->members), 4);
+    struct subscriptions *s = c->subscriptions;
+    s = realloc(s, sizeof(*s) + (n ? n * 2 : 1) * sizeof(*s->list));
+    if (!s)
+        return ERR_MEMORY;
+    s->count = n;
+    c->subscriptions = s;
+    return 0;
 }
 
 /* Counts and logs: the script may not look at what its call returned. */
@@ -143,7 +157,7 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
     struct topic *t = topic_get(w, name, len);
     if (t && find(c, t))
         return 0;
-    if (c->subscription_count >= conn_limits(w, c)->subscriptions)
+    if (count_of(c) >= conn_limits(w, c)->subscriptions)
         return refuse(w, c, ERR_LIMIT, "subscriptions");
     if (len > w->site->limits.topic_bytes)
         return refuse(w, c, ERR_TOO_BIG, "topic_bytes");
@@ -157,34 +171,40 @@ int topics_subscribe(struct worker *w, struct conn *c, const char *name, size_t 
             topic_free(w, t);
         return ERR_MEMORY;
     }
-    c->subscriptions[c->subscription_count] = (struct subscription){t, t->count};
-    t->members[t->count++] = (struct member){c, c->subscription_count++};
+    struct subscriptions *s = c->subscriptions;
+    s->list[s->count] = (struct subscription){t, t->count};
+    t->members[t->count++] = (struct member){c, s->count++};
     if (t->count == 1 && t->audience)
         audience_join(t->audience, w->index);
     if (c->deflate) {
         t->deflating++;
         t->deflate = *ws_output_deflate(w, c);
     }
-    w->topics->multi += c->subscription_count == 2;
+    w->topics->multi += s->count == 2;
     return 1;
 }
 
 /* Takes the i-th subscription out of both lists; the last ones take the free places. */
 static void remove_subscription(struct worker *w, struct conn *c, uint32_t i)
 {
-    struct subscription s = c->subscriptions[i];
+    struct subscriptions *all = c->subscriptions;
+    struct subscription s = all->list[i];
     struct topic *t = s.topic;
     struct member last = t->members[--t->count];
     t->members[s.index] = last;
-    last.conn->subscriptions[last.index].index = s.index;
+    last.conn->subscriptions->list[last.index].index = s.index;
 
-    struct subscription moved = c->subscriptions[--c->subscription_count];
-    if (i < c->subscription_count) {
-        c->subscriptions[i] = moved;
+    struct subscription moved = all->list[--all->count];
+    if (i < all->count) {
+        all->list[i] = moved;
         moved.topic->members[moved.index].index = i;
     }
     t->deflating -= c->deflate != NULL;
-    w->topics->multi -= c->subscription_count == 1;
+    w->topics->multi -= all->count == 1;
+    if (all->count == 0) {
+        free(all);
+        c->subscriptions = NULL;
+    }
     if (t->count == 0 && t->audience)
         audience_leave(t->audience, w->index);
     if (t->count == 0 && !t->dirty)
@@ -200,18 +220,18 @@ int topics_unsubscribe(struct worker *w, struct conn *c, const char *name, size_
     struct subscription *s = t ? find(c, t) : NULL;
     if (!s)
         return 0;
-    remove_subscription(w, c, (uint32_t)(s - c->subscriptions));
+    remove_subscription(w, c, (uint32_t)(s - c->subscriptions->list));
     return 1;
 }
 
 void topics_unsubscribe_all(struct worker *w, struct conn *c)
 {
-    if (c->subscription_count == 0)
+    if (!c->subscriptions)
         return;
     if (c->state == CONN_OPEN)
         topics_hand_out(w);
-    while (c->subscription_count > 0)
-        remove_subscription(w, c, c->subscription_count - 1);
+    while (c->subscriptions)
+        remove_subscription(w, c, c->subscriptions->count - 1);
 }
 
 uint32_t topics_subscribers(const struct worker *w, const char *name, size_t len)

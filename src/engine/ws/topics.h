@@ -22,8 +22,8 @@ struct topics {
     struct audience_cache strangers; /* of topics without subscribers here */
 };
 
-/* NULL: out of memory. */
-struct topics *topics_new(void) __attribute__((warn_unused_result));
+/* account: of the worker. NULL: out of memory. */
+struct topics *topics_new(struct memory_account *account) __attribute__((warn_unused_result));
 /* Frees w->topics, when no connection is left. */
 void topics_free(struct worker *w);
 

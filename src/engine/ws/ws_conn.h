@@ -28,11 +28,9 @@ struct ws_opening {
  * c->client is set. Emits EVENT_OPEN. 0, or ERR_MEMORY: the connection is dead. */
 int ws_conn_start(struct worker *w, struct conn *c, const struct ws_opening *opening)
     __attribute__((warn_unused_result));
-/* Takes bytes of the peer, which are unmasked in place and must stay until the batch is done. */
-void ws_conn_input(struct worker *w, struct conn *c, uint8_t *data, size_t len);
 /* The peer has ended its side without a Close: EVENT_CLOSE 1006, and the end. */
 void ws_conn_eof(struct worker *w, struct conn *c);
-/* The script has had what came in this turn: answers a Close that waits for it. */
+/* The script has had what came before the peer's Close: answers it, if that was put off. */
 void ws_conn_resume(struct worker *w, struct conn *c);
 
 /* Sends a message; a text is UTF-8, the caller has checked it. 0; 1: queued, but the system refuses
@@ -46,9 +44,8 @@ int ws_conn_close(struct worker *w, struct conn *c, uint16_t code, const char *r
     __attribute__((warn_unused_result));
 /* Closes it with 1012: its route is not served any more. */
 void ws_conn_close_gone(struct worker *w, struct conn *c);
+/* The script keeps messages of so many bytes behind a hook that waits. */
+void ws_conn_note_inbox(struct worker *w, struct conn *c, uint32_t bytes);
 /* Sends a Ping (§5.5.2). 0, ERR_CLOSED, ERR_TOO_BIG (over 125 bytes) or ERR_MEMORY. */
 int ws_conn_ping(struct worker *w, struct conn *c, const uint8_t *data, size_t len)
     __attribute__((warn_unused_result));
-/* The connection broke a rule of the protocol or a limit, named by why (static text): EVENT_ERROR,
- * a Close with the code, EVENT_CLOSE, the end (§7.1.7). */
-void ws_conn_fail(struct worker *w, struct conn *c, uint16_t code, const char *why);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/conn/conn_account.h"
 #include "engine/ground/outbound_flush.h"
 #include "protocol/close_code.h"
 #include "protocol/mask.h"
@@ -98,6 +99,7 @@ static int compress_on(struct worker *w, struct conn *c, const struct deflate_op
         d->deflater = deflater_new(ws_output_window_bits(c), o->level, o->memory_level);
         d->level = o->level;
         d->memory_level = o->memory_level;
+        conn_account(w, c);
     }
     if (!d->deflater || deflater_message(d->deflater, data, len, !d->fresh, &w->scratch) < 0)
         return ERR_MEMORY;
