@@ -69,12 +69,8 @@ void conn_kill(struct worker *w, struct conn *c);
  * end (or for close_seconds), for the system resets a connection that is closed with unread bytes,
  * and the peer would lose the alert. */
 void conn_lose_tls(struct worker *w, struct conn *c);
-/* Frees the dead ones that were flushed: the end of the turn. */
-void conn_free_dead(struct worker *w);
 
 /* role->resume is called at the end of this turn. Kills the connection when out of memory. */
 void conn_resume_later(struct worker *w, struct conn *c);
-/* Calls role->resume of all that wait for it. */
-void conn_resume_all(struct worker *w);
 /* The script stops reading, or reads on. */
 void conn_pause(struct worker *w, struct conn *c, bool paused);

@@ -11,6 +11,7 @@
 #include "engine/conn/conn.h"
 #include "engine/conn/conn_handshake.h"
 #include "engine/conn/conn_proxy.h"
+#include "engine/conn/conn_turn.h"
 #include "engine/http/http_conn.h"
 #include "engine/run/draining.h"
 #include "engine/run/handover.h"

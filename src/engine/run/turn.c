@@ -4,6 +4,7 @@
 #include "engine/conn/conn.h"
 #include "engine/conn/conn_account.h"
 #include "engine/conn/conn_relief.h"
+#include "engine/conn/conn_turn.h"
 #include "engine/worker/timers.h"
 #include "engine/ws/topics.h"
 
