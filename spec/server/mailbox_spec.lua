@@ -6,7 +6,7 @@ local servers = require "spec.support.server"
 -- A message of 100,000 bytes is a letter of somewhat more: ten of them fit.
 local app = [[
 local mw = require "moonwire"
-mw.limits { mailbox_bytes = "1M" }
+mw.limits { mailbox_bytes = "1M", hook_ms = 0 }
 mw.ws("/", { on_open = function(ws) ws:send(tostring(mw.worker.index)) end,
     on_message = function(ws, data)
         local what, argument = data:match "^(%a+) ?(.*)$"

@@ -10,7 +10,8 @@ local build = frame.build
 
 local app = [[
 local mw = require "moonwire"
-mw.limits { memory_bytes = "8M", message_bytes = "16M", body_bytes = "16M", queued_bytes = "64M",
+mw.limits { hook_ms = 0, memory_bytes = "8M", message_bytes = "16M", body_bytes = "16M",
+    queued_bytes = "64M",
     waiting_messages = 1000, waiting_bytes = "64M", mailbox_bytes = "64M" }
 local gate = false
 mw.ws("/", {

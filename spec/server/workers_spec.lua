@@ -70,7 +70,7 @@ describe("workers", function()
 
     it("get no connections while a hook keeps them from their loop", function()
         local fifo_app = [[
-            mw.ws("/block", {
+            mw.ws("/block", { limits = { hook_ms = 0 },
                 on_open = function(ws) ws:send(tostring(mw.worker.index)) end,
                 on_message = function(ws, path)
                     print "blocked"

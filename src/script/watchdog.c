@@ -58,6 +58,7 @@ static void begin(struct watched *w, const struct watched_progress *now, uint64_
     w->seen = *now;
     w->seen_ms = now_ms;
     w->told = false;
+    atomic_store_explicit(&w->over, false, memory_order_relaxed);
     atomic_store_explicit(&w->next_ms, least(least_ms, WATCHED_SILENT_MS), memory_order_relaxed);
 }
 

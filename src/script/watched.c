@@ -18,6 +18,7 @@ enum {
      * a trace begins that code must not be disturbed; a function that lasts may. */
     SKIPS_MAX = 20,
     KICKS_FIRM = 3,       /* from here on also finalisers and error handlers are reached */
+    KICKS_ANEW = 16,      /* so often the hook is set anew, which begins its count again */
     KICKS_LOCATE = 50,    /* from here on a function of C is looked for */
     DEFERRED_MAX = 20000, /* times that our own modules are left to run on, */
     DEFERRED_LEAST = 64,  /* for so many instructions at least, */
@@ -30,9 +31,11 @@ static const char ours[] = "=moonwire/"; /* how the names of our modules begin (
 
 static _Thread_local struct watched *mine; /* what this thread runs, or has run last */
 
-static int watch_signal(void)
+/* The signal that asks, after which a system call goes on; and the one that stops, which makes a
+ * call that sleeps or reads return. */
+static int signal_for(bool stops)
 {
-    return SIGRTMIN + 1;
+    return SIGRTMIN + 1 + stops;
 }
 
 /* ---- progress -------------------------------------------------------------------------------- */
@@ -261,6 +264,7 @@ static void begin(struct watched *w)
     w->kicks = w->skipped = 0;
     w->deferred = 0;
     w->in_finaliser = false;
+    atomic_store_explicit(&w->over, false, memory_order_relaxed);
     atomic_store_explicit(&w->located, false, memory_order_relaxed);
 }
 
@@ -270,6 +274,7 @@ static bool is_over(struct watched *w)
     uint32_t allowed = w->allowed_ms(w->context);
     uint32_t stands = atomic_load_explicit(&w->stands_ms, memory_order_relaxed);
     if (stands >= allowed) {
+        atomic_store_explicit(&w->over, true, memory_order_relaxed);
         w->allowed = allowed;
         return true;
     }
@@ -298,7 +303,10 @@ static void handle(struct watched *w, const void *context)
     if (is_c && ++w->skipped < SKIPS_MAX)
         return;
     w->skipped = 0;
-    set_hook(w);
+    if (w->kicks <= KICKS_FIRM || w->kicks % KICKS_ANEW == 0)
+        set_hook(w);
+    else
+        set_flags(w, LUAJIT_HOOK_PROFILE);
 }
 
 static void on_signal(int signum, siginfo_t *info, void *context)
@@ -311,18 +319,23 @@ static void on_signal(int signum, siginfo_t *info, void *context)
     errno = before;
 }
 
-/* Without SA_RESTART: a call that sleeps, made through the FFI, returns. */
 int watched_init(void)
 {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-    sigemptyset(&action.sa_mask);
-    return sigaction(watch_signal(), &action, NULL) == 0 ? 0 : ERR_IO;
+    struct sigaction asks = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction stops = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    sigemptyset(&asks.sa_mask);
+    sigemptyset(&stops.sa_mask);
+    return sigaction(signal_for(false), &asks, NULL) == 0 &&
+                   sigaction(signal_for(true), &stops, NULL) == 0
+               ? 0
+               : ERR_IO;
 }
 
 void watched_kick(const struct watched *w)
 {
     int thread = atomic_load_explicit(&w->thread, memory_order_relaxed);
-    (void)syscall(SYS_tgkill, getpid(), thread, watch_signal());
+    bool over = atomic_load_explicit(&w->over, memory_order_relaxed);
+    (void)syscall(SYS_tgkill, getpid(), thread, signal_for(over));
 }
 
 /* ---- the thread that runs Lua ---------------------------------------------------------------- */

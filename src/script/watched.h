@@ -51,6 +51,7 @@ struct watched {
     _Atomic int thread;        /* its number for the system */
     _Atomic uint32_t entered;  /* how often Lua was entered and left: odd while it runs */
     _Atomic uint32_t next_ms;  /* the handler has found: nothing to do before that */
+    _Atomic bool over;         /* what runs has lasted for too long */
     _Atomic bool located;      /* where is written, */
     char where
         [WATCHED_WHERE_BYTES]; /* for the thread that looks: "app.lua:3", "find at app.lua:3" */
@@ -88,7 +89,7 @@ void watched_end(const struct watched *w);
 
 /* ---- for the thread that looks ---- */
 
-/* Handles the signal of watched_kick. Once. 0 or ERR_IO. */
+/* Handles the signals of watched_kick. Once. 0 or ERR_IO. */
 int watched_init(void) __attribute__((warn_unused_result));
 /* Has the handler look at what runs there. */
 void watched_kick(const struct watched *w);
