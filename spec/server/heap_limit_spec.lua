@@ -57,17 +57,15 @@ describe("A hook that holds more than lua_bytes", function()
         it("in " .. name .. " fails at its line, and all others are served", function()
             server = servers.start(app:format(code))
             local bystander = server:websocket "/"
-            do
-                local _, status = server:get "/eat"
-                assert.equal(500, status)
-                server:logged("GET /eat failed: [^\n]*" .. (expected[name]
-                    or "app.lua:5: memory limit"))
-                assert.equal("served", bystander:ask "served")
-                local p = server:websocket "/"
-                p:text "eat"
-                assert.equal(1011, p:read_close())
-                assert.equal("served", bystander:ask "served")
-            end
+            local _, status = server:get "/eat"
+            assert.equal(500, status)
+            server:logged("GET /eat failed: [^\n]*" .. (expected[name]
+                or "app.lua:5: memory limit"))
+            assert.equal("served", bystander:ask "served")
+            local p = server:websocket "/"
+            p:text "eat"
+            assert.equal(1011, p:read_close())
+            assert.equal("served", bystander:ask "served")
         end)
     end
 

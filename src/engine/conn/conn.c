@@ -438,6 +438,9 @@ void conn_kill(struct worker *w, struct conn *c)
     conn_dirty(w, c); /* conn_flush_all puts it among the dead */
 }
 
+/* A server's script may go on meanwhile, a client's often waits for this to end. */
+enum { LOST_CLIENT_SECONDS = 1 };
+
 void conn_lose_tls(struct worker *w, struct conn *c)
 {
     if (c->state >= CONN_LINGER) {
@@ -449,6 +452,8 @@ void conn_lose_tls(struct worker *w, struct conn *c)
     c->secure = false;
     c->blocked = false;
     begin_linger(w, c);
+    if (c->client)
+        conn_deadline(w, c, LOST_CLIENT_SECONDS);
 }
 
 /* ---- held-back input ------------------------------------------------------------------------- */

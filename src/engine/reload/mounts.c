@@ -6,15 +6,16 @@
 #include <unistd.h>
 
 /* The list can always be read; that it is another is told as priority data (proc(5)), which libev
- * does not ask for. So an epoll of its own does, and libev waits for that. */
+ * does not ask for. So an epoll of its own does, and libev waits for that. Whoever asks whether it
+ * is another is told once: that may be libev's own epoll, and ours then knows of nothing. */
 static void on_change(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void)loop;
     (void)revents;
     struct mounts *m = io->data;
     struct epoll_event event;
-    if (epoll_wait(m->poll, &event, 1, 0) > 0)
-        m->changed(m->owner);
+    (void)epoll_wait(m->poll, &event, 1, 0);
+    m->changed(m->owner);
 }
 
 void mounts_init(struct mounts *m, struct ev_loop *loop, void (*changed)(void *owner), void *owner)
