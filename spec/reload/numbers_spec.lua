@@ -100,7 +100,7 @@ describe("through many edits", function()
         local early = load(1, 20)
         local late = load(21, 200)
         assert.is_true(late.generations <= 2, late.generations .. " generations are alive")
-        assert.is_true(late.bytes < early.bytes + 20000,
+        assert.is_true(late.bytes < early.bytes + 40000,
             ("%d bytes became %d"):format(early.bytes, late.bytes))
     end)
 

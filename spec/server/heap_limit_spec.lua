@@ -1,9 +1,7 @@
 -- The limit lua_bytes: what holds too much fails at its line, and everybody else is served.
 
+local build = require "spec.support.build"
 local servers = require "spec.support.server"
-
--- ThreadSanitizer's build has no checks in machine code (watchdog.c).
-local is_delayed = (os.getenv "MOONWIRE_BUILD" or "build"):find "tsan" ~= nil
 
 -- Each holds what it makes until it fails; in one line, which the log must name.
 local eaters = {
@@ -53,7 +51,7 @@ describe("A hook that holds more than lua_bytes", function()
         server:stop()
     end)
 
-    for name, code in pairs(is_delayed and {} or eaters) do
+    for name, code in pairs(build.has_watchdog and eaters or {}) do
         it("in " .. name .. " fails at its line, and all others are served", function()
             server = servers.start(app:format(code))
             local bystander = server:websocket "/"

@@ -1,10 +1,8 @@
 -- Lua that does not return is stopped at its own line, and everybody else is served.
 
+local build = require "spec.support.build"
 local process = require "spec.support.process"
 local servers = require "spec.support.server"
-
--- ThreadSanitizer delays signals until the thread calls something that it knows.
-local is_delayed = (os.getenv "MOONWIRE_BUILD" or "build"):find "tsan" ~= nil
 
 -- All in one line, which the log must name.
 local loops = {
@@ -61,7 +59,7 @@ local app = [[
 ]]
 
 describe("Lua that does not return", function()
-    if is_delayed then
+    if not build.has_watchdog then
         return
     end
 

@@ -18,7 +18,7 @@ enum {
      * a trace begins that code must not be disturbed; a function that lasts may. */
     SKIPS_MAX = 20,
     KICKS_FIRM = 3,       /* from here on also finalisers and error handlers are reached */
-    KICKS_ANEW = 16,      /* so often the hook is set anew, which begins its count again */
+    KICKS_ANEW = 8,       /* so often the hook is set anew, which begins its count again */
     KICKS_LOCATE = 50,    /* from here on a function of C is looked for */
     DEFERRED_MAX = 20000, /* times that our own modules are left to run on, */
     DEFERRED_LEAST = 64,  /* for so many instructions at least, */
@@ -97,7 +97,7 @@ static void calm(struct watched *w)
 {
     clear_flags(w, LUAJIT_HOOK_PROFILE);
     lua_sethook(w->lua, NULL, 0, 0);
-    w->kicks = 0;
+    w->kicks = w->acts = 0;
     w->in_finaliser = false;
 }
 
@@ -243,7 +243,7 @@ static void locate_function(struct watched *w)
  * table that it changes. */
 static void set_hook(struct watched *w)
 {
-    clear_flags(w, LUAJIT_HOOK_PROFILE | (w->kicks >= KICKS_FIRM ? LUAJIT_HOOK_ACTIVE : 0u));
+    clear_flags(w, LUAJIT_HOOK_PROFILE | (w->acts >= KICKS_FIRM ? LUAJIT_HOOK_ACTIVE : 0u));
     lua_sethook(w->lua, NULL, 0, 0);
     hook_after(w, 1);
 }
@@ -261,7 +261,7 @@ void watched_interrupt(struct watched *w)
 static void begin(struct watched *w)
 {
     w->stopping = watched_progress(w);
-    w->kicks = w->skipped = 0;
+    w->kicks = w->acts = w->skipped = 0;
     w->deferred = 0;
     w->in_finaliser = false;
     atomic_store_explicit(&w->over, false, memory_order_relaxed);
@@ -303,7 +303,8 @@ static void handle(struct watched *w, const void *context)
     if (is_c && ++w->skipped < SKIPS_MAX)
         return;
     w->skipped = 0;
-    if (w->kicks <= KICKS_FIRM || w->kicks % KICKS_ANEW == 0)
+    w->acts++;
+    if (w->acts <= KICKS_FIRM || w->acts % KICKS_ANEW == 0)
         set_hook(w);
     else
         set_flags(w, LUAJIT_HOOK_PROFILE);

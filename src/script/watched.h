@@ -61,6 +61,7 @@ struct watched {
     /* Of the thread that runs Lua and of its handler: what is being stopped. */
     struct watched_progress stopping;
     volatile sig_atomic_t kicks;
+    volatile sig_atomic_t acts;    /* kicks upon which something was done */
     volatile sig_atomic_t skipped; /* kicks that came at a bad moment */
     volatile uint32_t allowed;     /* what was exceeded; 0: only `where` is wanted */
     bool interrupt;                /* watched_interrupt was called */
