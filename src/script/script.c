@@ -1,9 +1,8 @@
 /* What the files that run a script share. */
 #include "script/script.h"
 
-#include "base/machine.h"
+#include "engine/ground/memory.h"
 #include "engine/ground/site.h"
-#include "engine/server/server.h"
 #include "engine/worker/worker.h"
 
 enum {
@@ -108,9 +107,9 @@ void script_watch_end(struct script *s)
 
 static size_t lua_bytes(const struct script *s)
 {
-    const struct server *server = s->worker->server;
-    uint64_t asked = s->worker->site->limits.lua_bytes;
-    return asked ? asked : machine_memory() / DEFAULT_PART / server->worker_count;
+    const struct worker *w = s->worker;
+    uint64_t asked = w->site->limits.lua_bytes;
+    return asked ? asked : w->budget->machine / DEFAULT_PART / w->mailboxes->count;
 }
 
 void script_watch_site(struct script *s)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "engine/ground/pulse.h"
 #include "script/luajit_checks.h"
 #include "script/luajit_code.h"
 #include "script/luajit_layout.h"
@@ -41,7 +42,7 @@ static uint32_t least(uint32_t a, uint32_t b)
 
 static void tell(struct watched *w, uint32_t stands_ms)
 {
-    if (w->told || stands_ms < WATCHED_SILENT_MS ||
+    if (w->told || stands_ms < PULSE_STUCK_MS ||
         !atomic_load_explicit(&w->located, memory_order_acquire))
         return;
     w->told = true;
@@ -59,7 +60,7 @@ static void begin(struct watched *w, const struct watched_progress *now, uint64_
     w->seen_ms = now_ms;
     w->told = false;
     atomic_store_explicit(&w->over, false, memory_order_relaxed);
-    atomic_store_explicit(&w->next_ms, least(least_ms, WATCHED_SILENT_MS), memory_order_relaxed);
+    atomic_store_explicit(&w->next_ms, least(least_ms, PULSE_STUCK_MS), memory_order_relaxed);
 }
 
 /* Returns the milliseconds after which to look again. */

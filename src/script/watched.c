@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/ground/pulse.h"
 #include "script/luajit_code.h"
 #include "script/luajit_layout.h"
 
@@ -280,9 +281,8 @@ static bool is_over(struct watched *w)
     }
     w->allowed = 0;
     bool wanted =
-        stands >= WATCHED_SILENT_MS && !atomic_load_explicit(&w->located, memory_order_relaxed);
-    uint32_t next =
-        stands < WATCHED_SILENT_MS && allowed > WATCHED_SILENT_MS ? WATCHED_SILENT_MS : allowed;
+        stands >= PULSE_STUCK_MS && !atomic_load_explicit(&w->located, memory_order_relaxed);
+    uint32_t next = stands < PULSE_STUCK_MS && allowed > PULSE_STUCK_MS ? PULSE_STUCK_MS : allowed;
     if (!wanted)
         atomic_store_explicit(&w->next_ms, next, memory_order_relaxed);
     return wanted;

@@ -18,7 +18,6 @@
 
 enum {
     WATCHED_NEVER = UINT32_MAX, /* in place of a time */
-    WATCHED_SILENT_MS = 1000,   /* what runs for longer is told in the log */
     WATCHED_WHERE_BYTES = 160
 };
 

@@ -5,6 +5,12 @@
 
 #include <stdint.h>
 
+enum {
+    /* Who is busy for so long is stuck: it gets no connections (engine/server/accept.c), counts
+     * (stuck.c), and the log says what runs there (script/watchdog.c). */
+    PULSE_STUCK_MS = 1000
+};
+
 struct pulse {
     _Atomic uint64_t busy_since_ms; /* by clock_monotonic_ms; 0: the loop sleeps */
 };

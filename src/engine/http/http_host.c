@@ -59,9 +59,9 @@ static void refuse(struct worker *w, struct conn *c, const char *rest)
     struct named host = named_host(c);
     int shown = host.len < SHOWN_BYTES ? (int)host.len : SHOWN_BYTES;
     snprintf(why, sizeof(why), "Host \"%.*s\" %s", shown, host.text, rest);
-    if (w->watched)
+    if (w->watch_mode)
         worker_log_peer(w, LOG_INFO, &c->peer, "%s", why);
-    http_answer_refuse(w, c, 421, w->watched ? why : "this server does not answer for this host",
+    http_answer_refuse(w, c, 421, w->watch_mode ? why : "this server does not answer for this host",
                        NULL);
 }
 
@@ -71,7 +71,7 @@ bool http_host_check(struct worker *w, struct conn *c)
     if (!s->hosts)
         return true;
     struct named host = named_host(c);
-    if (in_list(s->hosts, host) || (w->watched && is_own(w, host)))
+    if (in_list(s->hosts, host) || (w->watch_mode && is_own(w, host)))
         return true;
     refuse(w, c, "is not among the app's mw.hosts");
     return false;
@@ -97,7 +97,7 @@ bool http_host_wants_overlay(const struct worker *w, const struct conn *c)
 
 bool http_host_check_route(struct worker *w, struct conn *c)
 {
-    if (!w->watched)
+    if (!w->watch_mode)
         return true;
     const struct site_route *route = &w->site->routes[c->http->match.target];
     bool overlay = is_overlay(w, route);

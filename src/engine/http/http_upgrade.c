@@ -97,7 +97,7 @@ static void refuse(struct worker *w, struct conn *c)
         headers = http_upgrade_wanted;
     } else if (h->status == 403) {
         origin_advice(w, c, advice);
-        why = w->watched ? advice : why;
+        why = w->watch_mode ? advice : why;
     }
     http_answer_refuse(w, c, h->status, why, headers);
 }

@@ -230,7 +230,7 @@ int overlay_init(struct overlay *o, struct server *s, const struct overlay_optio
     s->overlay = o;
     for (uint32_t i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
-        w->watched = true;
+        w->watch_mode = true;
         w->overlay_for_all = options->for_all;
         w->fixed_listeners = options->listeners;
         w->fixed_listener_count = options->listener_count;

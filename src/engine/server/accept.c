@@ -55,8 +55,6 @@ static void drop_dealt(struct letter *l)
     free(d);
 }
 
-enum { STUCK_MS = 1000 }; /* a worker whose turn lasts so long gets no connections meanwhile */
-
 /* The next worker in turn among those that have the fewest connections, or NULL. stuck: one that is
  * stuck is as good as others. */
 static struct worker *fewest(struct server *s, uint64_t now_ms, bool stuck)
@@ -67,7 +65,8 @@ static struct worker *fewest(struct server *s, uint64_t now_ms, bool stuck)
         struct worker *w = &s->workers[(s->next_worker + i) % s->worker_count];
         uint32_t has = atomic_load_explicit(&w->conn_count, memory_order_relaxed) +
                        atomic_load_explicit(&s->dealt[w->index], memory_order_relaxed);
-        if ((!best || has < best_has) && (stuck || pulse_busy_ms(&w->pulse, now_ms) < STUCK_MS)) {
+        if ((!best || has < best_has) &&
+            (stuck || pulse_busy_ms(&w->pulse, now_ms) < PULSE_STUCK_MS)) {
             best = w;
             best_has = has;
         }

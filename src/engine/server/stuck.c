@@ -6,7 +6,7 @@
 
 static const ev_tstamp look_seconds = 0.5;
 
-enum { STUCK_MS = 1000, BITS = 64 };
+enum { BITS = 64 };
 
 _Static_assert(SERVER_WORKERS_MAX <= 4 * BITS, "struct stuck has a bit for each worker");
 
@@ -37,7 +37,7 @@ static void look(struct ev_loop *loop, ev_timer *timer, int revents)
     uint64_t most_ms = admission_limits(&s->server->admission).stuck_seconds * (uint64_t)1000;
     for (uint32_t i = 0; i < s->server->worker_count; i++) {
         uint64_t busy_ms = pulse_busy_ms(&s->server->workers[i].pulse, now_ms);
-        tell_once(s, i, busy_ms >= STUCK_MS);
+        tell_once(s, i, busy_ms >= PULSE_STUCK_MS);
         if (most_ms > 0 && busy_ms >= most_ms && !s->gave_up)
             give_up(s, i, busy_ms);
     }

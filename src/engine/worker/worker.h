@@ -165,7 +165,7 @@ struct worker {
     uint32_t drain_cursor;        /* slots below it were told to close */
     struct log_budget log_budget; /* of lines about peers */
     struct letters_dropped letters_dropped;
-    bool watched; /* watch mode: answers may tell what only the app's developer should know */
+    bool watch_mode;      /* answers may tell what only the app's developer should know */
     bool overlay_for_all; /* the dev overlay is for peers on other machines, too */
     /* --listen, in place of the site's listeners; the process has them for all its life. */
     const struct site_listener *fixed_listeners;
