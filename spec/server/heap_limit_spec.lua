@@ -57,12 +57,13 @@ describe("A hook that holds more than lua_bytes", function()
             local bystander = server:websocket "/"
             local _, status = server:get "/eat"
             assert.equal(500, status)
-            server:logged("GET /eat failed: [^\n]*" .. (expected[name]
-                or "app.lua:5: memory limit"))
+            local place = expected[name] or "app.lua:5: memory limit"
+            server:logged("GET /eat failed: [^\n]*" .. place)
             assert.equal("served", bystander:ask "served")
             local p = server:websocket "/"
             p:text "eat"
             assert.equal(1011, p:read_close())
+            server:logged("on_message of / failed: [^\n]*" .. place)
             assert.equal("served", bystander:ask "served")
         end)
     end

@@ -92,6 +92,7 @@ describe("Lua that does not return", function()
             local mw = require "moonwire"
             mw.limits { hook_ms = 100, idle_seconds = 0 }
             local function loop() while true do end end
+            local function work() local x = 0 for i = 1, 10000 do x = x + i % 7 end end
             mw.get("/timer", function() mw.after("1ms", loop) return "" end)
             mw.get("/task", function() mw.spawn(loop) return "" end)
             mw.get("/later", function()
@@ -103,15 +104,23 @@ describe("Lua that does not return", function()
             mw.get("/gc", function()
                 getmetatable(newproxy(true)).__gc = loop
                 collectgarbage()
+                work()
                 return "the hook around the finaliser goes on"
             end)
             mw.ws("/open", { on_open = loop })
             mw.ws("/close", { on_close = loop })
             mw.ws("/upgrade", { on_upgrade = loop })
             mw.ws("/error", { on_message = function() error "x" end, on_error = loop })
+            mw.ws("/told", { on_message = loop, on_error = function(ws, problem)
+                work()
+                print("told", problem)
+            end })
             mw.ws("/listener", { on_open = function(ws)
                 ws:addEventListener("message", loop)
-                ws:addEventListener("message", function() ws:send "the next listener" end)
+                ws:addEventListener("message", function()
+                    work()
+                    ws:send "the next listener"
+                end)
             end })
             mw.ws("/waits", { on_message = function(ws, data)
                 if data == "loop" then mw.sleep "1ms" loop() end
@@ -152,7 +161,11 @@ describe("Lua that does not return", function()
             .. "==\r\n\r\n")
         assert.matches("^HTTP/1.1 500 ", (upgrade:head()))
         stopped "on_upgrade of /upgrade"
-        local p = server:websocket "/listener"
+        local p = server:websocket "/told"
+        p:text "loop"
+        assert.equal(1011, (p:read_close()))
+        server:printed "^told\t[^\n]*app.lua:3: stopped after 100 ms"
+        p = server:websocket "/listener"
         assert.equal("the next listener", p:ask "x")
         stopped 'a listener for "message"'
     end)
