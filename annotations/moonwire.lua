@@ -235,7 +235,7 @@ function UpgradeRequest:reject(status, text, headers) end
 ---Of the messages among them. Default: 1 MiB.
 ---@field waiting_bytes? moonwire.Size
 ---What a hook may run without waiting; then it is stopped; 0: never. Default: 1,000.
----@field hook_ms? integer
+---@field hook_ms? integer|string
 ---Silence before a ping is sent; 0: never. Default: 30.
 ---@field idle_seconds? moonwire.Duration
 ---Silence after that ping before the peer is given up. Default: 20.

@@ -200,7 +200,7 @@ describe("Lua that does not return", function()
             mw.ws("/never", { limits = { hook_ms = 0 }, on_message = work })
             mw.ws("/long", { limits = { hook_ms = 10000 }, on_message = work })
             mw.ws("/never_waits", { limits = { hook_ms = 0 }, on_message = waits })
-            mw.ws("/long_waits", { limits = { hook_ms = 10000 }, on_message = waits })
+            mw.ws("/long_waits", { limits = { hook_ms = "10s" }, on_message = waits })
             mw.ws("/app", { on_message = work })
         ]]
         for _, path in ipairs { "/never", "/long", "/never_waits", "/long_waits" } do

@@ -36,13 +36,29 @@ local function unknown_name(key, names)
     return suggest.text(key, names)
 end
 
--- A number from one value: a size for …_bytes, a duration for …_seconds, and for what is on or off
--- (of compress) a boolean as 1 or 0.
+-- Milliseconds: a number of them, or a duration with its unit.
+local function milliseconds(item)
+    if type(item) == "number" then
+        return item
+    elseif type(item) ~= "string" then
+        return nil, string.format("expected milliseconds, or a duration like \"2s\", got %s",
+            suggest.shown(item))
+    elseif string.find(item, "^%d+$") then
+        return tonumber(item)
+    end
+    local seconds, problem = units.duration(item)
+    return seconds and seconds * 1000, problem
+end
+
+-- A number from one value: a size for …_bytes, a duration for …_seconds and …_ms; for what is on
+-- or off (of compress) a boolean as 1 or 0.
 local function number_of(key, item)
     if string.find(key, "_bytes$") then
         return units.bytes(item)
     elseif string.find(key, "_seconds$") then
         return units.duration(item)
+    elseif string.find(key, "_ms$") then
+        return milliseconds(item)
     elseif string.find(key, "_takeover$") or key == "enabled" then
         if type(item) ~= "boolean" then
             return nil, string.format("true or false, got %s", suggest.shown(item))
